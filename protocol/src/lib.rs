@@ -1,0 +1,10 @@
+//! The rules of Weft, and nothing else.
+//!
+//! Everything here is a pure function of its arguments: no files, no sockets, no clock, no global randomness.
+//! The node, the command line and the auditor all decide with this crate, so they cannot disagree.
+//! The normative text is in `specs/`; items cite its clauses.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects, clippy::float_arithmetic))]
+
+pub mod encoding;
+pub mod ids;
+pub mod log;

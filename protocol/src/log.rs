@@ -1,0 +1,1 @@
+//! The log: RFC 6962 tree, proofs, notes, checkpoints, tiles.
