@@ -7,4 +7,5 @@
 
 pub mod encoding;
 pub mod ids;
+pub mod keys;
 pub mod log;
