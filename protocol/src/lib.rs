@@ -5,7 +5,11 @@
 //! The normative text is in `specs/`; items cite its clauses.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects, clippy::float_arithmetic))]
 
+pub mod amount;
+pub mod clearing;
 pub mod encoding;
+pub mod entry;
 pub mod ids;
 pub mod keys;
+pub mod ledger;
 pub mod log;

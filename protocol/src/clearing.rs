@@ -1,0 +1,8 @@
+//! Clearing between networks: accords, channels, claims (specs/clearing.md).
+//!
+//! Everything a network says to a peer is a line of its own ledger, on the channel's stream. What follows from
+//! what the peer has said is decided here, as a pure function; [`engine`] joins it with our own ledger.
+
+pub mod accord;
+pub mod intent;
+pub mod step;

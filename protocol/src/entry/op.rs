@@ -1,0 +1,180 @@
+//! Operations: what an entry does, by kind (specs/kinds.md).
+
+use super::list;
+use crate::clearing::step::Step;
+use crate::encoding::{EncodingError, check_shape};
+use crate::ids::{Hash, OpId};
+use crate::ledger::identity::{Genesis, KeyBound};
+use crate::ledger::members::{AccountChanged, AccountClosed, AccountOpened, RoleGranted};
+use crate::ledger::rules::RuleSet;
+use crate::ledger::transfer::{Book, Credit, End, Hold, Release, Returned, Reversal, Transfer};
+use crate::ledger::units::UnitDefined;
+
+/// What somebody wants done, with the key that makes it happen at most once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Op {
+    /// Chosen by the author; the same id by the same author is the same operation.
+    pub op_id: OpId,
+    /// After this time the operation is refused; at most 35 days ahead.
+    pub not_after_ms: u64,
+    /// What to do.
+    pub payload: Payload,
+    /// Commitments to texts that are kept elsewhere.
+    pub sidecars: Vec<Hash>,
+}
+
+macro_rules! payloads {
+    ($($(#[$doc:meta])* $code:literal $name:ident($type:ty),)*) => {
+        /// The kind of an entry: area × 256 + n.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Kind {
+            $($(#[$doc])* $name,)*
+            /// A clearing step of this type, 0 to 20 (specs/clearing.md §3).
+            Step(u8),
+        }
+
+        /// What an operation does.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Payload {
+            $($(#[$doc])* $name($type),)*
+            /// A clearing step: a line of a channel's stream.
+            Step(Step),
+        }
+
+        impl Kind {
+            /// The number in the entry.
+            pub const fn code(self) -> u16 {
+                match self {
+                    $(Self::$name => $code,)*
+                    Self::Step(t) => CLEARING_AREA | t as u16,
+                }
+            }
+            /// The kind with this number, if this version knows it.
+            pub fn from_code(code: u16) -> Option<Self> {
+                match code {
+                    $($code => Some(Self::$name),)*
+                    _ => Step::known_type(code.checked_sub(CLEARING_AREA)?).map(Self::Step),
+                }
+            }
+        }
+
+        impl Payload {
+            /// The kind of this payload.
+            pub fn kind(&self) -> Kind {
+                match self {
+                    $(Self::$name(_) => Kind::$name,)*
+                    Self::Step(step) => Kind::Step(step.type_code()),
+                }
+            }
+            fn to_bytes(&self) -> Vec<u8> {
+                match self {
+                    $(Self::$name(payload) => crate::encoding::encode(payload),)*
+                    Self::Step(step) => crate::encoding::encode(step),
+                }
+            }
+            fn parse(kind: Kind, bytes: &[u8]) -> Result<Self, minicbor::decode::Error> {
+                Ok(match kind {
+                    $(Kind::$name => Self::$name(minicbor::decode(bytes)?),)*
+                    Kind::Step(t) => {
+                        let step: Step = minicbor::decode(bytes)?;
+                        if step.type_code() != t {
+                            return Err(minicbor::decode::Error::message("the step is of another type than the kind says"));
+                        }
+                        Self::Step(step)
+                    }
+                })
+            }
+        }
+    };
+}
+
+const CLEARING_AREA: u16 = 0x0b00;
+
+payloads! {
+    /// The first entry: root set, keys, charter.
+    0x0101 Genesis(Genesis),
+    /// A key bound to a purpose, for an epoch.
+    0x0102 KeyBound(KeyBound),
+    /// An account opened.
+    0x0201 AccountOpened(AccountOpened),
+    /// An account's keys or flags changed.
+    0x0202 AccountChanged(AccountChanged),
+    /// An account closed.
+    0x0203 AccountClosed(AccountClosed),
+    /// A role granted to, or taken from, an account holder.
+    0x0204 RoleGranted(RoleGranted),
+    /// A unit defined.
+    0x0301 UnitDefined(UnitDefined),
+    /// A rule set, naming its authority.
+    0x0401 RuleSet(RuleSet),
+    /// Value moved between accounts of this ledger.
+    0x0501 Transfer(Transfer),
+    /// A transfer undone.
+    0x0502 Reversal(Reversal),
+    /// Value held for a payment to another network.
+    0x0503 Hold(Hold),
+    /// A debtor's books after the hop's closing step.
+    0x0504 End(End),
+    /// The payee's account credited by the decider.
+    0x0505 Credit(Credit),
+    /// A creditor's books after the peer's DONE.
+    0x0506 Book(Book),
+    /// A hold given back that never became a claim.
+    0x0507 Release(Release),
+    /// The books of both sides after a RETURN.
+    0x0508 Returned(Returned),
+}
+
+impl Op {
+    /// The canonical bytes, which authors sign.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut e = minicbor::Encoder::new(&mut out);
+        let fields = if self.sidecars.is_empty() { 3 } else { 4 };
+        let head = e.map(fields).and_then(|e| e.u8(0)?.encode(self.op_id)?.u8(1)?.u64(self.not_after_ms)?.u8(2)?.ok());
+        head.expect("encoding into a Vec cannot fail");
+        out.extend_from_slice(&self.payload.to_bytes());
+        if !self.sidecars.is_empty() {
+            let mut e = minicbor::Encoder::new(&mut out);
+            e.u8(3).and_then(|e| list::encode(&self.sidecars, e, &mut ())).expect("encoding into a Vec cannot fail");
+        }
+        out
+    }
+
+    /// Reads an operation of a known kind from its one canonical encoding.
+    ///
+    /// # Errors
+    /// Names the rule that the bytes break.
+    pub fn parse(kind: Kind, bytes: &[u8]) -> Result<Self, EncodingError> {
+        check_shape(bytes)?;
+        let op = Self::decode(kind, bytes).map_err(|e| EncodingError::Structure(e.to_string()))?;
+        if op.to_bytes() == bytes { Ok(op) } else { Err(EncodingError::NotCanonical) }
+    }
+
+    fn decode(kind: Kind, bytes: &[u8]) -> Result<Self, minicbor::decode::Error> {
+        let mut d = minicbor::Decoder::new(bytes);
+        let fields = d.map()?.unwrap_or(0);
+        expect_key(&mut d, 0)?;
+        let op_id = d.decode()?;
+        expect_key(&mut d, 1)?;
+        let not_after_ms = d.u64()?;
+        expect_key(&mut d, 2)?;
+        let start = d.position();
+        d.skip()?;
+        let payload = Payload::parse(kind, &bytes[start..d.position()])?;
+        let mut sidecars = Vec::new();
+        if fields == 4 {
+            expect_key(&mut d, 3)?;
+            sidecars = d.decode()?;
+        }
+        Ok(Self { op_id, not_after_ms, payload, sidecars })
+    }
+}
+
+fn expect_key(d: &mut minicbor::Decoder<'_>, key: u8) -> Result<(), minicbor::decode::Error> {
+    if d.u8()? == key {
+        Ok(())
+    } else {
+        Err(minicbor::decode::Error::message(format!("field {key} of an operation is missing")))
+    }
+}

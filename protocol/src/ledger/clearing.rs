@@ -1,0 +1,634 @@
+//! Area 11, clearing, as far as our own entries decide it (specs/clearing.md §6).
+//!
+//! The hop rule lives here: a network never turns down what it is bound to further on, never proposes onward what
+//! it has turned down, closes a hop once, and decides a claim once. What rests on a peer's bytes (that its REJECT
+//! exists, that another network's Decision verifies) is checked by [`crate::clearing`] before we write, and by an
+//! audit that has the peer's folder.
+
+use super::Rejected;
+use super::SigCheck;
+use super::identity::Identity;
+use super::members::OwnerKind;
+use super::own_accounts;
+use super::state::{
+    Account, Answer, Change, ChannelRow, ClaimRow, Closing, DecisionRow, InHop, Origin, OutHop, State,
+};
+use super::transfer::{Book, Credit, End, Posting, Returned, move_value};
+use crate::amount::Amount;
+use crate::clearing::accord::{Accord, channel_id};
+use crate::clearing::intent::{Decision, Hop, Intent, Outcome, claim_of};
+use crate::clearing::step::{AcceptArgs, AccordArgs, ProposeArgs, RejectArgs, Step, StepArgs};
+use crate::entry::{Entry, Payload};
+use crate::ids::{ClaimId, Hash, LedgerId, StreamId, UnitId};
+use crate::keys;
+use crate::ledger::identity::Purpose;
+
+/// Signatures inside a step that our own identity can judge.
+pub(super) fn step_signatures(identity: &Identity, step: &Step) -> Result<Vec<SigCheck>, Rejected> {
+    let ours = |epoch: u32, message: Vec<u8>, sig| Ok(SigCheck { key: identity.log_key(epoch)?, message, sig });
+    let decision = |d: &Decision| {
+        if d.body.decider == identity.ledger { ours(d.body.epoch, d.message(), d.sig).map(Some) } else { Ok(None) }
+    };
+    match &step.args {
+        StepArgs::Accord(args) => {
+            let accord = Accord::parse(&args.accord.0).map_err(Rejected::Accord)?;
+            let sigs = if accord.a == identity.ledger { &args.sigs_a } else { &args.sigs_b };
+            accord_signatures(identity, &args.accord.0, sigs)
+        }
+        StepArgs::Propose(args) => {
+            let intent = args.intent.parse()?;
+            if intent.payer != identity.ledger {
+                return Ok(Vec::new());
+            }
+            let message = keys::message(keys::INTENT, &[&args.intent.intent.0]);
+            Ok(vec![ours(intent.epoch, message, args.intent.sig)?])
+        }
+        StepArgs::Accept(AcceptArgs { decision: d, .. }) => Ok(decision(d)?.into_iter().collect()),
+        StepArgs::Reject(RejectArgs { decision: Some(d), .. }) => Ok(decision(d)?.into_iter().collect()),
+        StepArgs::Reject(_) | StepArgs::Done(_) | StepArgs::Free | StepArgs::Return | StepArgs::Key(_) => {
+            Ok(Vec::new())
+        }
+    }
+}
+
+/// The signatures of one root set under an accord, a quorum of them.
+///
+/// # Errors
+/// A signer outside the set, one twice, or too few.
+pub fn accord_signatures(
+    identity: &Identity,
+    accord: &[u8],
+    sigs: &[crate::clearing::step::RootSig],
+) -> Result<Vec<SigCheck>, Rejected> {
+    let mut seen = std::collections::BTreeSet::new();
+    let mut checks = Vec::new();
+    for sig in sigs {
+        let key = identity.root.key_of(sig.signer).ok_or(Rejected::UnknownSigner { signer: sig.signer })?;
+        if !seen.insert(sig.signer) {
+            return Err(Rejected::SignedTwice { signer: sig.signer });
+        }
+        let key = keys::PublicKey::new(&key).map_err(Rejected::Key)?;
+        checks.push(SigCheck { key, message: keys::message(keys::ACCORD, &[accord]), sig: sig.sig });
+    }
+    if seen.len() < usize::from(identity.root.threshold) {
+        return Err(Rejected::RootQuorum { need: identity.root.threshold, have: seen.len() });
+    }
+    Ok(checks)
+}
+
+pub(super) fn apply_step(state: &State, entry: &Entry, step: &Step) -> Result<Vec<Change>, Rejected> {
+    check_form(step)?;
+    if let StepArgs::Accord(args) = &step.args {
+        return apply_accord(state, step, args);
+    }
+    let row = state.channels.get(&step.channel).ok_or(Rejected::UnknownChannel { channel: step.channel })?;
+    if step.ack.next < row.acked {
+        return Err(Rejected::AckBack { last: row.acked, got: step.ack.next });
+    }
+    let mut channel = row.clone();
+    channel.acked = step.ack.next;
+    let cx = Context { state, entry, step, ledger: state.ledger()? };
+    let mut changes = match &step.args {
+        StepArgs::Accord(_) => Vec::new(),
+        StepArgs::Propose(args) => cx.propose(&mut channel, args)?,
+        StepArgs::Accept(args) => cx.accept(&channel, args)?,
+        StepArgs::Reject(args) => cx.reject(args)?,
+        StepArgs::Done(args) => cx.done(&args.decision)?,
+        StepArgs::Free => cx.free(&mut channel)?,
+        StepArgs::Return => cx.give_back()?,
+        StepArgs::Key(args) => {
+            let known = Entry::parse(&args.entry.0).map_err(Rejected::Entry)?;
+            if !matches!(known.op().payload, Payload::Genesis(_) | Payload::KeyBound(_)) {
+                return Err(Rejected::StepForm);
+            }
+            channel.introduced.insert(known.body().ledger);
+            Vec::new()
+        }
+    };
+    changes.push(Change::Channel(step.channel, Box::new(channel)));
+    Ok(changes)
+}
+
+/// Which of claim and reference a step of each type carries.
+fn check_form(step: &Step) -> Result<(), Rejected> {
+    let (claim, reference) = match step.args {
+        StepArgs::Accord(_) | StepArgs::Key(_) => (false, false),
+        StepArgs::Reject(RejectArgs { decision: Some(_), .. }) => (true, step.reference.is_some()),
+        StepArgs::Propose(_)
+        | StepArgs::Accept(_)
+        | StepArgs::Reject(_)
+        | StepArgs::Done(_)
+        | StepArgs::Free
+        | StepArgs::Return => (true, true),
+    };
+    if step.claim.is_some() != claim || step.reference.is_some() != reference {
+        return Err(Rejected::StepForm);
+    }
+    if step.part == 0 { Ok(()) } else { Err(Rejected::PartsNotYet) }
+}
+
+fn apply_accord(state: &State, step: &Step, args: &AccordArgs) -> Result<Vec<Change>, Rejected> {
+    let us = state.ledger()?;
+    let accord = Accord::parse(&args.accord.0).map_err(Rejected::Accord)?;
+    let (peer, we_are_a) = accord.other(&us).ok_or(Rejected::AccordPlace)?;
+    if step.channel != channel_id(&accord.a, &accord.b, 0) {
+        return Err(Rejected::AccordPlace);
+    }
+    for pair in &accord.pairs {
+        let unit = pair.unit(we_are_a);
+        if !state.units.contains_key(&unit) {
+            return Err(Rejected::UnknownUnit { unit });
+        }
+    }
+    let before = state.channels.get(&step.channel);
+    let follows = match before {
+        None => accord.version == 1,
+        Some(row) => {
+            accord.previous == Some(row.accord_id) && Some(accord.version) == row.accord.version.checked_add(1)
+        }
+    };
+    if !follows {
+        return Err(Rejected::AccordPlace);
+    }
+    let account = own_accounts::peer(&us, &peer);
+    let mut changes = Vec::new();
+    let row = match before {
+        Some(row) => ChannelRow {
+            accord_id: accord.id(),
+            accord,
+            acked: step.ack.next.max(row.acked),
+            ..row.clone()
+        },
+        None => {
+            changes.push(Change::Account(account, Account::new(OwnerKind::Peer, false)));
+            ChannelRow {
+                peer,
+                account,
+                accord_id: accord.id(),
+                accord,
+                we_are_a,
+                acked: step.ack.next,
+                introduced: std::collections::BTreeSet::new(),
+                open_out: std::collections::BTreeMap::new(),
+            }
+        }
+    };
+    changes.push(Change::Channel(step.channel, Box::new(row)));
+    Ok(changes)
+}
+
+/// What is left of the limit towards a peer for new claims of ours: limit − what we owe − what we have open.
+/// Claims the other way never count as room (specs/clearing.md §7).
+pub fn room(state: &State, channel: &ChannelRow, pair: u8) -> Option<i128> {
+    let terms = channel.accord.pairs.get(usize::from(pair))?;
+    let owed = state.balance(&channel.account, terms.unit(channel.we_are_a));
+    let open = channel.open_out.get(&pair).copied().unwrap_or(0);
+    let left = i128::from(terms.limit(channel.we_are_a)).checked_sub(i128::from(owed))?;
+    left.checked_sub(i128::from(open))
+}
+
+/// Checks a hop of an Intent against the accord of its channel, and gives our unit of it.
+///
+/// # Errors
+/// Another version of the accord, an unknown pair, or amounts that the rate does not give.
+pub fn check_hop(channel: &ChannelRow, hop: &Hop) -> Result<UnitId, Rejected> {
+    let bad = |why| Err(Rejected::HopMismatch { why });
+    if hop.accord_version != channel.accord.version {
+        return bad("it was computed with another version of the accord");
+    }
+    let Some(pair) = channel.accord.pairs.get(usize::from(hop.pair)) else {
+        return bad("the accord has no such unit pair");
+    };
+    if !pair.is_one_to_one() {
+        return Err(Rejected::NotOneToOne { pair: hop.pair });
+    }
+    if hop.src != hop.dst {
+        return bad("the rate is one to one, the amounts differ");
+    }
+    Ok(pair.unit(channel.we_are_a))
+}
+
+struct Context<'a> {
+    state: &'a State,
+    entry: &'a Entry,
+    step: &'a Step,
+    ledger: LedgerId,
+}
+
+impl Context<'_> {
+    fn claim(&self) -> ClaimId {
+        self.step.claim.unwrap_or(ClaimId::ZERO)
+    }
+
+    fn row(&self) -> Option<&ClaimRow> {
+        self.state.claims.get(&(self.claim(), self.step.part))
+    }
+
+    fn row_or_new(&self, expires_ms: u64) -> ClaimRow {
+        let new = || ClaimRow { incoming: None, outgoing: None, expires_ms };
+        self.row().cloned().unwrap_or_else(new)
+    }
+
+    fn set(&self, row: ClaimRow) -> Change {
+        Change::Claim(self.claim(), self.step.part, Box::new(row))
+    }
+
+    /// The part of an Intent that this step is about, with our place on its route.
+    fn own_part<'i>(&self, bytes: &[u8], intent: &'i Intent) -> Result<(&'i crate::clearing::intent::Part, usize), Rejected> {
+        let expected = claim_of(bytes);
+        if expected != self.claim() {
+            return Err(Rejected::ClaimMismatch { expected, got: self.claim() });
+        }
+        let [part] = &intent.parts[..] else { return Err(Rejected::PartsNotYet) };
+        let place = intent.place(0, &self.ledger).ok_or(Rejected::HopMismatch { why: "we are not on the route" })?;
+        Ok((part, place))
+    }
+
+    fn propose(&self, channel: &mut ChannelRow, args: &ProposeArgs) -> Result<Vec<Change>, Rejected> {
+        let bad = |why| Err(Rejected::HopMismatch { why });
+        let intent = args.intent.parse()?;
+        let (part, place) = self.own_part(&args.intent.intent.0, &intent)?;
+        intent.check_time(self.entry.body().time_ms)?;
+        if place != usize::from(args.hop) || part.route.get(place.saturating_add(1)) != Some(&channel.peer) {
+            return bad("sender and receiver are not the ends of this hop");
+        }
+        let hop = part.hops.get(place).ok_or(Rejected::HopMismatch { why: "there is no such hop" })?;
+        let unit = check_hop(channel, hop)?;
+        let room = room(self.state, channel, hop.pair).unwrap_or(0);
+        if i128::from(hop.src.minor()) > room {
+            return Err(Rejected::NoRoom { amount: hop.src.minor(), room });
+        }
+        if intent.payer != self.ledger
+            && intent.payer != channel.peer
+            && !channel.introduced.contains(&intent.payer)
+        {
+            return Err(Rejected::NotIntroduced { ledger: intent.payer });
+        }
+        let mut row = self.row_or_new(intent.expires_ms);
+        if row.outgoing.is_some() {
+            return Err(Rejected::ClaimExists { claim: self.claim() });
+        }
+        let mut changes = Vec::new();
+        let origin = if place == 0 {
+            let (origin, bound) = self.bind_hold(&intent, unit, hop.src)?;
+            changes.push(bound);
+            origin
+        } else {
+            self.upstream(&row, part, place, unit)?
+        };
+        let open = channel.open_out.entry(hop.pair).or_default();
+        *open = open.saturating_add(hop.src.minor().unsigned_abs());
+        row.expires_ms = row.expires_ms.max(intent.expires_ms);
+        row.outgoing = Some(OutHop {
+            channel: self.step.channel,
+            pair: hop.pair,
+            unit,
+            amount: hop.src,
+            origin,
+            decider: intent.payee,
+            closing: Closing::Open,
+            ended: false,
+            returned: false,
+        });
+        changes.push(self.set(row));
+        Ok(changes)
+    }
+
+    fn bind_hold(&self, intent: &Intent, unit: UnitId, amount: Amount) -> Result<(Origin, Change), Rejected> {
+        let id = self.step.reference.unwrap_or(Hash::ZERO);
+        let hold = self.state.holds.get(&id).ok_or(Rejected::UnknownHold { hold: id })?;
+        if let Some(claim) = hold.claim {
+            return Err(Rejected::HoldBound { hold: id, claim });
+        }
+        let differs = |what| Err(Rejected::HoldMismatch { what });
+        if hold.unit != unit {
+            return differs("the unit");
+        }
+        if hold.amount != amount {
+            return differs("the amount");
+        }
+        if hold.payee_network != intent.payee {
+            return differs("the payee's network");
+        }
+        if hold.commitment != intent.sidecar {
+            return differs("the sealed payee and memo");
+        }
+        let bound = super::state::HoldRow { claim: Some(self.claim()), ..hold.clone() };
+        Ok((Origin::Hold { hold: id, account: hold.account }, Change::Hold(id, Some(bound))))
+    }
+
+    /// A middle proposes onward only what it has not turned down, and in the unit in which it comes in.
+    fn upstream(
+        &self,
+        row: &ClaimRow,
+        part: &crate::clearing::intent::Part,
+        place: usize,
+        unit: UnitId,
+    ) -> Result<Origin, Rejected> {
+        let from = place.checked_sub(1).and_then(|i| Some((part.route.get(i)?, part.hops.get(i)?)));
+        let (peer, hop) = from.ok_or(Rejected::HopMismatch { why: "there is no hop before" })?;
+        let (id, channel) = self.state.channel_with(peer).ok_or(Rejected::NoAccord { peer: *peer })?;
+        if check_hop(channel, hop)? != unit {
+            return Err(Rejected::HopMismatch { why: "it comes in one unit and leaves in another" });
+        }
+        if !channel.accord.relay {
+            return Err(Rejected::HopMismatch { why: "the accord does not let claims pass through" });
+        }
+        if let Some(incoming) = &row.incoming {
+            if matches!(incoming.answer, Answer::Rejected(_)) || incoming.return_step.is_some() {
+                return Err(Rejected::AlreadyAnswered { claim: self.claim() });
+            }
+        }
+        Ok(Origin::Upstream { channel: id })
+    }
+
+    fn accept(&self, channel: &ChannelRow, args: &AcceptArgs) -> Result<Vec<Change>, Rejected> {
+        self.on_this_claim(&args.decision, Outcome::Accept)?;
+        let time_ms = self.entry.body().time_ms;
+        let mut changes = Vec::new();
+        let mut row;
+        if let Some(bytes) = &args.intent {
+            let intent = Intent::parse(&bytes.0)?;
+            let (part, place) = self.own_part(&bytes.0, &intent)?;
+            if intent.payee != self.ledger || args.decision.body.decider != self.ledger {
+                return Err(Rejected::DecisionMismatch);
+            }
+            self.undecided()?;
+            if time_ms > intent.expires_ms {
+                return Err(Rejected::Expires { expires_ms: intent.expires_ms, now_ms: time_ms });
+            }
+            if let Some(claim) = self.state.nonces.get(&(intent.payer, intent.nonce)) {
+                return Err(Rejected::NonceUsed { claim: *claim });
+            }
+            let last = place.checked_sub(1).ok_or(Rejected::HopMismatch { why: "there is no hop to us" })?;
+            if part.route.get(last) != Some(&channel.peer) {
+                return Err(Rejected::HopMismatch { why: "the last hop is on another channel" });
+            }
+            let hop = part.hops.get(last).ok_or(Rejected::HopMismatch { why: "there is no such hop" })?;
+            let unit = check_hop(channel, hop)?;
+            row = self.row_or_new(intent.expires_ms);
+            changes.push(Change::Decision(
+                self.claim(),
+                DecisionRow {
+                    outcome: Outcome::Accept,
+                    channel: self.step.channel,
+                    value: Some((unit, hop.dst)),
+                    nonce: Some((intent.payer, intent.nonce)),
+                    credited: false,
+                    expires_ms: intent.expires_ms,
+                },
+            ));
+        } else {
+            row = self.row().cloned().ok_or(Rejected::UnknownClaim { claim: self.claim() })?;
+            let out = row.outgoing.as_ref().ok_or(Rejected::UnknownClaim { claim: self.claim() })?;
+            if out.decider != args.decision.body.decider {
+                return Err(Rejected::DecisionMismatch);
+            }
+            if out.origin != (Origin::Upstream { channel: self.step.channel }) {
+                return Err(Rejected::HopMismatch { why: "the claim came on another channel" });
+            }
+            if !matches!(out.closing, Closing::Done(_)) {
+                return Err(Rejected::HopState);
+            }
+            if out.decider != channel.peer && !channel.introduced.contains(&out.decider) {
+                return Err(Rejected::NotIntroduced { ledger: out.decider });
+            }
+        }
+        self.answer(&mut row, Answer::Accepted(self.entry.leaf()))?;
+        changes.push(self.set(row));
+        Ok(changes)
+    }
+
+    fn reject(&self, args: &RejectArgs) -> Result<Vec<Change>, Rejected> {
+        let time_ms = self.entry.body().time_ms;
+        let keep_until = time_ms.saturating_add(crate::clearing::accord::MAX_EXPIRY_MS);
+        let mut row = self.row_or_new(keep_until);
+        let mut changes = Vec::new();
+        if let Some(out) = &row.outgoing {
+            if !matches!(out.closing, Closing::Freed(_)) {
+                return Err(Rejected::BoundDownstream);
+            }
+            if out.origin != (Origin::Upstream { channel: self.step.channel }) {
+                return Err(Rejected::HopMismatch { why: "the claim came on another channel" });
+            }
+        }
+        if let Some(decision) = &args.decision {
+            self.on_this_claim(decision, Outcome::Reject)?;
+            if decision.body.decider == self.ledger {
+                self.undecided()?;
+                changes.push(Change::Decision(
+                    self.claim(),
+                    DecisionRow {
+                        outcome: Outcome::Reject,
+                        channel: self.step.channel,
+                        value: None,
+                        nonce: None,
+                        credited: false,
+                        expires_ms: row.expires_ms,
+                    },
+                ));
+            }
+        }
+        self.answer(&mut row, Answer::Rejected(self.entry.leaf()))?;
+        changes.push(self.set(row));
+        Ok(changes)
+    }
+
+    fn undecided(&self) -> Result<(), Rejected> {
+        match self.state.decisions.get(&self.claim()) {
+            Some(_) => Err(Rejected::AlreadyDecided { claim: self.claim() }),
+            None => Ok(()),
+        }
+    }
+
+    fn answer(&self, row: &mut ClaimRow, answer: Answer) -> Result<(), Rejected> {
+        let hop = row.incoming.get_or_insert_with(|| new_in_hop(self.step.channel));
+        if hop.channel != self.step.channel {
+            return Err(Rejected::HopMismatch { why: "the claim came on another channel" });
+        }
+        if hop.answer != Answer::None {
+            return Err(Rejected::AlreadyAnswered { claim: self.claim() });
+        }
+        hop.answer = answer;
+        Ok(())
+    }
+
+    fn on_this_claim(&self, decision: &Decision, outcome: Outcome) -> Result<(), Rejected> {
+        let body = &decision.body;
+        let fits = body.claim == self.claim() && body.outcome == outcome && body.v == 1;
+        if fits { Ok(()) } else { Err(Rejected::DecisionMismatch) }
+    }
+
+    fn open_out(&self) -> Result<(ClaimRow, OutHop), Rejected> {
+        let row = self.row().cloned().ok_or(Rejected::UnknownClaim { claim: self.claim() })?;
+        let out = row.outgoing.clone().ok_or(Rejected::UnknownClaim { claim: self.claim() })?;
+        if out.channel != self.step.channel || out.closing != Closing::Open {
+            return Err(Rejected::HopState);
+        }
+        Ok((row, out))
+    }
+
+    fn done(&self, decision: &Decision) -> Result<Vec<Change>, Rejected> {
+        let (mut row, out) = self.open_out()?;
+        self.on_this_claim(decision, Outcome::Accept)?;
+        if decision.body.decider != out.decider {
+            return Err(Rejected::DecisionMismatch);
+        }
+        row.outgoing = Some(OutHop { closing: Closing::Done(self.entry.leaf()), ..out });
+        Ok(vec![self.set(row)])
+    }
+
+    fn free(&self, channel: &mut ChannelRow) -> Result<Vec<Change>, Rejected> {
+        let (mut row, out) = self.open_out()?;
+        lower_open(channel, &out);
+        row.outgoing = Some(OutHop { closing: Closing::Freed(self.entry.leaf()), ..out });
+        Ok(vec![self.set(row)])
+    }
+
+    /// RETURN: only what came in, was booked, and can no longer go onward.
+    fn give_back(&self) -> Result<Vec<Change>, Rejected> {
+        let mut row = self.row().cloned().ok_or(Rejected::UnknownClaim { claim: self.claim() })?;
+        let stuck = row.outgoing.as_ref().is_none_or(|out| matches!(out.closing, Closing::Freed(_)) || out.returned);
+        let decided_here = self.state.decisions.contains_key(&self.claim());
+        let hop = row.incoming.as_mut().ok_or(Rejected::UnknownClaim { claim: self.claim() })?;
+        let booked = hop.booked.is_some() && hop.channel == self.step.channel;
+        if !stuck || decided_here || !booked || hop.return_step.is_some() {
+            return Err(Rejected::HopState);
+        }
+        hop.return_step = Some(self.entry.leaf());
+        Ok(vec![self.set(row)])
+    }
+}
+
+fn new_in_hop(channel: StreamId) -> InHop {
+    InHop { channel, answer: Answer::None, booked: None, return_step: None, returned: false }
+}
+
+fn lower_open(channel: &mut ChannelRow, out: &OutHop) {
+    let open = channel.open_out.entry(out.pair).or_default();
+    *open = open.saturating_sub(out.amount.minor().unsigned_abs());
+}
+
+/// What a posting entry of the node must contain, and what else it changes.
+pub(super) struct Facts {
+    pub(super) postings: Vec<Posting>,
+    pub(super) changes: Vec<Change>,
+}
+
+fn channel_row<'s>(state: &'s State, id: &StreamId) -> Result<&'s ChannelRow, Rejected> {
+    state.channels.get(id).ok_or(Rejected::UnknownChannel { channel: *id })
+}
+
+pub(super) fn end_facts(state: &State, end: &End) -> Result<Facts, Rejected> {
+    let mut row = claim_row(state, end.claim, end.part)?;
+    let out = row.outgoing.as_mut().ok_or(Rejected::UnknownClaim { claim: end.claim })?;
+    let mut channel = channel_row(state, &out.channel)?.clone();
+    let (from, to) = match (out.closing, out.origin) {
+        (Closing::Done(leaf), Origin::Hold { .. }) if leaf == end.closing => (own_accounts::hold(), channel.account),
+        (Closing::Done(leaf), Origin::Upstream { .. }) if leaf == end.closing => {
+            (own_accounts::transit(), channel.account)
+        }
+        (Closing::Freed(leaf), Origin::Hold { account, .. }) if leaf == end.closing => {
+            (own_accounts::hold(), account)
+        }
+        _ => return Err(Rejected::HopState),
+    };
+    if out.ended {
+        return Err(Rejected::HopState);
+    }
+    out.ended = true;
+    let postings = move_value(from, to, out.unit, out.amount);
+    let mut changes = Vec::new();
+    if matches!(out.closing, Closing::Done(_)) {
+        lower_open(&mut channel, out);
+        changes.push(Change::Channel(out.channel, Box::new(channel)));
+    }
+    if let Origin::Hold { hold, .. } = out.origin {
+        changes.push(Change::Hold(hold, None));
+    }
+    changes.push(Change::Claim(end.claim, end.part, Box::new(row)));
+    Ok(Facts { postings, changes })
+}
+
+pub(super) fn credit_facts(state: &State, credit: &Credit) -> Result<Facts, Rejected> {
+    let row = state.decisions.get(&credit.claim).ok_or(Rejected::UnknownClaim { claim: credit.claim })?;
+    let (unit, amount) = row.value.filter(|_| !row.credited).ok_or(Rejected::HopState)?;
+    let postings = move_value(own_accounts::incoming(), credit.account, unit, amount);
+    let changes = vec![Change::Decision(credit.claim, DecisionRow { credited: true, ..row.clone() })];
+    Ok(Facts { postings, changes })
+}
+
+pub(super) fn book_facts(state: &State, time_ms: u64, book: &Book) -> Result<Facts, Rejected> {
+    let channel = channel_row(state, &book.channel)?;
+    let keep_until = time_ms.saturating_add(crate::clearing::accord::MAX_EXPIRY_MS);
+    let key = (book.claim, book.part);
+    let new = || ClaimRow { incoming: None, outgoing: None, expires_ms: keep_until };
+    let mut row = state.claims.get(&key).cloned().unwrap_or_else(new);
+    let decided = state.decisions.get(&book.claim);
+    let to = if decided.is_some() { own_accounts::incoming() } else { own_accounts::transit() };
+    let known = match (decided.and_then(|d| d.value), &row.outgoing) {
+        (Some(value), _) => Some(value),
+        (None, Some(out)) => Some((out.unit, out.amount)),
+        (None, None) => None,
+    };
+    let (unit, amount) = match known {
+        Some(value) => value,
+        None => debited_peer(channel, &book.postings)?,
+    };
+    let hop = row.incoming.get_or_insert_with(|| new_in_hop(book.channel));
+    if hop.channel != book.channel || hop.booked.is_some() {
+        return Err(Rejected::HopState);
+    }
+    hop.booked = Some((unit, amount));
+    let postings = move_value(channel.account, to, unit, amount);
+    Ok(Facts { postings, changes: vec![Change::Claim(book.claim, book.part, Box::new(row))] })
+}
+
+/// Where we never saw the Intent in an entry of ours, the amount is the posting's; the peer's folder proves it.
+fn debited_peer(channel: &ChannelRow, postings: &[Posting]) -> Result<(UnitId, Amount), Rejected> {
+    let posting = postings.iter().find(|p| p.account == channel.account && p.delta < 0);
+    let posting = posting.ok_or(Rejected::PostingsDiffer)?;
+    let amount = posting.delta.checked_neg().and_then(|d| Amount::new(d).ok()).ok_or(Rejected::PostingsDiffer)?;
+    Ok((posting.unit, amount))
+}
+
+pub(super) fn returned_facts(state: &State, returned: &Returned) -> Result<Facts, Rejected> {
+    let channel = channel_row(state, &returned.channel)?;
+    let mut row = claim_row(state, returned.claim, returned.part)?;
+    let postings = match (&mut row.incoming, &mut row.outgoing) {
+        (Some(hop), _) if hop.channel == returned.channel => {
+            let (unit, amount) = hop.booked.ok_or(Rejected::HopState)?;
+            if hop.return_step != Some(returned.reference) || hop.returned {
+                return Err(Rejected::HopState);
+            }
+            hop.returned = true;
+            move_value(own_accounts::transit(), channel.account, unit, amount)
+        }
+        (_, Some(out)) if out.channel == returned.channel => {
+            if !matches!(out.closing, Closing::Done(_)) || !out.ended || out.returned {
+                return Err(Rejected::HopState);
+            }
+            out.returned = true;
+            let to = match out.origin {
+                Origin::Hold { account, .. } => account,
+                Origin::Upstream { .. } => own_accounts::transit(),
+            };
+            move_value(channel.account, to, out.unit, out.amount)
+        }
+        _ => return Err(Rejected::UnknownClaim { claim: returned.claim }),
+    };
+    Ok(Facts { postings, changes: vec![Change::Claim(returned.claim, returned.part, Box::new(row))] })
+}
+
+fn claim_row(state: &State, claim: ClaimId, part: u8) -> Result<ClaimRow, Rejected> {
+    state.claims.get(&(claim, part)).cloned().ok_or(Rejected::UnknownClaim { claim })
+}
+
+/// The log epoch in force, for what we sign ourselves.
+///
+/// # Errors
+/// Before the genesis.
+pub fn log_epoch(state: &State) -> Result<u32, Rejected> {
+    let current = state.identity()?.current(Purpose::Log);
+    current.map(|(epoch, _)| epoch).ok_or(Rejected::UnknownEpoch { epoch: 0 })
+}

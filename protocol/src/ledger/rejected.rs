@@ -1,0 +1,233 @@
+//! Why an entry, an operation or a peer's bytes were refused. Every variant names one rule.
+
+use super::members::OwnerKind;
+use crate::clearing::accord::AccordError;
+use crate::encoding::EncodingError;
+use crate::entry::{EntryError, Role};
+use crate::ids::{AccountId, ClaimId, Hash, LedgerId, OpId, Signer, StreamId, UnitId};
+use crate::keys::SignatureError;
+
+/// A refusal: the rule broken, with what was given and what is allowed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's message is its documentation")]
+pub enum Rejected {
+    // Form
+    #[error("{0}")]
+    Encoding(EncodingError),
+    #[error("{0}")]
+    Entry(EntryError),
+    #[error("{0}")]
+    Key(SignatureError),
+    #[error("{0}")]
+    Signature(SignatureError),
+    #[error("a signature is 64 bytes, got {got}")]
+    SignatureLength { got: usize },
+    // Place
+    #[error("the ledger has no genesis yet")]
+    NoGenesis,
+    #[error("a genesis stands first and alone, at place 0 with epoch 0")]
+    GenesisPlace,
+    #[error("a genesis binds one key for each purpose, in order of purpose")]
+    GenesisKeys,
+    #[error("it belongs to ledger {got}, expected {expected}")]
+    LedgerMismatch { expected: LedgerId, got: LedgerId },
+    #[error("it has place {got}, the next place is {expected}")]
+    Seq { expected: u64, got: u64 },
+    #[error("entry {seq} does not name the entry before it")]
+    Prev { seq: u64 },
+    #[error("its time {got_ms} is before the last entry's {last_ms}")]
+    TimeBack { last_ms: u64, got_ms: u64 },
+    #[error("its boot {got} is before the last entry's {last}")]
+    BootBack { last: u64, got: u64 },
+    #[error("entries of this kind stand in one certain stream, and others in none")]
+    StreamHeader,
+    #[error("it has place {got} in stream {stream}, or another entry before it; the next place is {expected}")]
+    StreamPlace { stream: StreamId, expected: u64, got: u64 },
+    #[error("the ledger is full")]
+    Full,
+    // Operation
+    #[error("the operation expired at {not_after_ms}, it is {now_ms}")]
+    OpExpired { not_after_ms: u64, now_ms: u64 },
+    #[error("the operation would live until {not_after_ms}: more than 35 days from {now_ms}")]
+    OpLife { not_after_ms: u64, now_ms: u64 },
+    #[error("operation {op_id} of this author is done already")]
+    OpDone { op_id: OpId },
+    #[error("only the node itself writes such entries")]
+    NodeOnly,
+    #[error("the operation carries no signature of a person")]
+    Unsigned,
+    #[error("nothing would change")]
+    NothingToDo,
+    // Authority
+    #[error("{got} signatures, at most {max} are allowed")]
+    TooManySignatures { got: usize, max: usize },
+    #[error("signer {signer} is not known here, or not in this capacity")]
+    UnknownSigner { signer: Signer },
+    #[error("signer {signer} signed twice")]
+    SignedTwice { signer: Signer },
+    #[error("signer {signer} does not hold the role {role:?}")]
+    RoleNotHeld { signer: Signer, role: Role },
+    #[error("the role {role:?} cannot be granted to an account")]
+    RoleNotGrantable { role: Role },
+    #[error("passkeys are not used by this version")]
+    PasskeyNotYet,
+    #[error("the root set must sign: {need} signatures needed, {have} given")]
+    RootQuorum { need: u8, have: usize },
+    #[error("a coordinator or operator must sign")]
+    OfficeNeeded,
+    #[error("nobody with a right to debit account {account} has signed")]
+    NotAuthorised { account: AccountId },
+    #[error("authority {authority} is neither the charter nor a recorded decision")]
+    AuthorityUnknown { authority: Hash },
+    // Keys
+    #[error("a root set of {keys} keys with threshold {threshold}: 1 to 15 keys, threshold 1 to their number")]
+    RootSet { threshold: u8, keys: usize },
+    #[error("the keys of a root set are ascending, without doubles")]
+    RootSetOrder,
+    #[error("the next epoch of this key is {expected}, got {got}")]
+    KeyEpoch { expected: u64, got: u32 },
+    #[error("this key was bound before")]
+    KeyReused,
+    #[error("the log key cannot be changed by this version while channels are open")]
+    LogKeyWithChannels,
+    #[error("log key epoch {epoch} is not known, or not in force")]
+    UnknownEpoch { epoch: u32 },
+    #[error("signer {signer} exists in this ledger already")]
+    SignerExists { signer: Signer },
+    #[error("an account has at most {max} keys")]
+    TooManyKeys { max: usize },
+    // Accounts and units
+    #[error("account {account} is not known")]
+    UnknownAccount { account: AccountId },
+    #[error("account {account} exists already")]
+    AccountExists { account: AccountId },
+    #[error("account {account} is closed")]
+    AccountClosed { account: AccountId },
+    #[error("this cannot be done with an account of kind {owner:?}")]
+    OwnerKind { owner: OwnerKind },
+    #[error("only an organisation can be an anchor")]
+    AnchorOwner,
+    #[error("account {account} still holds {balance} of unit {unit}")]
+    NotEmpty { account: AccountId, unit: UnitId, balance: i64 },
+    #[error("account {account} still has payments under way")]
+    HoldsOpen { account: AccountId },
+    #[error("unit {unit} is not known")]
+    UnknownUnit { unit: UnitId },
+    #[error("unit {unit} or the code \"{code}\" exists already")]
+    UnitExists { unit: UnitId, code: String },
+    #[error("\"{code}\" is not a unit code: 1 to 16 of a-z, 0-9 and -")]
+    UnitCode { code: String },
+    #[error("a name of {got} bytes: 1 to {max} are allowed")]
+    NameLength { got: usize, max: usize },
+    #[error("{got} decimals, at most {max}")]
+    UnitScale { got: u8, max: u8 },
+    // Rules
+    #[error("a limit names either one account or one kind of holder")]
+    LimitScope,
+    #[error("the levels of a limit rise: warning, stop, firm stop")]
+    LevelsOrder,
+    #[error("account {account} would stand at {balance} of unit {unit}: beyond the stop at {level}; a coordinator can lift it for one payment")]
+    LimitStop { account: AccountId, unit: UnitId, balance: i64, level: u64 },
+    #[error("account {account} would stand at {balance} of unit {unit}: beyond the firm stop at {level}")]
+    LimitFirm { account: AccountId, unit: UnitId, balance: i64, level: u64 },
+    // Transfers
+    #[error("postings are ascending by account and unit, each pair once")]
+    PostingOrder,
+    #[error("a posting of {delta}: never zero, at most 2^62")]
+    PostingAmount { delta: i64 },
+    #[error("the postings in unit {unit} sum to {sum}, not to zero")]
+    SumNotZero { unit: UnitId, sum: i128 },
+    #[error("the balance of account {account} in unit {unit} would pass 2^62")]
+    BalanceOverflow { account: AccountId, unit: UnitId },
+    #[error("entry {seq} is no transfer of the last 60 days")]
+    NotReversible { seq: u64 },
+    #[error("transfer {seq} is reversed already")]
+    AlreadyReversed { seq: u64 },
+    #[error("the postings are not those of transfer {seq} turned round")]
+    ReversalDiffers { seq: u64 },
+    #[error("the postings are not what the claim's facts give")]
+    PostingsDiffer,
+    #[error("a hold names exactly one sidecar: the payee and the memo")]
+    HoldSidecar,
+    #[error("the payee is of this network: pay without a hold")]
+    OwnNetwork,
+    #[error("hold {hold} is not open")]
+    UnknownHold { hold: Hash },
+    #[error("hold {hold} backs claim {claim}")]
+    HoldBound { hold: Hash, claim: ClaimId },
+    // Clearing
+    #[error("{0}")]
+    Accord(AccordError),
+    #[error("the accord is not between this network and another, or does not follow the one in force")]
+    AccordPlace,
+    #[error("unit pair {pair} is not one to one; this version clears only such pairs")]
+    NotOneToOne { pair: u8 },
+    #[error("a payment of several parts is not cleared by this version")]
+    PartsNotYet,
+    #[error("there is no accord for channel {channel}")]
+    UnknownChannel { channel: StreamId },
+    #[error("there is no accord with network {peer}")]
+    NoAccord { peer: LedgerId },
+    #[error("a step acknowledges {got} after {last} was acknowledged")]
+    AckBack { last: u64, got: u64 },
+    #[error("intent: {why}")]
+    Intent { why: &'static str },
+    #[error("the claim expires at {expires_ms}; it is {now_ms}, and at most 7 days ahead are allowed")]
+    Expires { expires_ms: u64, now_ms: u64 },
+    #[error("hop: {why}")]
+    HopMismatch { why: &'static str },
+    #[error("the step names claim {got}, its content is claim {expected}")]
+    ClaimMismatch { expected: ClaimId, got: ClaimId },
+    #[error("the step lacks the claim or the reference that its type needs, or has one too many")]
+    StepForm,
+    #[error("claim {claim} was proposed on this channel before")]
+    ClaimExists { claim: ClaimId },
+    #[error("claim {claim} is not known here")]
+    UnknownClaim { claim: ClaimId },
+    #[error("the amount {amount} does not fit: {room} left of the limit towards this peer")]
+    NoRoom { amount: i64, room: i128 },
+    #[error("the hold differs from the Intent in {what}")]
+    HoldMismatch { what: &'static str },
+    #[error("network {ledger} was not introduced on this channel before its first use")]
+    NotIntroduced { ledger: LedgerId },
+    #[error("claim {claim} was answered before")]
+    AlreadyAnswered { claim: ClaimId },
+    #[error("a claim on which this network is bound or undecided further on cannot be turned down")]
+    BoundDownstream,
+    #[error("claim {claim} was decided before")]
+    AlreadyDecided { claim: ClaimId },
+    #[error("the Decision is not by the claim's decider, not on this claim, or says the opposite")]
+    DecisionMismatch,
+    #[error("the nonce was used by claim {claim}")]
+    NonceUsed { claim: ClaimId },
+    #[error("the hop is closed already, or not in the state that this step needs")]
+    HopState,
+}
+
+impl Rejected {
+    /// A stable short name of the rule, for programs: `limit-stop`, `op-done`, …
+    pub fn code(&self) -> String {
+        let debug = format!("{self:?}");
+        let name = debug.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+        let mut code = String::new();
+        for c in name.chars() {
+            if c.is_uppercase() && !code.is_empty() {
+                code.push('-');
+            }
+            code.push(c.to_ascii_lowercase());
+        }
+        code
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_the_variant_names_in_words() {
+        assert_eq!(Rejected::NoGenesis.code(), "no-genesis");
+        assert_eq!(Rejected::Seq { expected: 1, got: 2 }.code(), "seq");
+        assert_eq!(Rejected::NotReversible { seq: 2 }.code(), "not-reversible");
+    }
+}
