@@ -4,5 +4,9 @@
 //! what the peer has said is decided here, as a pure function; [`engine`] joins it with our own ledger.
 
 pub mod accord;
+pub mod engine;
 pub mod intent;
+pub mod peers;
+mod react;
 pub mod step;
+pub mod weak;

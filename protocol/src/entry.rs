@@ -11,7 +11,7 @@ pub use op::{Kind, Op, Payload};
 use crate::encoding::{Blob, EncodingError, decode_canonical, encode};
 use crate::ids::{Hash, LedgerId, Salt, SigBytes, Signer, StreamId};
 use crate::keys::{self, SecretKey};
-use crate::log::leaf_hash;
+use crate::log::tree::leaf_hash;
 use minicbor::{Decode, Encode};
 
 /// Cap of an entry of ours; the tile format would allow 65,535.

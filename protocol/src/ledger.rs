@@ -5,6 +5,7 @@
 //! signatures verify is listed by [`signatures`], so that the node checks them one by one at ingress and the audit
 //! in batches.
 
+pub mod author;
 pub mod authority;
 pub mod clearing;
 pub mod identity;

@@ -18,10 +18,12 @@ use crate::amount::Amount;
 use crate::clearing::accord::{Accord, channel_id};
 use crate::clearing::intent::{Decision, Hop, Intent, Outcome, claim_of};
 use crate::clearing::step::{AcceptArgs, AccordArgs, ProposeArgs, RejectArgs, Step, StepArgs};
+use crate::clearing::weak::{self, Weak};
 use crate::entry::{Entry, Payload};
 use crate::ids::{ClaimId, Hash, LedgerId, StreamId, UnitId};
 use crate::keys;
 use crate::ledger::identity::Purpose;
+use std::collections::BTreeMap;
 
 /// Signatures inside a step that our own identity can judge.
 pub(super) fn step_signatures(identity: &Identity, step: &Step) -> Result<Vec<SigCheck>, Rejected> {
@@ -220,12 +222,16 @@ impl Context<'_> {
         self.step.claim.unwrap_or(ClaimId::ZERO)
     }
 
+    fn sseq(&self) -> u64 {
+        self.entry.body().stream.map_or(0, |header| header.sseq)
+    }
+
     fn row(&self) -> Option<&ClaimRow> {
         self.state.claims.get(&(self.claim(), self.step.part))
     }
 
     fn row_or_new(&self, expires_ms: u64) -> ClaimRow {
-        let new = || ClaimRow { incoming: None, outgoing: None, expires_ms };
+        let new = || ClaimRow { incoming: BTreeMap::new(), outgoing: None, expires_ms };
         self.row().cloned().unwrap_or_else(new)
     }
 
@@ -236,7 +242,7 @@ impl Context<'_> {
     /// The part of an Intent that this step is about, with our place on its route.
     fn own_part<'i>(&self, bytes: &[u8], intent: &'i Intent) -> Result<(&'i crate::clearing::intent::Part, usize), Rejected> {
         let expected = claim_of(bytes);
-        if expected != self.claim() {
+        if expected != self.claim() && !weak::is(Weak::ClaimIsAnyName) {
             return Err(Rejected::ClaimMismatch { expected, got: self.claim() });
         }
         let [part] = &intent.parts[..] else { return Err(Rejected::PartsNotYet) };
@@ -334,7 +340,7 @@ impl Context<'_> {
         if !channel.accord.relay {
             return Err(Rejected::HopMismatch { why: "the accord does not let claims pass through" });
         }
-        if let Some(incoming) = &row.incoming {
+        if let Some(incoming) = row.incoming.get(&id) {
             if matches!(incoming.answer, Answer::Rejected(_)) || incoming.return_step.is_some() {
                 return Err(Rejected::AlreadyAnswered { claim: self.claim() });
             }
@@ -376,6 +382,9 @@ impl Context<'_> {
                     nonce: Some((intent.payer, intent.nonce)),
                     credited: false,
                     expires_ms: intent.expires_ms,
+                    epoch: args.decision.body.epoch,
+                    code: args.decision.body.code,
+                    sseq: self.sseq(),
                 },
             ));
         } else {
@@ -404,13 +413,10 @@ impl Context<'_> {
         let keep_until = time_ms.saturating_add(crate::clearing::accord::MAX_EXPIRY_MS);
         let mut row = self.row_or_new(keep_until);
         let mut changes = Vec::new();
-        if let Some(out) = &row.outgoing {
-            if !matches!(out.closing, Closing::Freed(_)) {
-                return Err(Rejected::BoundDownstream);
-            }
-            if out.origin != (Origin::Upstream { channel: self.step.channel }) {
-                return Err(Rejected::HopMismatch { why: "the claim came on another channel" });
-            }
+        let from_here = Origin::Upstream { channel: self.step.channel };
+        let bound = |out: &OutHop| out.origin == from_here && !matches!(out.closing, Closing::Freed(_));
+        if row.outgoing.as_ref().is_some_and(bound) {
+            return Err(Rejected::BoundDownstream);
         }
         if let Some(decision) = &args.decision {
             self.on_this_claim(decision, Outcome::Reject)?;
@@ -425,6 +431,9 @@ impl Context<'_> {
                         nonce: None,
                         credited: false,
                         expires_ms: row.expires_ms,
+                        epoch: decision.body.epoch,
+                        code: decision.body.code,
+                        sseq: self.sseq(),
                     },
                 ));
             }
@@ -442,10 +451,7 @@ impl Context<'_> {
     }
 
     fn answer(&self, row: &mut ClaimRow, answer: Answer) -> Result<(), Rejected> {
-        let hop = row.incoming.get_or_insert_with(|| new_in_hop(self.step.channel));
-        if hop.channel != self.step.channel {
-            return Err(Rejected::HopMismatch { why: "the claim came on another channel" });
-        }
+        let hop = row.incoming.entry(self.step.channel).or_insert_with(new_in_hop);
         if hop.answer != Answer::None {
             return Err(Rejected::AlreadyAnswered { claim: self.claim() });
         }
@@ -488,11 +494,15 @@ impl Context<'_> {
     /// RETURN: only what came in, was booked, and can no longer go onward.
     fn give_back(&self) -> Result<Vec<Change>, Rejected> {
         let mut row = self.row().cloned().ok_or(Rejected::UnknownClaim { claim: self.claim() })?;
-        let stuck = row.outgoing.as_ref().is_none_or(|out| matches!(out.closing, Closing::Freed(_)) || out.returned);
-        let decided_here = self.state.decisions.contains_key(&self.claim());
-        let hop = row.incoming.as_mut().ok_or(Rejected::UnknownClaim { claim: self.claim() })?;
-        let booked = hop.booked.is_some() && hop.channel == self.step.channel;
-        if !stuck || decided_here || !booked || hop.return_step.is_some() {
+        let from_here = Origin::Upstream { channel: self.step.channel };
+        let stuck = row.outgoing.as_ref().is_none_or(|out| {
+            out.origin != from_here || out.returned || matches!(out.closing, Closing::Freed(_))
+        });
+        let decided_here =
+            self.state.decisions.get(&self.claim()).is_some_and(|d| d.channel == self.step.channel);
+        let hop = row.incoming.get_mut(&self.step.channel);
+        let hop = hop.ok_or(Rejected::UnknownClaim { claim: self.claim() })?;
+        if !stuck || decided_here || hop.booked.is_none() || hop.return_step.is_some() {
             return Err(Rejected::HopState);
         }
         hop.return_step = Some(self.entry.leaf());
@@ -500,8 +510,8 @@ impl Context<'_> {
     }
 }
 
-fn new_in_hop(channel: StreamId) -> InHop {
-    InHop { channel, answer: Answer::None, booked: None, return_step: None, returned: false }
+fn new_in_hop() -> InHop {
+    InHop { answer: Answer::None, booked: None, return_step: None, returned: false }
 }
 
 fn lower_open(channel: &mut ChannelRow, out: &OutHop) {
@@ -562,21 +572,19 @@ pub(super) fn book_facts(state: &State, time_ms: u64, book: &Book) -> Result<Fac
     let channel = channel_row(state, &book.channel)?;
     let keep_until = time_ms.saturating_add(crate::clearing::accord::MAX_EXPIRY_MS);
     let key = (book.claim, book.part);
-    let new = || ClaimRow { incoming: None, outgoing: None, expires_ms: keep_until };
+    let new = || ClaimRow { incoming: BTreeMap::new(), outgoing: None, expires_ms: keep_until };
     let mut row = state.claims.get(&key).cloned().unwrap_or_else(new);
-    let decided = state.decisions.get(&book.claim);
+    let decided = state.decisions.get(&book.claim).filter(|d| d.channel == book.channel);
+    let from_here = Origin::Upstream { channel: book.channel };
     let to = if decided.is_some() { own_accounts::incoming() } else { own_accounts::transit() };
-    let known = match (decided.and_then(|d| d.value), &row.outgoing) {
-        (Some(value), _) => Some(value),
-        (None, Some(out)) => Some((out.unit, out.amount)),
-        (None, None) => None,
-    };
+    let proposed = row.outgoing.as_ref().filter(|out| out.origin == from_here);
+    let known = decided.and_then(|d| d.value).or(proposed.map(|out| (out.unit, out.amount)));
     let (unit, amount) = match known {
         Some(value) => value,
         None => debited_peer(channel, &book.postings)?,
     };
-    let hop = row.incoming.get_or_insert_with(|| new_in_hop(book.channel));
-    if hop.channel != book.channel || hop.booked.is_some() {
+    let hop = row.incoming.entry(book.channel).or_insert_with(new_in_hop);
+    if hop.booked.is_some() {
         return Err(Rejected::HopState);
     }
     hop.booked = Some((unit, amount));
@@ -595,8 +603,8 @@ fn debited_peer(channel: &ChannelRow, postings: &[Posting]) -> Result<(UnitId, A
 pub(super) fn returned_facts(state: &State, returned: &Returned) -> Result<Facts, Rejected> {
     let channel = channel_row(state, &returned.channel)?;
     let mut row = claim_row(state, returned.claim, returned.part)?;
-    let postings = match (&mut row.incoming, &mut row.outgoing) {
-        (Some(hop), _) if hop.channel == returned.channel => {
+    let postings = match (row.incoming.get_mut(&returned.channel), &mut row.outgoing) {
+        (Some(hop), _) => {
             let (unit, amount) = hop.booked.ok_or(Rejected::HopState)?;
             if hop.return_step != Some(returned.reference) || hop.returned {
                 return Err(Rejected::HopState);

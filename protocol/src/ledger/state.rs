@@ -220,29 +220,26 @@ pub enum Answer {
 /// The hop of a claim on which we are the creditor.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct InHop {
-    /// On which channel.
-    #[n(0)]
-    pub channel: StreamId,
     /// What we answered.
-    #[n(1)]
+    #[n(0)]
     pub answer: Answer,
     /// What was booked after the peer's DONE.
-    #[n(2)]
+    #[n(1)]
     pub booked: Option<(UnitId, Amount)>,
     /// Leaf hash of our RETURN.
-    #[n(3)]
+    #[n(2)]
     pub return_step: Option<Hash>,
     /// Whether the books follow the RETURN.
-    #[n(4)]
+    #[n(3)]
     pub returned: bool,
 }
 
 /// Our part in one part of a claim.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct ClaimRow {
-    /// Towards the payer.
+    /// Towards the payer, by channel: only one can be right, but a liar may propose a claim that is not its own.
     #[n(0)]
-    pub incoming: Option<InHop>,
+    pub incoming: BTreeMap<StreamId, InHop>,
     /// Towards the payee.
     #[n(1)]
     pub outgoing: Option<OutHop>,
@@ -254,9 +251,8 @@ pub struct ClaimRow {
 impl ClaimRow {
     /// Nothing is left to do here, whatever the others do, but for a network that contradicts itself.
     pub fn is_closed(&self) -> bool {
-        let incoming = self.incoming.as_ref().is_none_or(|hop| match hop.answer {
-            Answer::None => false,
-            Answer::Accepted(_) => hop.booked.is_some(),
+        let incoming = self.incoming.values().all(|hop| match hop.answer {
+            Answer::None | Answer::Accepted(_) => hop.booked.is_some(),
             Answer::Rejected(_) => true,
         });
         let outgoing = self.outgoing.as_ref().is_none_or(|hop| match hop.closing {
@@ -294,6 +290,15 @@ pub struct DecisionRow {
     /// Until when it can be asked for at least, less 60 days.
     #[n(5)]
     pub expires_ms: u64,
+    /// Epoch of our log key.
+    #[n(6)]
+    pub epoch: u32,
+    /// Why not; 0 for yes.
+    #[n(7)]
+    pub code: u16,
+    /// Its place in the channel's stream: nobody else hears it before the peer has acknowledged that.
+    #[n(8)]
+    pub sseq: u64,
 }
 
 impl DecisionRow {
@@ -501,6 +506,11 @@ impl State {
     /// The channel with a peer, if there is an accord.
     pub fn channel_with(&self, peer: &LedgerId) -> Option<(StreamId, &ChannelRow)> {
         self.channels.iter().find(|(_, row)| row.peer == *peer).map(|(id, row)| (*id, row))
+    }
+
+    /// Our row of a claim.
+    pub fn claim(&self, claim: &ClaimId) -> Option<&ClaimRow> {
+        self.claims.get(&(*claim, 0))
     }
 
     /// Makes a transition the state. The transition must come from `apply` on exactly this state.

@@ -1,0 +1,479 @@
+//! The engine: our ledger and what peers have said, moved forward together (specs/clearing.md §9).
+//!
+//! Sans-IO. Each input changes the state in memory and adds records to a batch; the caller makes the batch
+//! durable in order and only then sends, answers and calls the inputs acknowledged. If that fails it stops: the
+//! engine is ahead of the disk. After a crash an engine rebuilt from the durable records, however many of a batch
+//! arrived, goes on from there ([`Engine::recover`]).
+
+use super::intent::{Decision, DecisionBody, Hop, Intent, Outcome, Part, RejectCode, SignedIntent};
+use super::peers::{Peers, Refusal};
+use super::step::{AccordArgs, Ack, Step, StepArgs};
+use crate::amount::Amount;
+use crate::encoding::Blob;
+use crate::entry::{Entry, Kind, Op, Payload, SignedOp};
+use crate::ids::{AccountId, ClaimId, Hash, LedgerId, OpId, Salt, StreamId, UnitId};
+use crate::ledger::author::{Author, Written};
+use crate::ledger::clearing::{check_hop, log_epoch, room};
+use crate::ledger::state::{ChannelRow, DecisionRow};
+use crate::ledger::{Rejected, State, node_op_id};
+use std::collections::BTreeSet;
+
+/// What the world gives an input: time, randomness, and who a sealed payee is.
+pub struct Cx<'a> {
+    /// Milliseconds since 1970.
+    pub now_ms: u64,
+    /// Fresh random bytes.
+    pub salt: &'a mut dyn FnMut() -> Salt,
+    /// Who is meant by the sealed sidecar with this commitment, of this claim.
+    pub payees: &'a dyn Fn(&ClaimId, &Hash) -> Payee,
+}
+
+/// What the sealed sidecar of a claim says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Payee {
+    /// This account.
+    Account(AccountId),
+    /// A name that nobody has here.
+    Unknown,
+    /// It does not open, or is not what was committed to.
+    Bad,
+    /// It has not come yet.
+    Missing,
+}
+
+/// A record to be made durable.
+#[derive(Debug, Clone)]
+pub enum Record {
+    /// An entry of ours.
+    Own(Box<Written>),
+    /// A peer's entry, exactly as it came.
+    Received(Box<Entry>),
+}
+
+/// Records to be made durable together, in this order.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// In order.
+    pub records: Vec<Record>,
+    /// Claims that moved.
+    pub claims: BTreeSet<ClaimId>,
+}
+
+/// The way of a payment: the networks, and the pair and accord version of each hop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Ours first, the payee's last.
+    pub ledgers: Vec<LedgerId>,
+    /// Unit pair and accord version of each hop.
+    pub hops: Vec<(u8, u32)>,
+}
+
+/// The answer to somebody who asks about a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AskAnswer {
+    /// The Decision.
+    Decided(Box<Decision>),
+    /// Nothing that may be told yet.
+    Open,
+    /// The question is refused.
+    Refused(Rejected),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Engine {
+    pub(super) state: State,
+    pub(super) peers: Peers,
+    author: Author,
+    secret: [u8; 32],
+    batch: Batch,
+}
+
+impl Engine {
+    /// An engine over an empty ledger.
+    pub fn new(author: Author, secret: [u8; 32]) -> Self {
+        Self::resume(State::default(), Peers::default(), author, secret)
+    }
+
+    /// An engine over what was read back.
+    pub fn resume(state: State, peers: Peers, author: Author, secret: [u8; 32]) -> Self {
+        Self { state, peers, author, secret, batch: Batch::default() }
+    }
+
+    /// Our state.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+    /// What peers have said.
+    pub fn peers(&self) -> &Peers {
+        &self.peers
+    }
+    /// Takes in a public entry of another network, before or beside an accord.
+    ///
+    /// # Errors
+    /// Why it is not taken in.
+    pub fn receive_public(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        let entry = self.peers.receive_public(bytes)?;
+        self.batch.records.push(Record::Received(Box::new(entry)));
+        Ok(())
+    }
+    /// The records since the last call.
+    pub fn take_batch(&mut self) -> Batch {
+        std::mem::take(&mut self.batch)
+    }
+
+    /// An operation of a person, or of the root set. A [`Hold`](crate::ledger::transfer::Hold) goes through
+    /// [`Engine::pay`].
+    ///
+    /// # Errors
+    /// The rule it breaks; nothing changed.
+    pub fn submit(&mut self, signed: &SignedOp, cx: &mut Cx<'_>) -> Result<Written, Rejected> {
+        let kind = Kind::from_code(signed.kind);
+        if matches!(kind, Some(Kind::Hold | Kind::Step(_))) {
+            return Err(Rejected::StepForm);
+        }
+        self.write(signed, cx)
+    }
+
+    /// A payment to another network: the hold and the PROPOSE for the first hop, together.
+    ///
+    /// # Errors
+    /// The rule it breaks; nothing changed.
+    pub fn pay(
+        &mut self,
+        signed: &SignedOp,
+        route: &Route,
+        expires_ms: u64,
+        cx: &mut Cx<'_>,
+    ) -> Result<(Written, ClaimId), Rejected> {
+        let kind = Kind::from_code(signed.kind).filter(|kind| *kind == Kind::Hold).ok_or(Rejected::StepForm)?;
+        let op = Op::parse(kind, &signed.op.0).map_err(Rejected::Encoding)?;
+        let Payload::Hold(hold) = &op.payload else { return Err(Rejected::StepForm) };
+        let commitment = *op.sidecars.first().ok_or(Rejected::HoldSidecar)?;
+        let intent = self.intent(route, hold.amount, commitment, expires_ms, &op.op_id)?;
+        intent.check_time(cx.now_ms.max(self.state.head.time_ms))?;
+        if intent.payee != hold.payee_network {
+            return Err(Rejected::HoldMismatch { what: "the payee's network" });
+        }
+        let (id, channel) = self.open_channel(route.ledgers.get(1))?;
+        let hop = first_hop(&intent)?;
+        if check_hop(&channel, hop)? != hold.unit {
+            return Err(Rejected::HoldMismatch { what: "the unit" });
+        }
+        let left = room(&self.state, &channel, hop.pair).unwrap_or(0);
+        if i128::from(hold.amount.minor()) > left {
+            return Err(Rejected::NoRoom { amount: hold.amount.minor(), room: left });
+        }
+        let written = self.write(signed, cx)?;
+        let signed_intent = SignedIntent::sign(&intent, self.author.log_key());
+        let claim = signed_intent.claim();
+        let args = StepArgs::Propose(super::step::ProposeArgs { intent: signed_intent, hop: 0 });
+        self.step(id, Some(claim), Some(written.entry.leaf()), args, cx)?;
+        Ok((written, claim))
+    }
+
+    /// The route over one hop, when there is an accord with the payee's network that names the unit.
+    ///
+    /// # Errors
+    /// No accord, or the unit is in none of its pairs.
+    pub fn direct_route(&self, peer: &LedgerId, unit: UnitId) -> Result<Route, Rejected> {
+        let (_, channel) = self.state.channel_with(peer).ok_or(Rejected::NoAccord { peer: *peer })?;
+        let pair = channel.accord.pairs.iter().position(|p| p.unit(channel.we_are_a) == unit);
+        let pair = pair.and_then(|p| u8::try_from(p).ok()).ok_or(Rejected::UnknownUnit { unit })?;
+        let ledgers = vec![self.state.ledger()?, *peer];
+        Ok(Route { ledgers, hops: vec![(pair, channel.accord.version)] })
+    }
+
+    fn intent(
+        &self,
+        route: &Route,
+        amount: Amount,
+        sidecar: Hash,
+        expires_ms: u64,
+        op_id: &OpId,
+    ) -> Result<Intent, Rejected> {
+        let hop = |(pair, accord_version): &(u8, u32)| Hop {
+            pair: *pair,
+            src: amount,
+            dst: amount,
+            accord_version: *accord_version,
+        };
+        let intent = Intent {
+            v: super::intent::CLAIM_VERSION,
+            payer: self.state.ledger()?,
+            epoch: log_epoch(&self.state)?,
+            payee: *route.ledgers.last().ok_or(Rejected::Intent { why: "a route without networks" })?,
+            sidecar,
+            parts: vec![Part { route: route.ledgers.clone(), hops: route.hops.iter().map(hop).collect() }],
+            expires_ms,
+            nonce: Hash::of("", &[&self.secret, op_id.as_bytes()]),
+        };
+        Intent::parse(&crate::encoding::encode(&intent))
+    }
+
+    fn open_channel(&self, peer: Option<&LedgerId>) -> Result<(StreamId, ChannelRow), Rejected> {
+        let peer = peer.ok_or(Rejected::Intent { why: "a route has at least two networks" })?;
+        let (id, channel) = self.state.channel_with(peer).ok_or(Rejected::NoAccord { peer: *peer })?;
+        let theirs = self.peers.stream(&id).and_then(|s| s.accord_id);
+        if theirs == Some(channel.accord_id) {
+            Ok((id, channel.clone()))
+        } else {
+            Err(Rejected::NoAccord { peer: *peer })
+        }
+    }
+
+    /// Appends the accord that both root sets have signed.
+    ///
+    /// # Errors
+    /// The rule it breaks; nothing changed.
+    pub fn accord(&mut self, args: AccordArgs, cx: &mut Cx<'_>) -> Result<StreamId, Rejected> {
+        let accord = super::accord::Accord::parse(&args.accord.0).map_err(Rejected::Accord)?;
+        let id = super::accord::channel_id(&accord.a, &accord.b, 0);
+        let us = self.state.ledger()?;
+        let (peer, _) = accord.other(&us).ok_or(Rejected::AccordPlace)?;
+        let theirs = self.peers.identity(&peer).ok_or(Rejected::NotIntroduced { ledger: peer })?;
+        let sigs = if accord.a == peer { &args.sigs_a } else { &args.sigs_b };
+        let checks = crate::ledger::clearing::accord_signatures(theirs, &args.accord.0, sigs)?;
+        checks.iter().try_for_each(|c| c.verify().map_err(Rejected::Signature))?;
+        self.step_about(id, None, None, StepArgs::Accord(args), accord.id().as_bytes(), cx)?;
+        Ok(id)
+    }
+
+    /// A peer's entry: taken in if it is signed and chained, and answered.
+    ///
+    /// # Errors
+    /// Why it is not taken in; nothing changed.
+    pub fn receive(&mut self, peer: &LedgerId, bytes: &[u8], cx: &mut Cx<'_>) -> Result<(), Refusal> {
+        let entry = self.peers.check(&self.state, peer, bytes)?;
+        let claim = self.peers.absorb(&self.state, &entry);
+        self.batch.records.push(Record::Received(Box::new(entry)));
+        if let Some(claim) = claim {
+            self.react(&claim, cx);
+        }
+        Ok(())
+    }
+
+    /// A question about a claim, or the wish to cancel it, from the network that `asker` was shown to be.
+    pub fn ask(
+        &mut self,
+        asker: &LedgerId,
+        signed: &SignedIntent,
+        cancel: bool,
+        cx: &mut Cx<'_>,
+    ) -> AskAnswer {
+        match self.try_ask(asker, signed, cancel, cx) {
+            Ok(answer) => answer,
+            Err(refused) => AskAnswer::Refused(refused),
+        }
+    }
+
+    fn try_ask(
+        &mut self,
+        asker: &LedgerId,
+        signed: &SignedIntent,
+        cancel: bool,
+        cx: &mut Cx<'_>,
+    ) -> Result<AskAnswer, Rejected> {
+        let intent = signed.parse()?;
+        let claim = signed.claim();
+        if intent.payee != self.state.ledger()? {
+            return Err(Rejected::DecisionMismatch);
+        }
+        let place = intent.place(0, asker).ok_or(Rejected::HopMismatch { why: "the asker is not on the route" })?;
+        let payer = self.peers.identity(&intent.payer).ok_or(Rejected::NotIntroduced { ledger: intent.payer })?;
+        signed.verify(payer, intent.epoch)?;
+        let now_ms = cx.now_ms.max(self.state.head.time_ms);
+        let expired = now_ms > intent.expires_ms;
+        if cancel && (place == 0 || expired) && !self.state.decisions.contains_key(&claim) {
+            let code = if expired { RejectCode::Expired } else { RejectCode::Cancelled };
+            self.turn_down(&intent, claim, code, cx)?;
+            self.react(&claim, cx);
+        }
+        let Some(row) = self.state.decisions.get(&claim) else { return Ok(AskAnswer::Open) };
+        let last_hop = self.state.channels.get(&row.channel).map(|c| c.peer);
+        let acked = self.peers.stream(&row.channel).is_some_and(|s| s.acked > row.sseq);
+        if acked || last_hop == Some(*asker) {
+            Ok(AskAnswer::Decided(Box::new(self.decision(claim, row)?)))
+        } else {
+            Ok(AskAnswer::Open)
+        }
+    }
+
+    /// The decider's no, into the stream of the last hop, whether its PROPOSE has come or not.
+    pub(super) fn turn_down(
+        &mut self,
+        intent: &Intent,
+        claim: ClaimId,
+        code: RejectCode,
+        cx: &mut Cx<'_>,
+    ) -> Result<(), Rejected> {
+        let route = intent.parts.first().map(|p| &p.route).ok_or(Rejected::PartsNotYet)?;
+        let last = route.iter().rev().nth(1).ok_or(Rejected::PartsNotYet)?;
+        let (id, _) = self.state.channel_with(last).ok_or(Rejected::NoAccord { peer: *last })?;
+        let reference = self.peers.claim(&id, &claim).and_then(|c| c.proposal.as_ref()).map(|p| p.leaf);
+        let decision = self.word(claim, Outcome::Reject, code)?;
+        let args = super::step::RejectArgs { code: code.code(), decision: Some(decision) };
+        self.step(id, Some(claim), reference, StepArgs::Reject(args), cx)
+    }
+
+    /// Signs our word on a claim.
+    pub(super) fn word(
+        &self,
+        claim: ClaimId,
+        outcome: Outcome,
+        code: RejectCode,
+    ) -> Result<Decision, Rejected> {
+        let code = if outcome == Outcome::Accept { 0 } else { code.code() };
+        let (decider, epoch) = (self.state.ledger()?, log_epoch(&self.state)?);
+        let v = super::intent::CLAIM_VERSION;
+        Ok(Decision::sign(DecisionBody { v, decider, epoch, claim, outcome, code }, self.author.log_key()))
+    }
+
+    /// Our word as we gave it: signatures are deterministic, so it is the same bytes.
+    fn decision(&self, claim: ClaimId, row: &DecisionRow) -> Result<Decision, Rejected> {
+        let v = super::intent::CLAIM_VERSION;
+        let body = DecisionBody {
+            v,
+            decider: self.state.ledger()?,
+            epoch: row.epoch,
+            claim,
+            outcome: row.outcome,
+            code: row.code,
+        };
+        Ok(Decision::sign(body, self.author.log_key()))
+    }
+
+    /// A Decision that came outside the streams.
+    ///
+    /// # Errors
+    /// When it does not verify.
+    pub fn learn(&mut self, decision: &Decision, cx: &mut Cx<'_>) -> Result<(), Rejected> {
+        self.peers.learn_decision(decision)?;
+        self.react(&decision.body.claim, cx);
+        Ok(())
+    }
+
+    /// The peer has our stream up to here.
+    pub fn acked(&mut self, channel: &StreamId, next: u64) {
+        self.peers.acked(channel, next);
+    }
+
+    /// Looks again at every claim that peers have open with us: sidecars may have come, expiries passed.
+    pub fn tick(&mut self, cx: &mut Cx<'_>) {
+        for claim in self.peers.claims() {
+            self.react(&claim, cx);
+        }
+    }
+
+    /// After a start: writes every second half that a crash left out, and gives back holds that never became a
+    /// claim (their payment was not acknowledged).
+    ///
+    /// # Errors
+    /// A rule that our own entries break: the ledger needs help.
+    pub fn recover(&mut self, cx: &mut Cx<'_>) -> Result<(), Rejected> {
+        let loose: Vec<Hash> =
+            self.state.holds.iter().filter(|(_, h)| h.claim.is_none()).map(|(leaf, _)| *leaf).collect();
+        for hold in loose {
+            self.release(hold, cx)?;
+        }
+        let mut claims: BTreeSet<ClaimId> = self.peers.claims().into_iter().collect();
+        claims.extend(self.state.claims.iter().filter(|(_, row)| !row.is_closed()).map(|((c, _), _)| *c));
+        claims.extend(self.state.decisions.iter().filter(|(_, row)| !row.credited).map(|(c, _)| *c));
+        for claim in claims {
+            self.react(&claim, cx);
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, hold: Hash, cx: &mut Cx<'_>) -> Result<(), Rejected> {
+        let row = self.state.holds.get(&hold).ok_or(Rejected::UnknownHold { hold })?;
+        let from = crate::ledger::own_accounts::hold();
+        let postings = crate::ledger::transfer::move_value(from, row.account, row.unit, row.amount);
+        let payload = Payload::Release(crate::ledger::transfer::Release { hold, postings });
+        self.own(payload, &[], hold.as_bytes(), 0, cx)
+    }
+
+    /// Appends a step about a claim.
+    pub(super) fn step(
+        &mut self,
+        channel: StreamId,
+        claim: Option<ClaimId>,
+        reference: Option<Hash>,
+        args: StepArgs,
+        cx: &mut Cx<'_>,
+    ) -> Result<(), Rejected> {
+        let about = claim.unwrap_or(ClaimId::ZERO);
+        self.step_about(channel, claim, reference, args, about.as_bytes(), cx)
+    }
+
+    fn step_about(
+        &mut self,
+        channel: StreamId,
+        claim: Option<ClaimId>,
+        reference: Option<Hash>,
+        args: StepArgs,
+        about: &[u8],
+        cx: &mut Cx<'_>,
+    ) -> Result<(), Rejected> {
+        let ack = self.peers.stream(&channel).map_or(Ack { next: 0, head: Hash::ZERO }, |s| Ack {
+            next: s.next,
+            head: s.head,
+        });
+        let payload = Payload::Step(Step { channel, ack, claim, reference, args, part: 0 });
+        self.own(payload, channel.as_bytes(), about, 0, cx)
+    }
+
+    /// Shows the peer of a channel who a network is, once, before its first use there.
+    pub(super) fn introduce(
+        &mut self,
+        channel: StreamId,
+        ledger: LedgerId,
+        cx: &mut Cx<'_>,
+    ) -> Result<(), Rejected> {
+        let row = self.state.channels.get(&channel).ok_or(Rejected::UnknownChannel { channel })?;
+        if row.peer == ledger || row.introduced.contains(&ledger) || self.state.ledger()? == ledger {
+            return Ok(());
+        }
+        for entry in self.peers.identity_entries(&ledger).to_vec() {
+            let about = Hash::of("", &[&entry]);
+            let args = StepArgs::Key(super::step::KeyArgs { entry: Blob(entry) });
+            self.step_about(channel, None, None, args, about.as_bytes(), cx)?;
+        }
+        Ok(())
+    }
+
+    /// Appends an operation of the node itself.
+    pub(super) fn own(
+        &mut self,
+        payload: Payload,
+        channel: &[u8],
+        about: &[u8],
+        part: u8,
+        cx: &mut Cx<'_>,
+    ) -> Result<(), Rejected> {
+        let kind = payload.kind();
+        let t = match kind {
+            Kind::Step(t) => t,
+            _ => 0,
+        };
+        let now_ms = cx.now_ms.max(self.state.head.time_ms);
+        let op_id = node_op_id(kind.code(), t, channel, about, part);
+        let op = Op { op_id, not_after_ms: now_ms, payload, sidecars: Vec::new() };
+        self.write(&SignedOp::unsigned(&op), cx).map(|_| ())
+    }
+
+    fn write(&mut self, signed: &SignedOp, cx: &mut Cx<'_>) -> Result<Written, Rejected> {
+        let written = self.author.write(&mut self.state, signed, cx.now_ms, (cx.salt)())?;
+        self.batch.records.push(Record::Own(Box::new(written.clone())));
+        Ok(written)
+    }
+
+    pub(super) fn touched(&mut self, claim: ClaimId) {
+        self.batch.claims.insert(claim);
+    }
+}
+
+fn first_hop(intent: &Intent) -> Result<&Hop, Rejected> {
+    let hop = intent.parts.first().and_then(|part| part.hops.first());
+    hop.ok_or(Rejected::Intent { why: "a route has 1 to 6 hops" })
+}

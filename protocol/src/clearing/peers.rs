@@ -1,0 +1,533 @@
+//! What our peers have said: a view over the entries received from them (specs/clearing.md §8).
+//!
+//! The view is a function of the received entries in the order in which they were stored, beside our own. It is
+//! not part of the state digest. What is signed and chained is always taken in (one bad line must not block a
+//! stream for ever); a line that breaks a rule of clearing has no effect and becomes a [`Finding`].
+
+use super::intent::{Decision, Intent, Outcome, RejectCode, SignedIntent};
+use super::step::{Step, StepArgs};
+use super::weak::{self, Weak};
+use crate::entry::{Entry, EntryError, Payload};
+use crate::ids::{ClaimId, Hash, LedgerId, PUBLIC_STREAM, StreamId, UnitId};
+use crate::ledger::identity::Identity;
+use crate::ledger::state::{Answer, Closing, State};
+use crate::ledger::units::UnitDefined;
+use crate::ledger::{Rejected, clearing};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Everything peers have said.
+#[derive(Debug, Clone, Default)]
+pub struct Peers {
+    identities: BTreeMap<LedgerId, Identity>,
+    units: BTreeMap<(LedgerId, UnitId), UnitDefined>,
+    public_next: BTreeMap<LedgerId, u64>,
+    streams: BTreeMap<StreamId, PeerStream>,
+    decisions: BTreeMap<(ClaimId, LedgerId), Decision>,
+    identity_entries: BTreeMap<LedgerId, Vec<Vec<u8>>>,
+    contradicted: BTreeSet<(ClaimId, LedgerId)>,
+    findings: Vec<Finding>,
+}
+
+/// A peer's stream of one channel.
+#[derive(Debug, Clone)]
+pub struct PeerStream {
+    /// The next place we expect.
+    pub next: u64,
+    /// Leaf hash of the last entry.
+    pub head: Hash,
+    /// Boot of the last entry.
+    pub boot: u64,
+    /// The accord that the peer has appended.
+    pub accord_id: Option<Hash>,
+    /// How far the peer says it has our stream.
+    pub acked: u64,
+    open_in: BTreeMap<u8, u64>,
+    claims: BTreeMap<ClaimId, PeerClaim>,
+}
+
+/// What a peer has said about a claim on one channel.
+#[derive(Debug, Clone, Default)]
+pub struct PeerClaim {
+    /// Its PROPOSE.
+    pub proposal: Option<Proposal>,
+    /// Its answer to our PROPOSE.
+    pub answer: Option<PeerAnswer>,
+    /// Its DONE or FREE.
+    pub closing: Option<PeerClosing>,
+    /// Leaf hash of its RETURN.
+    pub returned: Option<Hash>,
+}
+
+/// A PROPOSE received.
+#[derive(Debug, Clone)]
+pub struct Proposal {
+    /// Its leaf hash.
+    pub leaf: Hash,
+    /// What is proposed.
+    pub signed: SignedIntent,
+    /// For which hop.
+    pub hop: u8,
+    counted: Option<(u8, u64)>,
+}
+
+/// A peer's answer to our PROPOSE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerAnswer {
+    /// Yes; the Decision is kept apart.
+    Accept,
+    /// No: leaf hash of its REJECT, and why.
+    Reject(Hash, RejectCode),
+}
+
+/// A peer's closing step as the debtor of a hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerClosing {
+    /// Bound; leaf hash of its DONE.
+    Done(Hash),
+    /// Freed.
+    Free,
+}
+
+/// Something in a peer's stream that breaks a rule and therefore has no effect, or a contradiction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Who wrote it.
+    pub ledger: LedgerId,
+    /// Where: leaf hash of the entry.
+    pub leaf: Hash,
+    /// What is wrong.
+    pub what: &'static str,
+}
+
+/// Why a peer's entry was not taken in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Not an entry, or not one for this place.
+    #[error("{0}")]
+    Malformed(EntryError),
+    /// It breaks a rule that every stream entry keeps.
+    #[error("{0}")]
+    Rejected(Rejected),
+    /// Places are missing before it; we answer with the next place we expect.
+    #[error("the next place is {next}, got {got}")]
+    Gap {
+        /// What we expect.
+        next: u64,
+        /// What came.
+        got: u64,
+    },
+    /// A place we have, whose bytes the caller compares: the same is a duplicate, others are evidence.
+    #[error("place {sseq} was received before")]
+    Known {
+        /// Which place.
+        sseq: u64,
+    },
+    /// It does not name the entry before it: another history.
+    #[error("place {sseq} does not follow the entry we have before it")]
+    Forked {
+        /// Which place.
+        sseq: u64,
+    },
+    /// The peer has more of our stream than we wrote: our own books are older than what the peer saw.
+    #[error("the peer has {claimed} entries of our stream, we wrote {written}: this node's data is older than what it has sent")]
+    AheadOfUs {
+        /// What the peer says.
+        claimed: u64,
+        /// What we have.
+        written: u64,
+    },
+}
+
+impl PeerStream {
+    fn new() -> Self {
+        Self {
+            next: 0,
+            head: Hash::ZERO,
+            boot: 0,
+            accord_id: None,
+            acked: 0,
+            open_in: BTreeMap::new(),
+            claims: BTreeMap::new(),
+        }
+    }
+
+    /// What the peer has said about a claim.
+    pub fn claim(&self, claim: &ClaimId) -> Option<&PeerClaim> {
+        self.claims.get(claim)
+    }
+
+    /// Open claims that the peer has proposed to us in a unit pair.
+    pub fn open_in(&self, pair: u8) -> u64 {
+        self.open_in.get(&pair).copied().unwrap_or(0)
+    }
+}
+
+impl Peers {
+    /// A network's identity, as far as we have been shown it.
+    pub fn identity(&self, ledger: &LedgerId) -> Option<&Identity> {
+        self.identities.get(ledger)
+    }
+
+    /// A peer's unit, as its public stream defines it.
+    pub fn unit(&self, ledger: &LedgerId, unit: UnitId) -> Option<&UnitDefined> {
+        self.units.get(&(*ledger, unit))
+    }
+
+    /// The peer's side of a channel.
+    pub fn stream(&self, channel: &StreamId) -> Option<&PeerStream> {
+        self.streams.get(channel)
+    }
+
+    /// What peers have said about a claim on a channel.
+    pub fn claim(&self, channel: &StreamId, claim: &ClaimId) -> Option<&PeerClaim> {
+        self.streams.get(channel)?.claim(claim)
+    }
+
+    /// Channels on which peers have said something about a claim.
+    pub fn channels_of(&self, claim: &ClaimId) -> Vec<StreamId> {
+        self.streams.iter().filter(|(_, s)| s.claims.contains_key(claim)).map(|(id, _)| *id).collect()
+    }
+
+    /// A Decision of another network that verified.
+    pub fn decision(&self, claim: &ClaimId, decider: &LedgerId) -> Option<&Decision> {
+        self.decisions.get(&(*claim, *decider))
+    }
+
+    /// A network's identity entries, exactly as they stand in its ledger.
+    pub fn identity_entries(&self, ledger: &LedgerId) -> &[Vec<u8>] {
+        self.identity_entries.get(ledger).map_or(&[], Vec::as_slice)
+    }
+
+    /// Every claim that some peer has spoken of and that is not settled yet.
+    pub fn claims(&self) -> Vec<ClaimId> {
+        let mut all: Vec<ClaimId> = self.streams.values().flat_map(|s| s.claims.keys().copied()).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// The next place of a ledger's public stream that we do not have.
+    pub fn public_next(&self, ledger: &LedgerId) -> u64 {
+        self.public_next.get(ledger).copied().unwrap_or(0)
+    }
+
+    /// What was wrong in peers' streams.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// Takes in an entry of another network's public stream, in order, with all its signatures checked.
+    ///
+    /// # Errors
+    /// Names the rule broken; a place we have already is [`Refusal::Known`].
+    pub fn receive_public(&mut self, bytes: &[u8]) -> Result<Entry, Refusal> {
+        let entry = Entry::parse(bytes).map_err(Refusal::Malformed)?;
+        self.absorb_public(&entry)?;
+        Ok(entry)
+    }
+
+    pub(super) fn absorb_public(&mut self, entry: &Entry) -> Result<(), Refusal> {
+        let ledger = entry.body().ledger;
+        let header = entry.body().stream.filter(|h| h.id == PUBLIC_STREAM);
+        let header = header.ok_or(Refusal::Rejected(Rejected::StreamHeader))?;
+        let next = self.public_next(&ledger);
+        if header.sseq < next {
+            return Err(Refusal::Known { sseq: header.sseq });
+        }
+        if header.sseq > next {
+            return Err(Refusal::Gap { next, got: header.sseq });
+        }
+        let identity = match self.identities.get(&ledger) {
+            Some(known) if known.events > 0 && next > 0 => known.after(entry),
+            _ => Identity::from_entries([entry]),
+        };
+        self.identities.insert(ledger, identity.map_err(Refusal::Rejected)?);
+        match &entry.op().payload {
+            Payload::UnitDefined(unit) => drop(self.units.insert((ledger, unit.unit), unit.clone())),
+            Payload::Genesis(_) | Payload::KeyBound(_) => {
+                self.identity_entries.entry(ledger).or_default().push(entry.bytes().to_vec());
+            }
+            _ => {}
+        }
+        self.public_next.insert(ledger, next.saturating_add(1));
+        Ok(())
+    }
+
+    /// Checks an entry of a channel: form, place, chain, signature. Nothing is taken in yet.
+    ///
+    /// # Errors
+    /// Why it cannot be taken in.
+    pub fn check(&self, state: &State, peer: &LedgerId, bytes: &[u8]) -> Result<Entry, Refusal> {
+        let entry = Entry::parse(bytes).map_err(Refusal::Malformed)?;
+        let body = entry.body();
+        if body.ledger != *peer {
+            return Err(Refusal::Rejected(Rejected::LedgerMismatch { expected: *peer, got: body.ledger }));
+        }
+        let (id, _) = state.channel_with(peer).ok_or(Refusal::Rejected(Rejected::NoAccord { peer: *peer }))?;
+        let header = body.stream.filter(|h| h.id == id).ok_or(Refusal::Rejected(Rejected::StreamHeader))?;
+        let Payload::Step(step) = &entry.op().payload else {
+            return Err(Refusal::Rejected(Rejected::StreamHeader));
+        };
+        if step.channel != id || !body.auth.is_empty() {
+            return Err(Refusal::Rejected(Rejected::StepForm));
+        }
+        let (next, head, boot) = self.streams.get(&id).map_or((0, Hash::ZERO, 0), |s| (s.next, s.head, s.boot));
+        if header.sseq < next {
+            return Err(Refusal::Known { sseq: header.sseq });
+        }
+        if header.sseq > next {
+            return Err(Refusal::Gap { next, got: header.sseq });
+        }
+        if header.sprev != head {
+            return Err(Refusal::Forked { sseq: header.sseq });
+        }
+        if body.boot < boot {
+            return Err(Refusal::Rejected(Rejected::BootBack { last: boot, got: body.boot }));
+        }
+        let identity = self.identities.get(peer).ok_or(Refusal::Rejected(Rejected::NoGenesis))?;
+        let key = identity.log_key(body.epoch).map_err(Refusal::Rejected)?;
+        key.verify_message(&entry.node_message(), entry.node_sig())
+            .map_err(|e| Refusal::Rejected(Rejected::Signature(e)))?;
+        let written = state.stream(&id).next;
+        if step.ack.next > written {
+            return Err(Refusal::AheadOfUs { claimed: step.ack.next, written });
+        }
+        Ok(entry)
+    }
+
+    /// Takes in an entry that [`Peers::check`] let through (or that was stored before). Gives the claim it is
+    /// about.
+    pub fn absorb(&mut self, state: &State, entry: &Entry) -> Option<ClaimId> {
+        let Payload::Step(step) = &entry.op().payload else { return None };
+        let header = entry.body().stream?;
+        let stream = self.streams.entry(step.channel).or_insert_with(PeerStream::new);
+        stream.next = header.sseq.saturating_add(1);
+        stream.head = entry.leaf();
+        stream.boot = entry.body().boot;
+        stream.acked = stream.acked.max(step.ack.next);
+        let effect = self.effect(state, entry, step);
+        if let Err(what) = effect {
+            self.findings.push(Finding { ledger: entry.body().ledger, leaf: entry.leaf(), what });
+        }
+        step.claim
+    }
+
+    /// What a step means; an error says why it means nothing.
+    fn effect(&mut self, state: &State, entry: &Entry, step: &Step) -> Result<(), &'static str> {
+        match &step.args {
+            StepArgs::Accord(args) => self.accord(state, entry, step, &args.accord.0, args),
+            StepArgs::Key(args) => {
+                let known = Entry::parse(&args.entry.0).map_err(|_| "KEY holds no entry")?;
+                match self.absorb_public(&known) {
+                    Ok(()) | Err(Refusal::Known { .. }) => Ok(()),
+                    Err(_) => Err("KEY holds an identity entry that does not verify or does not follow"),
+                }
+            }
+            StepArgs::Propose(args) => {
+                let proposal = Proposal {
+                    leaf: entry.leaf(),
+                    signed: args.intent.clone(),
+                    hop: args.hop,
+                    counted: counted(&args.intent, args.hop),
+                };
+                self.proposal(step, proposal)
+            }
+            StepArgs::Accept(args) => {
+                self.learn(state, &args.decision, entry)?;
+                if args.decision.body.outcome != Outcome::Accept || Some(args.decision.body.claim) != step.claim {
+                    return Err("ACCEPT holds another Decision");
+                }
+                self.claim_mut(step)?.answer.get_or_insert(PeerAnswer::Accept);
+                Ok(())
+            }
+            StepArgs::Reject(args) => {
+                if let Some(decision) = &args.decision {
+                    self.learn(state, decision, entry)?;
+                }
+                let code = RejectCode::from_code(args.code);
+                let claim = self.claim_mut(step)?;
+                match claim.answer {
+                    Some(PeerAnswer::Reject(..)) => Err("REJECT twice"),
+                    // A REJECT after an ACCEPT contradicts; it frees nothing, because the ACCEPT's Decision counts.
+                    Some(PeerAnswer::Accept) => Err("REJECT after ACCEPT"),
+                    None => {
+                        claim.answer = Some(PeerAnswer::Reject(entry.leaf(), code));
+                        Ok(())
+                    }
+                }
+            }
+            StepArgs::Done(args) => {
+                self.learn(state, &args.decision, entry)?;
+                let body = &args.decision.body;
+                if body.outcome != Outcome::Accept || Some(body.claim) != step.claim {
+                    return Err("DONE holds another Decision");
+                }
+                self.close(step, PeerClosing::Done(entry.leaf()), |proposal| {
+                    let intent = proposal.signed.parse().map_err(|_| "DONE on a malformed proposal")?;
+                    if intent.payee == body.decider { Ok(()) } else { Err("DONE by the word of another decider") }
+                })
+            }
+            StepArgs::Free => {
+                let claim = step.claim.unwrap_or(ClaimId::ZERO);
+                let hop = state.claim(&claim).and_then(|row| row.incoming.get(&step.channel));
+                let ours = match hop.map(|h| h.answer) {
+                    Some(Answer::Rejected(leaf)) => Some(leaf),
+                    Some(Answer::None | Answer::Accepted(_)) | None => None,
+                };
+                if (ours.is_none() || ours != step.reference) && !weak::is(Weak::RejectOvertakes) {
+                    return Err("FREE without our REJECT");
+                }
+                self.close(step, PeerClosing::Free, |_| Ok(()))
+            }
+            StepArgs::Return => {
+                let out = state.claim(&step.claim.unwrap_or(ClaimId::ZERO)).and_then(|row| row.outgoing.clone());
+                let done = out.is_some_and(|out| {
+                    out.channel == step.channel && matches!(out.closing, Closing::Done(_))
+                });
+                if !done {
+                    return Err("RETURN of what was not bound");
+                }
+                self.claim_mut(step)?.returned.get_or_insert(entry.leaf());
+                Ok(())
+            }
+        }
+    }
+
+    fn accord(
+        &mut self,
+        state: &State,
+        entry: &Entry,
+        step: &Step,
+        bytes: &[u8],
+        args: &super::step::AccordArgs,
+    ) -> Result<(), &'static str> {
+        let accord = super::accord::Accord::parse(bytes).map_err(|_| "a malformed accord")?;
+        let peer = entry.body().ledger;
+        let ours = state.channels.get(&step.channel).ok_or("an accord for no channel of ours")?;
+        let identity = self.identities.get(&peer).ok_or("an accord of a network we do not know")?;
+        let sigs = if accord.a == peer { &args.sigs_a } else { &args.sigs_b };
+        let checks = clearing::accord_signatures(identity, bytes, sigs).map_err(|_| "an accord without a quorum")?;
+        if checks.iter().any(|check| check.verify().is_err()) {
+            return Err("an accord with a signature that does not verify");
+        }
+        let id = accord.id();
+        if ours.accord_id != id {
+            return Err("another accord than ours");
+        }
+        if let Some(stream) = self.streams.get_mut(&step.channel) {
+            stream.accord_id = Some(id);
+        }
+        Ok(())
+    }
+
+    fn proposal(&mut self, step: &Step, proposal: Proposal) -> Result<(), &'static str> {
+        let claim = step.claim.unwrap_or(ClaimId::ZERO);
+        if proposal.signed.claim() != claim && !weak::is(Weak::ClaimIsAnyName) {
+            return Err("PROPOSE names another claim than its Intent");
+        }
+        let channel = step.channel;
+        let said = self.claim_mut(step)?;
+        if said.proposal.is_some() {
+            return Err("PROPOSE twice");
+        }
+        let counted = proposal.counted;
+        said.proposal = Some(proposal);
+        if let (Some((pair, amount)), Some(stream)) = (counted, self.streams.get_mut(&channel)) {
+            let open = stream.open_in.entry(pair).or_default();
+            *open = open.saturating_add(amount);
+        }
+        Ok(())
+    }
+
+    fn close(
+        &mut self,
+        step: &Step,
+        closing: PeerClosing,
+        check: impl FnOnce(&Proposal) -> Result<(), &'static str>,
+    ) -> Result<(), &'static str> {
+        let claim = self.claim_mut(step)?;
+        let proposal = claim.proposal.as_ref().ok_or("a closing step without a proposal")?;
+        check(proposal)?;
+        if claim.closing.is_some() {
+            return Err("a second closing step");
+        }
+        let counted = proposal.counted;
+        claim.closing = Some(closing);
+        if let (Some((pair, amount)), Some(stream)) = (counted, self.streams.get_mut(&step.channel)) {
+            let open = stream.open_in.entry(pair).or_default();
+            *open = open.saturating_sub(amount);
+        }
+        Ok(())
+    }
+
+    fn claim_mut(&mut self, step: &Step) -> Result<&mut PeerClaim, &'static str> {
+        let claim = step.claim.ok_or("a step without its claim")?;
+        let stream = self.streams.get_mut(&step.channel).ok_or("a step on no stream")?;
+        Ok(stream.claims.entry(claim).or_default())
+    }
+
+    /// Verifies and keeps a Decision. A contradiction convicts and changes nothing that is done.
+    fn learn(&mut self, state: &State, decision: &Decision, entry: &Entry) -> Result<(), &'static str> {
+        let decider = decision.body.decider;
+        let own = state.identity.as_ref().filter(|i| i.ledger == decider);
+        let identity = own.or_else(|| self.identities.get(&decider));
+        let identity = identity.ok_or("a Decision of a network we were not shown")?;
+        decision.verify(identity).map_err(|_| "a Decision that does not verify")?;
+        self.keep(decision, entry.leaf());
+        Ok(())
+    }
+
+    /// Of two contradictory Decisions the ACCEPT is kept: it counts however and whenever it comes (hop rule).
+    fn keep(&mut self, decision: &Decision, leaf: Hash) {
+        let (claim, decider) = (decision.body.claim, decision.body.decider);
+        let known = self.decisions.entry((claim, decider)).or_insert(*decision);
+        if known.body.outcome != decision.body.outcome {
+            if decision.body.outcome == Outcome::Accept {
+                *known = *decision;
+            }
+            self.contradicted.insert((claim, decider));
+            let what = "two contradictory Decisions on one claim";
+            self.findings.push(Finding { ledger: decider, leaf, what });
+        }
+    }
+
+    /// Keeps a Decision that came outside the streams, over the claim protocol.
+    ///
+    /// # Errors
+    /// When it does not verify, or its decider is not known here.
+    pub fn learn_decision(&mut self, decision: &Decision) -> Result<(), Rejected> {
+        let decider = decision.body.decider;
+        let identity = self.identities.get(&decider).ok_or(Rejected::NotIntroduced { ledger: decider })?;
+        decision.verify(identity)?;
+        self.keep(decision, Hash::ZERO);
+        Ok(())
+    }
+
+    /// Whether a decider has signed both ways on a claim.
+    pub fn contradicted(&self, claim: &ClaimId, decider: &LedgerId) -> bool {
+        self.contradicted.contains(&(*claim, *decider))
+    }
+
+    /// Notes how far the peer has our stream, as it answered to a push.
+    pub fn acked(&mut self, channel: &StreamId, next: u64) {
+        if let Some(stream) = self.streams.get_mut(channel) {
+            stream.acked = stream.acked.max(next);
+        }
+    }
+
+    /// Forgets what was said about a claim that is settled on all channels.
+    pub fn settle(&mut self, claim: &ClaimId) {
+        for stream in self.streams.values_mut() {
+            stream.claims.remove(claim);
+        }
+        self.decisions.retain(|(c, _), _| c != claim);
+    }
+}
+
+/// What a proposal holds of the peer's room: nothing when it does not name a hop of its Intent.
+fn counted(signed: &SignedIntent, hop: u8) -> Option<(u8, u64)> {
+    let intent: Intent = signed.parse().ok()?;
+    let [part] = &intent.parts[..] else { return None };
+    let hop = part.hops.get(usize::from(hop))?;
+    Some((hop.pair, hop.dst.minor().unsigned_abs()))
+}
