@@ -63,6 +63,16 @@ pub(super) fn framing_fault(error: &io::Error) -> Option<FrameError> {
     error.get_ref()?.downcast_ref::<FrameError>().copied()
 }
 
+/// A request as it leaves or arrives. libp2p does not report a request that failed to be read, so
+/// a broken one is handed over as such: its sender must be known to be hung up on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// A body.
+    Frame(Vec<u8>),
+    /// The peer broke the framing rules. Never sent.
+    Broken(FrameError),
+}
+
 /// What comes back for a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reply {
@@ -86,19 +96,21 @@ impl FrameCodec {
 
 impl Codec for FrameCodec {
     type Protocol = Protocol;
-    type Request = Vec<u8>;
+    type Request = Ask;
     type Response = Reply;
 
-    async fn read_request<T>(&mut self, protocol: &Protocol, io: &mut T) -> io::Result<Vec<u8>>
+    async fn read_request<T>(&mut self, protocol: &Protocol, io: &mut T) -> io::Result<Ask>
     where
         T: AsyncRead + Unpin + Send,
     {
-        let bytes = read_frame(io, *protocol, protocol.request_cap()).await?;
-        if bytes.is_empty() {
-            return Err(FrameError::Empty { protocol: *protocol }.into());
+        match read_frame(io, *protocol, protocol.request_cap()).await {
+            Ok(bytes) if bytes.is_empty() => Ok(Ask::Broken(FrameError::Empty { protocol: *protocol })),
+            Ok(bytes) => {
+                self.meter.frame(*protocol, Direction::In, Part::Request, &bytes);
+                Ok(Ask::Frame(bytes))
+            }
+            Err(error) => framing_fault(&error).map(Ask::Broken).ok_or(error),
         }
-        self.meter.frame(*protocol, Direction::In, Part::Request, &bytes);
-        Ok(bytes)
     }
 
     async fn read_response<T>(&mut self, protocol: &Protocol, io: &mut T) -> io::Result<Reply>
@@ -113,10 +125,14 @@ impl Codec for FrameCodec {
         Ok(Reply::Frame(bytes))
     }
 
-    async fn write_request<T>(&mut self, protocol: &Protocol, io: &mut T, request: Vec<u8>) -> io::Result<()>
+    async fn write_request<T>(&mut self, protocol: &Protocol, io: &mut T, ask: Ask) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
     {
+        let request = match ask {
+            Ask::Frame(bytes) => bytes,
+            Ask::Broken(fault) => return Err(fault.into()),
+        };
         check_outgoing(&request, *protocol, protocol.request_cap())?;
         write_frame(io, &request).await?;
         self.meter.frame(*protocol, Direction::Out, Part::Request, &request);
@@ -203,9 +219,9 @@ mod tests {
         [&length.to_be_bytes()[..], body].concat()
     }
 
-    fn read(wire: &[u8]) -> Result<Vec<u8>, Option<FrameError>> {
-        block_on(codec().read_request(&Protocol::Hello, &mut Cursor::new(wire)))
-            .map_err(|error| framing_fault(&error))
+    /// A request read from these bytes; `None` when the stream ended before its length.
+    fn read(wire: &[u8]) -> Option<Ask> {
+        block_on(codec().read_request(&Protocol::Hello, &mut Cursor::new(wire))).ok()
     }
 
     /// Gives the length prefix, then panics if anybody asks for more.
@@ -229,10 +245,11 @@ mod tests {
     fn a_frame_written_is_read_back_in_both_directions() {
         let mut codec = codec();
         let mut wire = Cursor::new(Vec::new());
-        block_on(codec.write_request(&Protocol::Pair, &mut wire, b"ask".to_vec())).unwrap();
+        block_on(codec.write_request(&Protocol::Pair, &mut wire, Ask::Frame(b"ask".to_vec()))).unwrap();
         assert_eq!(wire.get_ref(), &framed(3, b"ask"));
         wire.set_position(0);
-        assert_eq!(block_on(codec.read_request(&Protocol::Pair, &mut wire)).unwrap(), b"ask");
+        let asked = block_on(codec.read_request(&Protocol::Pair, &mut wire)).unwrap();
+        assert_eq!(asked, Ask::Frame(b"ask".to_vec()));
 
         let mut wire = Cursor::new(Vec::new());
         let reply = Reply::Frame(b"told".to_vec());
@@ -257,14 +274,18 @@ mod tests {
             for (cap, response) in [(protocol.request_cap(), false), (protocol.response_cap(), true)] {
                 for announced in [u32::try_from(cap).unwrap() + 1, u32::MAX] {
                     let mut wire = OnlyAPrefix(announced.to_be_bytes().to_vec());
-                    let error = if response {
-                        block_on(codec().read_response(&protocol, &mut wire)).unwrap_err()
+                    let fault = if response {
+                        let error = block_on(codec().read_response(&protocol, &mut wire)).unwrap_err();
+                        framing_fault(&error)
                     } else {
-                        block_on(codec().read_request(&protocol, &mut wire)).unwrap_err()
+                        match block_on(codec().read_request(&protocol, &mut wire)).unwrap() {
+                            Ask::Broken(fault) => Some(fault),
+                            Ask::Frame(_) => None,
+                        }
                     };
                     let announced = usize::try_from(announced).unwrap();
                     let expected = FrameError::TooLarge { protocol, announced, allowed: cap };
-                    assert_eq!(framing_fault(&error), Some(expected));
+                    assert_eq!(fault, Some(expected));
                 }
             }
         }
@@ -274,20 +295,21 @@ mod tests {
     fn a_frame_of_exactly_the_cap_passes() {
         let body = vec![7; Protocol::Hello.request_cap()];
         let length = u32::try_from(body.len()).unwrap();
-        assert_eq!(read(&framed(length, &body)), Ok(body));
+        assert_eq!(read(&framed(length, &body)), Some(Ask::Frame(body)));
     }
 
     #[test]
     fn empty_short_and_trailing_frames_are_refused() {
         let protocol = Protocol::Hello;
-        assert_eq!(read(&framed(0, b"")), Err(Some(FrameError::Empty { protocol })));
+        let broken = |fault| Some(Ask::Broken(fault));
+        assert_eq!(read(&framed(0, b"")), broken(FrameError::Empty { protocol }));
         assert_eq!(
             read(&framed(5, b"abc")),
-            Err(Some(FrameError::Short { protocol, announced: 5, received: 3 }))
+            broken(FrameError::Short { protocol, announced: 5, received: 3 })
         );
-        assert_eq!(read(&framed(3, b"abcd")), Err(Some(FrameError::Trailing { protocol })));
-        assert_eq!(read(&[0, 0]), Err(None));
-        assert_eq!(read(&[]), Err(None));
+        assert_eq!(read(&framed(3, b"abcd")), broken(FrameError::Trailing { protocol }));
+        assert_eq!(read(&[0, 0]), None);
+        assert_eq!(read(&[]), None);
     }
 
     #[test]
@@ -295,7 +317,7 @@ mod tests {
         let protocol = Protocol::Hello;
         let announced = protocol.request_cap() + 1;
         let mut wire = Cursor::new(Vec::new());
-        let sent = block_on(codec().write_request(&protocol, &mut wire, vec![0; announced]));
+        let sent = block_on(codec().write_request(&protocol, &mut wire, Ask::Frame(vec![0; announced])));
         let allowed = protocol.request_cap();
         assert_eq!(
             framing_fault(&sent.unwrap_err()),

@@ -4,6 +4,9 @@
 //! and waits for none of them in particular. It holds no ledger state: after a panic, or when a
 //! listener dies, the swarm is built again with back-off, and known peers are dialled again.
 
+mod control;
+mod exchange;
+
 use std::{
     collections::HashMap,
     panic::AssertUnwindSafe,
@@ -16,11 +19,8 @@ use libp2p::{
     Multiaddr, PeerId, Swarm,
     core::transport::ListenerId,
     multiaddr, ping,
-    request_response::{self, InboundFailure, Message, OutboundFailure, OutboundRequestId, ResponseChannel},
-    swarm::{
-        ConnectionId, DialError, ListenError, SwarmEvent,
-        dial_opts::{DialOpts, PeerCondition},
-    },
+    request_response::{self, OutboundRequestId, ResponseChannel},
+    swarm::{ConnectionId, ListenError, SwarmEvent},
 };
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
@@ -29,30 +29,26 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
+use self::exchange::on_answered;
 use super::{
     behaviour::{self, Behaviour, BehaviourEvent},
     config::NetworkConfig,
     counters::{Meter, count},
-    event::{Answer, NetworkEvent},
-    frame::{Reply, framing_fault},
-    handle::{
-        COMMAND_QUEUE, Command, ControlError, DialFailure, Job, Listening, Network, RequestError, StartError,
-    },
+    event::NetworkEvent,
+    frame::{Ask, Reply},
+    handle::{COMMAND_QUEUE, Command, DialFailure, Job, Listening, Network, RequestError, StartError},
     limits::Admission,
-    peers::{KNOWN_PEERS_MAX, News, Roster},
+    peers::{News, Roster},
     protocols::Protocol,
     redial::BackoffPolicy,
-    window::{Offer, Windows},
+    window::Windows,
 };
 
 /// Waits before the swarm is built again; it starts over when the swarm ran for `stable_ms`.
 const REBUILD: BackoffPolicy = BackoffPolicy { min_ms: 200, max_ms: 30_000, stable_ms: 60_000 };
 
-/// Callers that wait for a single dial at once: pairing is done by hand.
-const DIALS_ONCE_MAX: usize = 32;
-
 /// What an exchange reports.
-type ExchangeEvent = request_response::Event<Vec<u8>, Reply>;
+type ExchangeEvent = request_response::Event<Ask, Reply>;
 
 /// An inbound request whose answer came, or was dropped.
 type Answered = (Protocol, ResponseChannel<Reply>, Option<Vec<u8>>);
@@ -259,7 +255,8 @@ impl NetworkTask {
             BehaviourEvent::Stream(event) => self.on_exchange(swarm, Protocol::Stream, event),
             BehaviourEvent::Claim(event) => self.on_exchange(swarm, Protocol::Claim, event),
             BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(error) }) => {
-                // The first miss in a row is not reported, so this is at least the second.
+                // The first miss in a row is not reported, so this is at least the second; or the
+                // peer has no ping, and a dead connection would never be noticed.
                 tracing::debug!(%peer, %error, "no pong, closing the connection");
                 swarm.close_connection(connection);
             }
@@ -268,207 +265,6 @@ impl NetworkTask {
             | BehaviourEvent::Limits(never)
             | BehaviourEvent::Memory(never)
             | BehaviourEvent::Gate(never) => match never {},
-        }
-    }
-
-    fn on_exchange(&mut self, swarm: &mut Swarm<Behaviour>, protocol: Protocol, event: ExchangeEvent) {
-        match event {
-            request_response::Event::Message { peer, message, .. } => match message {
-                Message::Request { request, channel, .. } => {
-                    self.on_request(swarm, peer, protocol, request, channel);
-                }
-                Message::Response { request_id, response } => {
-                    let outcome = match response {
-                        Reply::Frame(bytes) => Ok(bytes),
-                        Reply::Refused => Err(RequestError::Refused { protocol }),
-                    };
-                    self.on_outcome(swarm, protocol, request_id, outcome);
-                }
-            },
-            request_response::Event::OutboundFailure { request_id, error, .. } => {
-                self.on_outcome(swarm, protocol, request_id, Err(outbound_error(protocol, &error)));
-            }
-            request_response::Event::InboundFailure { peer, connection_id, error, .. } => {
-                if let InboundFailure::Io(error) = &error
-                    && let Some(fault) = framing_fault(error)
-                {
-                    tracing::debug!(%peer, %fault, "bad frame, closing the connection");
-                    count(&self.meter.bad_frames);
-                    swarm.close_connection(connection_id);
-                }
-            }
-            request_response::Event::ResponseSent { .. } => {}
-        }
-    }
-
-    /// Lets an inbound request in, or refuses it.
-    fn on_request(
-        &mut self,
-        swarm: &mut Swarm<Behaviour>,
-        peer: PeerId,
-        protocol: Protocol,
-        bytes: Vec<u8>,
-        channel: ResponseChannel<Reply>,
-    ) {
-        let (known, now_ms) = (self.roster.knows(&peer), self.now_ms());
-        if let Err(over) = self.admission.admit(peer, known, bytes.len(), now_ms) {
-            tracing::debug!(%peer, %protocol, ?over, "request refused");
-            count(&self.meter.refused_over_rate);
-            return on_answered(swarm, (protocol, channel, None));
-        }
-        // A peer's requests never overtake the news that it connected.
-        self.tell_news();
-        let full = self.unanswered.len() >= self.config.limits.max_unanswered || !self.news.is_empty();
-        let (answer, answered) = Answer::new(protocol);
-        let event = NetworkEvent::Request { peer, protocol, bytes, answer };
-        if full || self.events.try_send(event).is_err() {
-            count(&self.meter.refused_consumer_behind);
-            return on_answered(swarm, (protocol, channel, None));
-        }
-        self.unanswered.push(async move { (protocol, channel, answered.await.ok()) }.boxed());
-    }
-
-    fn on_outcome(
-        &mut self,
-        swarm: &mut Swarm<Behaviour>,
-        protocol: Protocol,
-        id: OutboundRequestId,
-        outcome: Result<Vec<u8>, RequestError>,
-    ) {
-        let Some(request) = self.in_flight.remove(&(protocol, id)) else {
-            return;
-        };
-        // The caller may have stopped waiting.
-        let _ = request.reply.send(outcome);
-        let next = self.windows.finished(request.peer);
-        self.launch(swarm, next);
-    }
-
-    /// Sends a job that has its place in the window, or gives the place to the next one.
-    fn launch(&mut self, swarm: &mut Swarm<Behaviour>, mut next: Option<Job>) {
-        while let Some(Job { peer, protocol, bytes, reply }) = next.take() {
-            let exchange = swarm.behaviour_mut().exchange(protocol);
-            if exchange.is_connected(&peer) && !reply.is_closed() {
-                let id = exchange.send_request(&peer, bytes);
-                self.in_flight.insert((protocol, id), InFlight { peer, reply });
-            } else {
-                let _ = reply.send(Err(RequestError::NotConnected));
-                next = self.windows.finished(peer);
-            }
-        }
-    }
-
-    fn on_command(&mut self, swarm: &mut Swarm<Behaviour>, command: Command) {
-        // Whoever gave a command may have stopped waiting for its result.
-        match command {
-            Command::Request(job) => self.on_job(swarm, job),
-            Command::SetPeer { peer, addresses, done } => {
-                let _ = done.send(self.set_peer(swarm, peer, addresses));
-            }
-            Command::ForgetPeer { peer, done } => {
-                self.roster.forget(&peer);
-                swarm.behaviour_mut().set_known(peer, false);
-                let _ = done.send(());
-            }
-            Command::Disconnect { peer, done } => {
-                // An error says that there was no connection.
-                let _ = swarm.disconnect_peer_id(peer);
-                let _ = done.send(());
-            }
-            Command::Block { peer, done } => {
-                self.roster.block(peer);
-                swarm.behaviour_mut().block(peer);
-                let _ = done.send(());
-            }
-            Command::Unblock { peer, done } => {
-                swarm.behaviour_mut().unblock(peer);
-                self.roster.unblock(&peer, self.now_ms());
-                let _ = done.send(());
-            }
-            Command::DialOnce { peer, addresses, done } => self.dial_once(swarm, peer, addresses, done),
-            Command::ConnectedPeers { done } => {
-                let _ = done.send(swarm.connected_peers().copied().collect());
-            }
-            Command::Shutdown => {}
-            #[cfg(test)]
-            Command::Panic => panic!("asked for by a test"),
-        }
-    }
-
-    fn on_job(&mut self, swarm: &mut Swarm<Behaviour>, job: Job) {
-        if !swarm.is_connected(&job.peer) {
-            let _ = job.reply.send(Err(RequestError::NotConnected));
-            return;
-        }
-        match self.windows.offer(job.peer, job) {
-            Offer::Send(job) => self.launch(swarm, Some(job)),
-            Offer::Queued => {}
-            Offer::Busy(job) => {
-                let allowed = self.config.limits.window.saturating_add(self.config.limits.queue);
-                let _ = job.reply.send(Err(RequestError::Busy { allowed }));
-            }
-        }
-    }
-
-    fn set_peer(
-        &mut self,
-        swarm: &mut Swarm<Behaviour>,
-        peer: PeerId,
-        addresses: Vec<Multiaddr>,
-    ) -> Result<(), ControlError> {
-        if peer == self.local_peer_id {
-            return Err(ControlError::OwnIdentity);
-        }
-        self.roster
-            .set(peer, addresses, swarm.is_connected(&peer), self.now_ms())
-            .map_err(|_| ControlError::TooManyPeers { allowed: KNOWN_PEERS_MAX })?;
-        swarm.behaviour_mut().set_known(peer, true);
-        Ok(())
-    }
-
-    fn dial_due(&mut self, swarm: &mut Swarm<Behaviour>) {
-        for (peer, addresses) in self.roster.take_due(self.now_ms()) {
-            let options = dial_options(peer, addresses, PeerCondition::DisconnectedAndNotDialing);
-            let connection = options.connection_id();
-            if let Err(error) = swarm.dial(options) {
-                self.on_dial_failed(connection, Some(peer), &error);
-            }
-        }
-    }
-
-    fn dial_once(
-        &mut self,
-        swarm: &mut Swarm<Behaviour>,
-        peer: PeerId,
-        addresses: Vec<Multiaddr>,
-        done: oneshot::Sender<Result<(), DialFailure>>,
-    ) {
-        self.dials_once.retain(|_, waiter| !waiter.done.is_closed());
-        if swarm.is_connected(&peer) {
-            let _ = done.send(Ok(()));
-        } else if self.dials_once.len() >= DIALS_ONCE_MAX {
-            let _ = done.send(Err(DialFailure::Busy { allowed: DIALS_ONCE_MAX }));
-        } else {
-            let options = dial_options(peer, addresses, PeerCondition::Always);
-            let connection = options.connection_id();
-            self.dials_once.insert(connection, DialWaiter { peer, done });
-            if let Err(error) = swarm.dial(options) {
-                self.on_dial_failed(connection, Some(peer), &error);
-            }
-        }
-    }
-
-    fn on_dial_failed(&mut self, connection: ConnectionId, peer: Option<PeerId>, error: &DialError) {
-        tracing::debug!(?peer, %error, "dial failed");
-        if matches!(error, DialError::Denied { .. }) {
-            count(&self.meter.connections_denied);
-        }
-        if let Some(waiter) = self.dials_once.remove(&connection) {
-            let _ = waiter.done.send(Err(dial_failure(waiter.peer, error)));
-        }
-        if let Some(peer) = peer {
-            let (now_ms, random) = (self.now_ms(), self.jitter.next_u64());
-            self.roster.change(&peer, |redial| redial.failed(now_ms, random));
         }
     }
 
@@ -535,44 +331,6 @@ impl NetworkTask {
     /// Milliseconds since the start, never going back.
     fn now_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-}
-
-/// Sends the answer of a request, or refuses it. When the peer is gone there is nothing to do.
-fn on_answered(swarm: &mut Swarm<Behaviour>, (protocol, channel, answer): Answered) {
-    let reply = answer.map_or(Reply::Refused, Reply::Frame);
-    let _ = swarm.behaviour_mut().exchange(protocol).send_response(channel, reply);
-}
-
-fn dial_options(peer: PeerId, addresses: Vec<Multiaddr>, condition: PeerCondition) -> DialOpts {
-    // A fresh port each time: the listening port cannot be used twice towards the same peer while
-    // an earlier connection lingers.
-    DialOpts::peer_id(peer).condition(condition).addresses(addresses).allocate_new_port().build()
-}
-
-fn outbound_error(protocol: Protocol, error: &OutboundFailure) -> RequestError {
-    match error {
-        OutboundFailure::DialFailure => RequestError::NotConnected,
-        OutboundFailure::Timeout => RequestError::TimedOut { protocol },
-        OutboundFailure::ConnectionClosed => RequestError::Lost { protocol },
-        OutboundFailure::UnsupportedProtocols => RequestError::UnsupportedProtocol { protocol },
-        OutboundFailure::Io(error) => {
-            framing_fault(error).map_or(RequestError::Lost { protocol }, RequestError::BadAnswer)
-        }
-    }
-}
-
-fn dial_failure(peer: PeerId, error: &DialError) -> DialFailure {
-    match error {
-        DialError::WrongPeerId { obtained, address } => {
-            DialFailure::WrongIdentity { wanted: peer, found: *obtained, address: address.clone() }
-        }
-        DialError::Denied { cause } => DialFailure::Denied { peer, reason: cause.to_string() },
-        DialError::LocalPeerId { .. }
-        | DialError::NoAddresses
-        | DialError::DialPeerConditionFalse(_)
-        | DialError::Aborted
-        | DialError::Transport(_) => DialFailure::Unreachable { peer, reason: error.to_string() },
     }
 }
 

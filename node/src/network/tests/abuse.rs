@@ -16,7 +16,7 @@ async fn an_oversize_announced_length_ends_the_connection_and_reaches_nobody() {
         let before = a.net.counters().bad_frames;
         let mut raw = raw_peer(Protocol::Stream);
         raw_dial(&mut raw, &a).await;
-        raw.behaviour_mut().send_request(&a.peer, wire);
+        raw.behaviour_mut().exchange.send_request(&a.peer, wire);
         soon(async { while !matches!(raw.select_next_some().await, SwarmEvent::ConnectionClosed { .. }) {} })
             .await;
         assert_eq!(a.net.counters().bad_frames, before + 1);

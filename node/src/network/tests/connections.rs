@@ -34,6 +34,7 @@ async fn a_lost_connection_to_a_known_peer_comes_back_by_itself() {
         b.net.disconnect(a.peer).await.unwrap();
         a.disconnected(b.peer).await;
         a.connected(b.peer).await;
+        b.connected(a.peer).await;
     }
 }
 

@@ -6,8 +6,9 @@ use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt};
 use libp2p::{
     Multiaddr, PeerId, Swarm,
     identity::Keypair,
+    ping,
     request_response::{self, Codec, ProtocolSupport},
-    swarm::{self, SwarmEvent, dial_opts::DialOpts},
+    swarm::{self, NetworkBehaviour, SwarmEvent, dial_opts::DialOpts},
 };
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use zeroize::Zeroizing;
@@ -159,16 +160,24 @@ impl Codec for RawCodec {
     }
 }
 
-pub(crate) type RawSwarm = Swarm<request_response::Behaviour<RawCodec>>;
+/// A node without ping is hung up on, so even a raw peer has it.
+#[derive(NetworkBehaviour)]
+pub(crate) struct Raw {
+    pub(crate) exchange: request_response::Behaviour<RawCodec>,
+    ping: ping::Behaviour,
+}
+
+pub(crate) type RawSwarm = Swarm<Raw>;
 
 /// A peer that speaks one protocol without our framing.
 pub(crate) fn raw_peer(protocol: Protocol) -> RawSwarm {
     let keys = Keypair::generate_ed25519();
-    let behaviour = request_response::Behaviour::with_codec(
+    let exchange = request_response::Behaviour::with_codec(
         RawCodec,
         [(protocol, ProtocolSupport::Full)],
         request_response::Config::default(),
     );
+    let behaviour = Raw { exchange, ping: ping::Behaviour::default() };
     let transport = behaviour::transport(&keys, &fast());
     let settings = swarm::Config::with_tokio_executor().with_idle_connection_timeout(PATIENCE);
     Swarm::new(transport, behaviour, keys.public().to_peer_id(), settings)
@@ -197,12 +206,12 @@ pub(crate) async fn raw_server(mut raw: RawSwarm, response: Vec<u8>) -> (PeerId,
     let peer = *raw.local_peer_id();
     tokio::spawn(async move {
         loop {
-            if let SwarmEvent::Behaviour(request_response::Event::Message {
+            if let SwarmEvent::Behaviour(RawEvent::Exchange(request_response::Event::Message {
                 message: request_response::Message::Request { channel, .. },
                 ..
-            }) = raw.select_next_some().await
+            })) = raw.select_next_some().await
             {
-                let _ = raw.behaviour_mut().send_response(channel, response.clone());
+                let _ = raw.behaviour_mut().exchange.send_response(channel, response.clone());
             }
         }
     });
