@@ -117,6 +117,11 @@ impl Behaviour {
         self.gate.set_known(peer, known);
     }
 
+    /// How many connections to a peer stand.
+    pub(super) fn connections_to(&self, peer: &PeerId) -> usize {
+        self.gate.connections_to(peer)
+    }
+
     /// Denies a peer both ways and closes its connections.
     pub(super) fn block(&mut self, peer: PeerId) {
         self.blocked.block_peer(peer);

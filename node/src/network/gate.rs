@@ -66,6 +66,11 @@ impl Gate {
         }
     }
 
+    /// How many connections to this peer stand.
+    pub(super) fn connections_to(&self, peer: &PeerId) -> usize {
+        self.connections.values().filter(|connection| connection.peer == *peer).count()
+    }
+
     fn unknown_inbound(&self) -> usize {
         let unknown = |connection: &&Connection| connection.inbound && !self.known.contains(&connection.peer);
         self.connections.values().filter(unknown).count()

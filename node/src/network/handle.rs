@@ -234,6 +234,7 @@ impl Network {
 
     /// Asks a connected peer and waits for the answer: in the queue behind at most
     /// [`super::Limits::window`] requests in flight, then for the time-out of the protocol.
+    /// A caller that stops waiting takes the request back only while it still waits in the queue.
     ///
     /// # Errors
     /// See [`RequestError`]; [`RequestError::is_certain`] tells which of them are *unknown*.

@@ -7,12 +7,7 @@
 mod control;
 mod exchange;
 
-use std::{
-    collections::HashMap,
-    panic::AssertUnwindSafe,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use libp2p::{
@@ -26,7 +21,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep_until},
 };
 
 use self::exchange::on_answered;
@@ -160,7 +155,10 @@ impl NetworkTask {
             }
             let wait_ms = REBUILD.wait_ms(failures, self.jitter.next_u64());
             failures = failures.saturating_add(1);
-            sleep(Duration::from_millis(wait_ms)).await;
+            match self.rest(Duration::from_millis(wait_ms)).await {
+                Some(Ended::Asked) => break self.close(),
+                Some(Ended::ListenerLost) | None => {}
+            }
             match behaviour::build(&self.config, &self.listen, &self.roster, &self.meter) {
                 Ok((built, listeners)) => {
                     self.listeners = listeners;
@@ -168,6 +166,21 @@ impl NetworkTask {
                     count(&self.meter.rebuilds);
                 }
                 Err(error) => tracing::error!(%error, "the swarm could not be built, trying again"),
+            }
+        }
+    }
+
+    /// Waits without a swarm; commands are still taken, and take effect when it is built.
+    async fn rest(&mut self, wait: Duration) -> Option<Ended> {
+        let until = Instant::now() + wait;
+        loop {
+            tokio::select! {
+                () = sleep_until(until) => return None,
+                command = self.commands.recv() => match command {
+                    None | Some(Command::Shutdown) => return Some(Ended::Asked),
+                    Some(command) => self.on_command_without_swarm(command),
+                },
+                () = self.events.closed() => return Some(Ended::Asked),
             }
         }
     }
@@ -305,6 +318,7 @@ impl NetworkTask {
             let _ = waiter.done.send(Err(DialFailure::Unreachable { peer: waiter.peer, reason }));
         }
         self.news.all_disconnected();
+        self.tell_news();
         self.roster.start_over(self.now_ms());
         self.listening.send_modify(|listening| {
             listening.addresses.clear();
@@ -324,8 +338,7 @@ impl NetworkTask {
         for job in jobs {
             let _ = job.reply.send(Err(RequestError::Closed));
         }
-        let swarm_runs = self.meter.rebuilds.load(Ordering::Relaxed).saturating_add(1);
-        tracing::debug!(swarm_runs, "the network layer has stopped");
+        tracing::debug!("the network layer has stopped");
     }
 
     /// Milliseconds since the start, never going back.

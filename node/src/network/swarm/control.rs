@@ -14,7 +14,7 @@ use super::{DialWaiter, NetworkTask};
 use crate::network::{
     behaviour::Behaviour,
     counters::count,
-    handle::{Command, ControlError, DialFailure},
+    handle::{Command, ControlError, DialFailure, RequestError},
     peers::KNOWN_PEERS_MAX,
 };
 
@@ -59,18 +59,60 @@ impl NetworkTask {
         }
     }
 
+    /// Carries out what concerns the roster alone, and refuses the rest.
+    pub(super) fn on_command_without_swarm(&mut self, command: Command) {
+        let now_ms = self.now_ms();
+        match command {
+            Command::Request(job) => {
+                let _ = job.reply.send(Err(RequestError::NotConnected));
+            }
+            Command::SetPeer { peer, addresses, done } => {
+                let _ = done.send(self.know(peer, addresses, false));
+            }
+            Command::ForgetPeer { peer, done } => {
+                self.roster.forget(&peer);
+                let _ = done.send(());
+            }
+            Command::Disconnect { done, .. } => {
+                let _ = done.send(());
+            }
+            Command::Block { peer, done } => {
+                self.roster.block(peer);
+                let _ = done.send(());
+            }
+            Command::Unblock { peer, done } => {
+                self.roster.unblock(&peer, now_ms);
+                let _ = done.send(());
+            }
+            Command::DialOnce { peer, done, .. } => {
+                let reason = "the network layer is starting again".to_owned();
+                let _ = done.send(Err(DialFailure::Unreachable { peer, reason }));
+            }
+            Command::ConnectedPeers { done } => {
+                let _ = done.send(Vec::new());
+            }
+            Command::Shutdown => {}
+            #[cfg(test)]
+            Command::Panic => {}
+        }
+    }
+
+    fn know(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, connected: bool) -> Result<(), ControlError> {
+        if peer == self.local_peer_id {
+            return Err(ControlError::OwnIdentity);
+        }
+        self.roster
+            .set(peer, addresses, connected, self.now_ms())
+            .map_err(|_| ControlError::TooManyPeers { allowed: KNOWN_PEERS_MAX })
+    }
+
     fn set_peer(
         &mut self,
         swarm: &mut Swarm<Behaviour>,
         peer: PeerId,
         addresses: Vec<Multiaddr>,
     ) -> Result<(), ControlError> {
-        if peer == self.local_peer_id {
-            return Err(ControlError::OwnIdentity);
-        }
-        self.roster
-            .set(peer, addresses, swarm.is_connected(&peer), self.now_ms())
-            .map_err(|_| ControlError::TooManyPeers { allowed: KNOWN_PEERS_MAX })?;
+        self.know(peer, addresses, swarm.is_connected(&peer))?;
         swarm.behaviour_mut().set_known(peer, true);
         Ok(())
     }

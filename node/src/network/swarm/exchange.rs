@@ -57,7 +57,14 @@ impl NetworkTask {
                     self.on_outcome(swarm, protocol, request_id, outcome);
                 }
             },
-            request_response::Event::OutboundFailure { request_id, error, .. } => {
+            request_response::Event::OutboundFailure { peer, connection_id, request_id, error } => {
+                let silent = matches!(error, OutboundFailure::Timeout);
+                if silent && swarm.behaviour().connections_to(&peer) > 1 {
+                    // A peer that crashed and came back leaves a dead connection beside the new
+                    // one, which would swallow every second request until the pings notice.
+                    tracing::debug!(%peer, "no answer in time, closing this one of its connections");
+                    swarm.close_connection(connection_id);
+                }
                 self.on_outcome(swarm, protocol, request_id, Err(outbound_error(protocol, &error)));
             }
             // The peer gave up or is gone; its answer finds nobody and is dropped.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::kit::{fast, node, node_with, soon, until};
+use futures::StreamExt;
+use libp2p::swarm::SwarmEvent;
+
+use super::kit::{fast, node, node_with, raw_dial, raw_peer, soon, until};
 use crate::network::{
     ControlError, DialFailure, Limits, Network, NetworkConfig, Protocol, RequestError, StartError,
     handle::Command, peer_id_from_public_key, public_key_of_seed,
@@ -119,6 +122,7 @@ async fn after_a_panic_the_swarm_is_built_again_on_the_same_port_with_its_known_
     let error = soon(asked).await.unwrap().unwrap_err();
     assert!(!error.is_certain(), "{error}");
     assert!(answer.send(vec![1]).is_err());
+    assert!(soon(a.net.connected_peers()).await.is_ok(), "commands are taken at any moment");
     a.connected(b.peer).await;
     assert_eq!(a.net.counters().rebuilds, 1);
     assert_eq!(soon(a.net.listen_addrs()).await, [a.addr.clone()]);
@@ -155,8 +159,54 @@ async fn an_address_in_use_is_reported_at_the_start() {
     let port = socket.local_addr().unwrap().port();
     let mut config = NetworkConfig::new(zeroize::Zeroizing::new([1; 32]));
     config.listen = vec![format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap()];
-    let error = Network::start(config).err().expect("the port is taken");
+    let error = Network::start(config).expect_err("the port is taken");
     assert!(matches!(error, StartError::Listen { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_listener_on_all_interfaces_reports_real_addresses_with_a_real_port() {
+    let every = "/ip4/0.0.0.0/tcp/0".parse().unwrap();
+    let a = node_with([2; 32], |config| config.listen = vec![every]).await;
+    let (text, b) = (a.addr.to_string(), node(fast()).await);
+    assert!(!text.contains("/0.0.0.0/") && !text.ends_with("/tcp/0"), "{text}");
+    assert_eq!(soon(b.net.dial_once(a.peer, vec![a.addr.clone()])).await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_name_is_resolved() {
+    let (a, b) = (node(fast()).await, node(fast()).await);
+    let named = b.addr.to_string().replace("/ip4/127.0.0.1/", "/dns4/localhost/");
+    assert_eq!(soon(a.net.dial_once(b.peer, vec![named.parse().unwrap()])).await, Ok(()));
+}
+
+/// A peer lost its power and came back: its old connection still looks open to us, and libp2p
+/// sends every second request into it.
+#[tokio::test]
+async fn a_connection_that_swallows_requests_is_closed_when_another_one_stands() {
+    let limits = Limits { request_timeout: Some(Duration::from_millis(300)), ..fast() };
+    let mut a = node(limits).await;
+    let mut raw = raw_peer(Protocol::Hello);
+    for _ in 0..2 {
+        raw_dial(&mut raw, &a).await;
+    }
+    let peer = *raw.local_peer_id();
+    a.connected(peer).await;
+    let net = a.net.clone();
+    let asked = tokio::spawn(async move { net.request(peer, Protocol::Hello, vec![1]).await });
+    let left = soon(async {
+        let mut held = Vec::new();
+        loop {
+            match raw.select_next_some().await {
+                SwarmEvent::ConnectionClosed { num_established, .. } => return num_established,
+                other => held.push(other),
+            }
+        }
+    })
+    .await;
+    assert_eq!(left, 1);
+    let error = soon(asked).await.unwrap().unwrap_err();
+    assert_eq!(error, RequestError::TimedOut { protocol: Protocol::Hello });
+    assert_eq!(a.net.connected_peers().await.unwrap(), [peer]);
 }
 
 #[tokio::test]

@@ -8,7 +8,10 @@ use libp2p::{
     identity::Keypair,
     ping,
     request_response::{self, Codec, ProtocolSupport},
-    swarm::{self, NetworkBehaviour, SwarmEvent, dial_opts::DialOpts},
+    swarm::{
+        self, NetworkBehaviour, SwarmEvent,
+        dial_opts::{DialOpts, PeerCondition},
+    },
 };
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use zeroize::Zeroizing;
@@ -183,9 +186,10 @@ pub(crate) fn raw_peer(protocol: Protocol) -> RawSwarm {
     Swarm::new(transport, behaviour, keys.public().to_peer_id(), settings)
 }
 
-/// Connects a raw peer to a node.
+/// Connects a raw peer to a node, beside the connections it has.
 pub(crate) async fn raw_dial(raw: &mut RawSwarm, node: &Node) {
-    raw.dial(DialOpts::peer_id(node.peer).addresses(vec![node.addr.clone()]).build()).unwrap();
+    let options = DialOpts::peer_id(node.peer).condition(PeerCondition::Always);
+    raw.dial(options.addresses(vec![node.addr.clone()]).allocate_new_port().build()).unwrap();
     soon(async {
         while !matches!(raw.select_next_some().await, SwarmEvent::ConnectionEstablished { .. }) {}
     })
