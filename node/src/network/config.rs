@@ -18,7 +18,8 @@ pub struct NetworkConfig {
     pub external: Vec<Multiaddr>,
     /// Bounds of everything.
     pub limits: Limits,
-    /// Seeds the jitter of redials, so that a run can be repeated. Not a secret.
+    /// Seeds the jitter of redials together with the public identity, so that a run can be
+    /// repeated and two nodes never dial in step. Not a secret.
     pub jitter_seed: u64,
     /// For tests: a copy of every frame that crosses the wire. What it cannot take is counted.
     pub tap: Option<mpsc::Sender<TapFrame>>,

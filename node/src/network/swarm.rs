@@ -35,6 +35,7 @@ use super::{
     limits::Admission,
     peers::{News, Roster},
     protocols::Protocol,
+    public_key_of_seed,
     redial::BackoffPolicy,
     window::Windows,
 };
@@ -123,7 +124,7 @@ impl NetworkTask {
             events,
             meter,
             started: Instant::now(),
-            jitter: ChaCha8Rng::seed_from_u64(config.jitter_seed),
+            jitter: jitter(&config),
             roster,
             news: News::default(),
             admission: Admission::new(limits.known_rate, limits.unknown_rate, limits.unknown_total_rate, 0),
@@ -345,6 +346,15 @@ impl NetworkTask {
     fn now_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
+}
+
+/// Nodes with the same configured seed must still not dial in step, so the identity is mixed in.
+fn jitter(config: &NetworkConfig) -> ChaCha8Rng {
+    let mut seed = public_key_of_seed(&config.identity);
+    for (byte, mixed) in seed.iter_mut().zip(config.jitter_seed.to_be_bytes()) {
+        *byte ^= mixed;
+    }
+    ChaCha8Rng::from_seed(seed)
 }
 
 fn port(address: &Multiaddr) -> Option<u16> {
