@@ -1,0 +1,193 @@
+//! The composition of the swarm: transport, limits, and one exchange per protocol.
+//!
+//! The order of the fields matters: a connection is offered to them from top to bottom, and the
+//! exchanges count it as theirs when they see it. Whatever can deny a connection stands above them,
+//! or they would send requests into a connection that never came to be.
+
+use std::{sync::Arc, time::Duration};
+
+use libp2p::{
+    Multiaddr, PeerId, Swarm, Transport,
+    allow_block_list::{self, BlockedPeers},
+    connection_limits::{self, ConnectionLimits},
+    core::{
+        muxing::StreamMuxerBox,
+        transport::{Boxed, ListenerId},
+        upgrade::Version,
+    },
+    dns, identify,
+    identity::Keypair,
+    memory_connection_limits, noise, ping,
+    request_response::{self, ProtocolSupport},
+    swarm::{self, NetworkBehaviour},
+    tcp, yamux,
+};
+
+use super::{
+    config::{Limits, NetworkConfig},
+    counters::Meter,
+    frame::FrameCodec,
+    gate::Gate,
+    handle::StartError,
+    peers::Roster,
+    protocols::Protocol,
+};
+
+/// How long a new connection may take to be encrypted and multiplexed.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Dials under way at once; further ones fail and are tried again later.
+const PENDING_OUTBOUND_MAX: u32 = 64;
+
+/// Told by identify; nothing depends on them.
+const IDENTIFY_PROTOCOL: &str = "/weft/1";
+const AGENT: &str = concat!("weftd/", env!("CARGO_PKG_VERSION"));
+
+/// The exchange of one protocol.
+pub(super) type Exchange = request_response::Behaviour<FrameCodec>;
+
+/// All behaviours of a node.
+#[derive(NetworkBehaviour)]
+pub(super) struct Behaviour {
+    blocked: allow_block_list::Behaviour<BlockedPeers>,
+    limits: connection_limits::Behaviour,
+    memory: memory_connection_limits::Behaviour,
+    gate: Gate,
+    ping: ping::Behaviour,
+    identify: identify::Behaviour,
+    hello: Exchange,
+    pair: Exchange,
+    stream: Exchange,
+    claim: Exchange,
+}
+
+impl Behaviour {
+    fn new(keys: &Keypair, limits: &Limits, roster: &Roster, meter: &Arc<Meter>) -> Self {
+        let mut blocked = allow_block_list::Behaviour::<BlockedPeers>::default();
+        for peer in roster.blocked() {
+            blocked.block_peer(peer);
+        }
+        let connections = ConnectionLimits::default()
+            .with_max_pending_incoming(Some(limits.max_pending_inbound))
+            .with_max_pending_outgoing(Some(PENDING_OUTBOUND_MAX))
+            .with_max_established(Some(limits.max_connections))
+            .with_max_established_per_peer(Some(limits.max_connections_per_peer));
+        let ping = ping::Config::new().with_interval(limits.ping_interval).with_timeout(limits.ping_timeout);
+        let identify = identify::Config::new(IDENTIFY_PROTOCOL.to_owned(), keys.public())
+            .with_agent_version(AGENT.to_owned())
+            .with_hide_listen_addrs(true)
+            .with_cache_size(0);
+        let exchange = |protocol: Protocol| {
+            let config = request_response::Config::default()
+                .with_request_timeout(limits.request_timeout.unwrap_or(protocol.timeout()))
+                // Ours in flight and theirs.
+                .with_max_concurrent_streams(limits.window.saturating_mul(2));
+            Exchange::with_codec(
+                FrameCodec::new(Arc::clone(meter)),
+                [(protocol, ProtocolSupport::Full)],
+                config,
+            )
+        };
+        Self {
+            blocked,
+            limits: connection_limits::Behaviour::new(connections),
+            memory: memory_connection_limits::Behaviour::with_max_bytes(limits.max_memory_bytes),
+            gate: Gate::new(limits.max_unknown_inbound, roster.known()),
+            ping: ping::Behaviour::new(ping),
+            identify: identify::Behaviour::new(identify),
+            hello: exchange(Protocol::Hello),
+            pair: exchange(Protocol::Pair),
+            stream: exchange(Protocol::Stream),
+            claim: exchange(Protocol::Claim),
+        }
+    }
+
+    /// The exchange of a protocol.
+    pub(super) fn exchange(&mut self, protocol: Protocol) -> &mut Exchange {
+        match protocol {
+            Protocol::Hello => &mut self.hello,
+            Protocol::Pair => &mut self.pair,
+            Protocol::Stream => &mut self.stream,
+            Protocol::Claim => &mut self.claim,
+        }
+    }
+
+    /// Makes a peer known or unknown to the gate.
+    pub(super) fn set_known(&mut self, peer: PeerId, known: bool) {
+        self.gate.set_known(peer, known);
+    }
+
+    /// How many connections to a peer stand.
+    pub(super) fn connections_to(&self, peer: &PeerId) -> usize {
+        self.gate.connections_to(peer)
+    }
+
+    /// Denies a peer both ways and closes its connections.
+    pub(super) fn block(&mut self, peer: PeerId) {
+        self.blocked.block_peer(peer);
+    }
+
+    /// Lifts a block.
+    pub(super) fn unblock(&mut self, peer: PeerId) {
+        self.blocked.unblock_peer(peer);
+    }
+}
+
+/// The keys grown from the configured seed.
+pub(super) fn keys(config: &NetworkConfig) -> Keypair {
+    Keypair::ed25519_from_bytes(config.identity.clone().as_mut_slice())
+        .expect("every 32 bytes are an ed25519 seed")
+}
+
+/// Builds a swarm that listens at `listen`. Must run inside a tokio runtime.
+pub(super) fn build(
+    config: &NetworkConfig,
+    listen: &[Multiaddr],
+    roster: &Roster,
+    meter: &Arc<Meter>,
+) -> Result<(Swarm<Behaviour>, Vec<ListenerId>), StartError> {
+    let keys = keys(config);
+    let behaviour = Behaviour::new(&keys, &config.limits, roster, meter);
+    let settings = swarm::Config::with_tokio_executor()
+        .with_idle_connection_timeout(config.limits.idle)
+        .with_max_negotiating_inbound_streams(config.limits.max_streams)
+        .with_smart_dial();
+    let transport = transport(&keys, &config.limits);
+    let mut swarm = Swarm::new(transport, behaviour, keys.public().to_peer_id(), settings);
+    let mut listeners = Vec::with_capacity(listen.len());
+    for address in listen {
+        let listener = swarm
+            .listen_on(address.clone())
+            .map_err(|error| StartError::Listen { address: address.clone(), reason: error.to_string() })?;
+        listeners.push(listener);
+    }
+    for address in &config.external {
+        swarm.add_external_address(address.clone());
+    }
+    Ok((swarm, listeners))
+}
+
+pub(super) fn transport(keys: &Keypair, limits: &Limits) -> Boxed<(PeerId, StreamMuxerBox)> {
+    let tcp = || tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
+    match dns::tokio::Transport::system(tcp()) {
+        Ok(named) => secured(named, keys, limits),
+        Err(error) => {
+            tracing::warn!(%error, "no resolver: peers can be reached at IP addresses only");
+            secured(tcp(), keys, limits)
+        }
+    }
+}
+
+fn secured<T>(transport: T, keys: &Keypair, limits: &Limits) -> Boxed<(PeerId, StreamMuxerBox)>
+where
+    T: Transport + Send + Unpin + 'static,
+    T::Output: futures::AsyncRead + futures::AsyncWrite + Unpin + Send + 'static,
+    T::Error: Send + Sync + 'static,
+    T::Dial: Send + 'static,
+    T::ListenerUpgrade: Send + 'static,
+{
+    let noise = noise::Config::new(keys).expect("an ed25519 key signs a noise key");
+    let mut yamux = yamux::Config::default();
+    yamux.set_max_num_streams(limits.max_streams);
+    transport.upgrade(Version::V1Lazy).authenticate(noise).multiplex(yamux).timeout(HANDSHAKE_TIMEOUT).boxed()
+}

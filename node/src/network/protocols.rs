@@ -1,0 +1,108 @@
+//! The closed list of request protocols, each with its own caps and time-out.
+//!
+//! Two nodes agree on a name through multistream-select; a node that lacks one answers
+//! "unsupported". To add a protocol: a variant here, a field in `behaviour.rs`.
+
+use std::time::Duration;
+
+const KIB: usize = 1024;
+
+/// A request protocol. The figures come from the table in the network specification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// Versions, descriptor number, resuming a channel. Open to all.
+    Hello,
+    /// Pairing: for the holder of an open invitation.
+    Pair,
+    /// Push of stream entries, answered by the next number wanted. For peers with an accord.
+    Stream,
+    /// Asking for a Decision or a cancellation. For networks on the route.
+    Claim,
+}
+
+impl Protocol {
+    /// Every protocol, in the order of their declaration.
+    pub const ALL: [Self; 4] = [Self::Hello, Self::Pair, Self::Stream, Self::Claim];
+
+    /// The name agreed on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hello => "/weft/hello/1",
+            Self::Pair => "/weft/pair/1",
+            Self::Stream => "/weft/stream/1",
+            Self::Claim => "/weft/claim/1",
+        }
+    }
+
+    /// The longest request body, in bytes.
+    #[must_use]
+    pub const fn request_cap(self) -> usize {
+        match self {
+            Self::Hello => 8 * KIB,
+            Self::Pair => 16 * KIB,
+            Self::Stream => 256 * KIB,
+            Self::Claim => 64 * KIB,
+        }
+    }
+
+    /// The longest response body, in bytes.
+    #[must_use]
+    pub const fn response_cap(self) -> usize {
+        match self {
+            Self::Hello | Self::Stream | Self::Claim => 8 * KIB,
+            Self::Pair => 16 * KIB,
+        }
+    }
+
+    /// How long an exchange may take from the opened stream to the answer. Hello reads memory only;
+    /// the others wait for the other side's disk and, in the worst case, for its slow uplink.
+    #[must_use]
+    pub const fn timeout(self) -> Duration {
+        match self {
+            Self::Hello => Duration::from_secs(10),
+            Self::Pair | Self::Stream | Self::Claim => Duration::from_secs(20),
+        }
+    }
+
+    /// Position in [`Protocol::ALL`].
+    pub(crate) const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl AsRef<str> for Protocol {
+    fn as_ref(&self) -> &str {
+        self.name()
+    }
+}
+
+impl std::fmt::Display for Protocol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_protocol_stands_at_its_own_index_with_its_own_name() {
+        for (index, protocol) in Protocol::ALL.into_iter().enumerate() {
+            assert_eq!(protocol.index(), index);
+            assert!(protocol.name().starts_with("/weft/") && protocol.name().ends_with("/1"));
+            for other in &Protocol::ALL[..index] {
+                assert_ne!(other.name(), protocol.name());
+            }
+        }
+    }
+
+    #[test]
+    fn caps_fit_the_length_prefix() {
+        for protocol in Protocol::ALL {
+            assert!(u32::try_from(protocol.request_cap()).is_ok());
+            assert!(u32::try_from(protocol.response_cap()).is_ok());
+        }
+    }
+}

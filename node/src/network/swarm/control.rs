@@ -1,0 +1,190 @@
+//! Commands, and dialling.
+
+use libp2p::{
+    Multiaddr, PeerId, Swarm,
+    swarm::{
+        ConnectionId, DialError,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+};
+use rand_core::Rng;
+use tokio::sync::oneshot;
+
+use super::{DialWaiter, NetworkTask};
+use crate::network::{
+    behaviour::Behaviour,
+    counters::count,
+    handle::{Command, ControlError, DialFailure, RequestError},
+    peers::KNOWN_PEERS_MAX,
+};
+
+/// Callers that wait for a single dial at once: pairing is done by hand.
+const DIALS_ONCE_MAX: usize = 32;
+
+impl NetworkTask {
+    pub(super) fn on_command(&mut self, swarm: &mut Swarm<Behaviour>, command: Command) {
+        // Whoever gave a command may have stopped waiting for its result.
+        match command {
+            Command::Request(job) => self.on_job(swarm, job),
+            Command::SetPeer { peer, addresses, done } => {
+                let _ = done.send(self.set_peer(swarm, peer, addresses));
+            }
+            Command::ForgetPeer { peer, done } => {
+                self.roster.forget(&peer);
+                swarm.behaviour_mut().set_known(peer, false);
+                let _ = done.send(());
+            }
+            Command::Disconnect { peer, done } => {
+                // An error says that there was no connection.
+                let _ = swarm.disconnect_peer_id(peer);
+                let _ = done.send(());
+            }
+            Command::Block { peer, done } => {
+                self.roster.block(peer);
+                swarm.behaviour_mut().block(peer);
+                let _ = done.send(());
+            }
+            Command::Unblock { peer, done } => {
+                swarm.behaviour_mut().unblock(peer);
+                self.roster.unblock(&peer, self.now_ms());
+                let _ = done.send(());
+            }
+            Command::DialOnce { peer, addresses, done } => self.dial_once(swarm, peer, addresses, done),
+            Command::ConnectedPeers { done } => {
+                let _ = done.send(swarm.connected_peers().copied().collect());
+            }
+            Command::Shutdown => {}
+            #[cfg(test)]
+            Command::Panic => panic!("asked for by a test"),
+        }
+    }
+
+    /// Carries out what concerns the roster alone, and refuses the rest.
+    pub(super) fn on_command_without_swarm(&mut self, command: Command) {
+        let now_ms = self.now_ms();
+        match command {
+            Command::Request(job) => {
+                let _ = job.reply.send(Err(RequestError::NotConnected));
+            }
+            Command::SetPeer { peer, addresses, done } => {
+                let _ = done.send(self.know(peer, addresses, false));
+            }
+            Command::ForgetPeer { peer, done } => {
+                self.roster.forget(&peer);
+                let _ = done.send(());
+            }
+            Command::Disconnect { done, .. } => {
+                let _ = done.send(());
+            }
+            Command::Block { peer, done } => {
+                self.roster.block(peer);
+                let _ = done.send(());
+            }
+            Command::Unblock { peer, done } => {
+                self.roster.unblock(&peer, now_ms);
+                let _ = done.send(());
+            }
+            Command::DialOnce { peer, done, .. } => {
+                let reason = "the network layer is starting again".to_owned();
+                let _ = done.send(Err(DialFailure::Unreachable { peer, reason }));
+            }
+            Command::ConnectedPeers { done } => {
+                let _ = done.send(Vec::new());
+            }
+            Command::Shutdown => {}
+            #[cfg(test)]
+            Command::Panic => {}
+        }
+    }
+
+    fn know(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, connected: bool) -> Result<(), ControlError> {
+        if peer == self.local_peer_id {
+            return Err(ControlError::OwnIdentity);
+        }
+        self.roster
+            .set(peer, addresses, connected, self.now_ms())
+            .map_err(|_| ControlError::TooManyPeers { allowed: KNOWN_PEERS_MAX })
+    }
+
+    fn set_peer(
+        &mut self,
+        swarm: &mut Swarm<Behaviour>,
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+    ) -> Result<(), ControlError> {
+        self.know(peer, addresses, swarm.is_connected(&peer))?;
+        swarm.behaviour_mut().set_known(peer, true);
+        Ok(())
+    }
+
+    pub(super) fn dial_due(&mut self, swarm: &mut Swarm<Behaviour>) {
+        for (peer, addresses) in self.roster.take_due(self.now_ms()) {
+            let options = dial_options(peer, addresses, PeerCondition::DisconnectedAndNotDialing);
+            let connection = options.connection_id();
+            if let Err(error) = swarm.dial(options) {
+                self.on_dial_failed(connection, Some(peer), &error);
+            }
+        }
+    }
+
+    fn dial_once(
+        &mut self,
+        swarm: &mut Swarm<Behaviour>,
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+        done: oneshot::Sender<Result<(), DialFailure>>,
+    ) {
+        self.dials_once.retain(|_, waiter| !waiter.done.is_closed());
+        if swarm.is_connected(&peer) {
+            let _ = done.send(Ok(()));
+        } else if self.dials_once.len() >= DIALS_ONCE_MAX {
+            let _ = done.send(Err(DialFailure::Busy { allowed: DIALS_ONCE_MAX }));
+        } else {
+            let options = dial_options(peer, addresses, PeerCondition::Always);
+            let connection = options.connection_id();
+            self.dials_once.insert(connection, DialWaiter { peer, done });
+            if let Err(error) = swarm.dial(options) {
+                self.on_dial_failed(connection, Some(peer), &error);
+            }
+        }
+    }
+
+    pub(super) fn on_dial_failed(
+        &mut self,
+        connection: ConnectionId,
+        peer: Option<PeerId>,
+        error: &DialError,
+    ) {
+        tracing::debug!(?peer, %error, "dial failed");
+        if matches!(error, DialError::Denied { .. }) {
+            count(&self.meter.connections_denied);
+        }
+        if let Some(waiter) = self.dials_once.remove(&connection) {
+            let _ = waiter.done.send(Err(dial_failure(waiter.peer, error)));
+        }
+        if let Some(peer) = peer {
+            let (now_ms, random) = (self.now_ms(), self.jitter.next_u64());
+            self.roster.change(&peer, |redial| redial.failed(now_ms, random));
+        }
+    }
+}
+
+fn dial_options(peer: PeerId, addresses: Vec<Multiaddr>, condition: PeerCondition) -> DialOpts {
+    // A fresh port each time: the listening port cannot be used twice towards the same peer while
+    // an earlier connection lingers.
+    DialOpts::peer_id(peer).condition(condition).addresses(addresses).allocate_new_port().build()
+}
+
+fn dial_failure(peer: PeerId, error: &DialError) -> DialFailure {
+    match error {
+        DialError::WrongPeerId { obtained, address } => {
+            DialFailure::WrongIdentity { wanted: peer, found: *obtained, address: address.clone() }
+        }
+        DialError::Denied { cause } => DialFailure::Denied { peer, reason: cause.to_string() },
+        DialError::LocalPeerId { .. }
+        | DialError::NoAddresses
+        | DialError::DialPeerConditionFalse(_)
+        | DialError::Aborted
+        | DialError::Transport(_) => DialFailure::Unreachable { peer, reason: error.to_string() },
+    }
+}
