@@ -1,0 +1,69 @@
+//! The node at a glance.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// `GET /api/v1/status`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    /// Name of this schema: `weft.status/1`.
+    pub schema: String,
+    /// Version of the program.
+    pub version: String,
+    /// Short name of the network.
+    pub site: String,
+    /// Id of the ledger.
+    pub ledger: String,
+    /// Leaf hash of the genesis: the authority behind first rules.
+    pub genesis: String,
+    /// Entries of the ledger.
+    pub entries: u64,
+    /// Size that the last published checkpoint covers.
+    pub checkpoint: u64,
+    /// Digest of the state, for comparing two replays.
+    pub state_digest: String,
+    /// Start number of the node.
+    pub boot: u64,
+    /// Id of the node on the peer-to-peer network.
+    pub peer_id: String,
+    /// Where other nodes reach it.
+    pub addresses: Vec<String>,
+    /// Desk signer, for clients that act for people without keys.
+    pub desk: String,
+    /// What is counted.
+    pub units: Vec<Unit>,
+    /// Accounts of members and organisations that are open.
+    pub members: u64,
+    /// Claims that are not closed.
+    pub claims_open: u64,
+    /// Messages by protocol, requests in and out.
+    pub messages: Vec<Messages>,
+    /// What is wrong, in words; empty when all is well.
+    pub problems: Vec<String>,
+}
+
+/// A unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Unit {
+    /// Its number in the ledger.
+    pub unit: u16,
+    /// Its code.
+    pub code: String,
+    /// Its name.
+    pub name: String,
+    /// Decimals.
+    pub scale: u8,
+    /// Sum of all balances in minor units: always 0.
+    pub sum_minor: String,
+}
+
+/// Messages of one protocol since the start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Messages {
+    /// Its name.
+    pub protocol: String,
+    /// Requests received.
+    pub requests_in: u64,
+    /// Requests sent.
+    pub requests_out: u64,
+}
