@@ -1,1 +1,3 @@
+//! `weftd`: the node of a community network.
 
+pub mod store;
