@@ -19,7 +19,7 @@ pub mod segments;
 
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use index::{Applied, Index, IndexBatch, IndexError};
-//pub use private::{Private, PrivateError};
+pub use private::{Private, PrivateError};
 pub use segments::{
     CleanStop, Covered, Fatal, OpenError, OpenReport, Position, ReadError, Record, RecordKey, RecordRef,
     SegmentReader, Segments, VisitError,

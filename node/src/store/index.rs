@@ -11,17 +11,19 @@
 
 mod batch;
 mod keys;
+mod page;
+mod snapshot;
 
 pub use batch::IndexBatch;
+pub use page::{Direction, MAX_PAGE_ROWS, Page};
+pub use snapshot::{MAX_SNAPSHOT_BYTES, Snapshot};
 
 use super::segments::{Counts, Position};
 use keys::Table;
-use sha2::{Digest, Sha256};
-use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use weft_protocol::ids::{AccountId, Hash, LedgerId, OpId, Signer, StreamId};
+use weft_protocol::ids::{AccountId, LedgerId, OpId, Signer, StreamId};
 
 /// Memory sled may use for pages: the whole node should stay below 200 MB while it rebuilds a million entries.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
@@ -29,12 +31,6 @@ const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 const FLUSH_EVERY_MS: u64 = 500;
 /// Layout of the rows; another number means: rebuild.
 const FORMAT: u64 = 1;
-/// Most rows of one [`Page`], so that one request cannot take all memory.
-pub const MAX_PAGE_ROWS: usize = 1_000;
-/// Largest state snapshot: a bound on what a damaged length may allocate.
-pub const MAX_SNAPSHOT_BYTES: u64 = 256 * 1024 * 1024;
-/// A snapshot is stored in pieces that sled keeps inline.
-const SNAPSHOT_CHUNK_BYTES: usize = 64 * 1024;
 
 /// The index cannot go on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -94,52 +90,6 @@ impl From<Counts> for Applied {
             received_entries: counts.received_entries,
             records: counts.records(),
         }
-    }
-}
-
-/// A saved state, so that a start need not replay everything.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
-    /// How many own entries it includes.
-    pub own_entries: u64,
-    /// The state, as its owner wrote it; its SHA-256 was checked.
-    pub bytes: Vec<u8>,
-}
-
-/// Which way a [`Page`] goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// Numbers going up.
-    OldestFirst,
-    /// Numbers going down.
-    NewestFirst,
-}
-
-/// A piece of a range of numbered rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Page {
-    /// The number of the last row of the page before, `None` for the first page.
-    pub after: Option<u64>,
-    /// Which way to go.
-    pub direction: Direction,
-    /// Most rows wanted; more than [`MAX_PAGE_ROWS`] are never given.
-    pub limit: usize,
-}
-
-impl Page {
-    /// The newest rows.
-    pub fn newest(limit: usize) -> Self {
-        Self { after: None, direction: Direction::NewestFirst, limit }
-    }
-
-    /// The oldest rows.
-    pub fn oldest(limit: usize) -> Self {
-        Self { after: None, direction: Direction::OldestFirst, limit }
-    }
-
-    /// The same way and length, after the row with this number.
-    pub fn after(self, number: u64) -> Self {
-        Self { after: Some(number), ..self }
     }
 }
 
@@ -288,39 +238,12 @@ impl Index {
         self.page(&prefix, page, keys::read_position)
     }
 
-    /// The saved state, if there is one.
-    ///
-    /// # Errors
-    /// [`IndexError::Rebuild`], also when its SHA-256 differs.
-    pub fn snapshot(&self) -> Result<Option<Snapshot>, IndexError> {
-        let Some(header) = self.snapshot_header()? else { return Ok(None) };
-        if header.len > MAX_SNAPSHOT_BYTES {
-            let why = format!("its snapshot says {} bytes, allowed are {MAX_SNAPSHOT_BYTES}", header.len);
-            return Err(IndexError::rebuild(why));
-        }
-        let mut bytes = Vec::new();
-        for chunk in 0..header.chunks() {
-            let chunk = self.get(&keys::snapshot_chunk(chunk))?;
-            bytes.extend_from_slice(
-                &chunk.ok_or_else(|| IndexError::rebuild("a piece of its snapshot is missing"))?,
-            );
-        }
-        if Sha256::digest(&bytes)[..] != header.sha256.0 {
-            return Err(IndexError::rebuild("its snapshot does not have its SHA-256"));
-        }
-        Ok(Some(Snapshot { own_entries: header.own_entries, bytes }))
-    }
-
     /// Writes sled's buffers out: for a clean stop, so that the next start has nothing to catch up.
     ///
     /// # Errors
     /// [`IndexError::Rebuild`].
     pub fn flush(&self) -> Result<(), IndexError> {
         self.run("flush", |db| db.flush()).map(drop)
-    }
-
-    fn snapshot_header(&self) -> Result<Option<SnapshotHeader>, IndexError> {
-        self.read(&keys::meta(keys::SNAPSHOT), SnapshotHeader::read)
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, IndexError> {
@@ -337,10 +260,10 @@ impl Index {
         page: Page,
         read: impl Fn(&[u8]) -> Option<T>,
     ) -> Result<Vec<(u64, T)>, IndexError> {
-        let Some((low, high)) = bounds(prefix, page) else { return Ok(Vec::new()) };
+        let Some(keys) = page.bounds(prefix) else { return Ok(Vec::new()) };
         let limit = page.limit.min(MAX_PAGE_ROWS);
         let rows = self.run("read", |db| {
-            let range = db.range::<Vec<u8>, _>((low, high));
+            let range = db.range(keys);
             match page.direction {
                 Direction::OldestFirst => range.take(limit).collect::<sled::Result<Vec<_>>>(),
                 Direction::NewestFirst => range.rev().take(limit).collect(),
@@ -374,7 +297,12 @@ impl Drop for Index {
         if self.broken.load(Ordering::Acquire) {
             // Closing could wait for ever on what a panic left locked; the files are about to be deleted.
             std::mem::forget(db);
-        } else if guarded("close", || Ok(drop(db))).is_err() {
+        } else if guarded("close", || {
+            drop(db);
+            Ok(())
+        })
+        .is_err()
+        {
             tracing::warn!("the index was not closed cleanly; the next start rebuilds it");
         }
     }
@@ -389,52 +317,6 @@ fn guarded<T>(doing: &str, step: impl FnOnce() -> sled::Result<T>) -> Result<T, 
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
             Err(IndexError::rebuild(format!("could not {doing} it, the engine panicked: {text}")))
         }
-    }
-}
-
-/// The keys a page lies between; `None` when nothing can be there.
-fn bounds(prefix: &[u8], page: Page) -> Option<(Bound<Vec<u8>>, Bound<Vec<u8>>)> {
-    let key = |number: u64| [prefix, &number.to_be_bytes()].concat();
-    match (page.direction, page.after) {
-        (_, None) => Some((Bound::Included(key(0)), Bound::Included(key(u64::MAX)))),
-        (Direction::OldestFirst, Some(after)) => {
-            Some((Bound::Included(key(after.checked_add(1)?)), Bound::Included(key(u64::MAX))))
-        }
-        (Direction::NewestFirst, Some(after)) => {
-            Some((Bound::Included(key(0)), Bound::Included(key(after.checked_sub(1)?))))
-        }
-    }
-}
-
-/// What is stored about a snapshot beside its pieces.
-struct SnapshotHeader {
-    own_entries: u64,
-    len: u64,
-    sha256: Hash,
-}
-
-impl SnapshotHeader {
-    fn of(snapshot: &Snapshot) -> Self {
-        let sha256 = Hash(Sha256::digest(&snapshot.bytes).into());
-        Self { own_entries: snapshot.own_entries, len: snapshot.bytes.len() as u64, sha256 }
-    }
-
-    fn chunks(&self) -> u64 {
-        self.len.div_ceil(SNAPSHOT_CHUNK_BYTES as u64)
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        [&self.own_entries.to_be_bytes()[..], &self.len.to_be_bytes(), self.sha256.as_bytes()].concat()
-    }
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let (own_entries, rest) = bytes.split_first_chunk()?;
-        let (len, sha256) = rest.split_first_chunk()?;
-        Some(Self {
-            own_entries: u64::from_be_bytes(*own_entries),
-            len: u64::from_be_bytes(*len),
-            sha256: Hash::from_slice(sha256)?,
-        })
     }
 }
 

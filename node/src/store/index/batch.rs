@@ -1,7 +1,8 @@
 //! Rows that are to be written together.
 
+use super::Applied;
 use super::keys::{self, Table};
-use super::{Applied, SNAPSHOT_CHUNK_BYTES, Snapshot, SnapshotHeader};
+use super::snapshot::{CHUNK_BYTES, MAX_SNAPSHOT_BYTES, Snapshot, SnapshotHeader};
 use crate::store::segments::Position;
 use weft_protocol::ids::{AccountId, LedgerId, OpId, Signer, StreamId};
 
@@ -44,9 +45,9 @@ impl IndexBatch {
         self.rows.insert(keys::stream(stream, sseq), seq.to_be_bytes().to_vec());
     }
 
-    /// Replaces the saved state. Larger than [`super::MAX_SNAPSHOT_BYTES`] it is not kept: the next start replays.
+    /// Replaces the saved state. Larger than [`MAX_SNAPSHOT_BYTES`] it is not kept: the next start replays.
     pub fn snapshot(&mut self, snapshot: Snapshot) {
-        let fits = snapshot.bytes.len() as u64 <= super::MAX_SNAPSHOT_BYTES;
+        let fits = snapshot.bytes.len() as u64 <= MAX_SNAPSHOT_BYTES;
         self.snapshot = fits.then_some(snapshot);
     }
 
@@ -60,7 +61,7 @@ impl IndexBatch {
         rows.insert(keys::meta(keys::APPLIED), keys::applied(applied));
         if let Some(snapshot) = self.snapshot {
             let header = SnapshotHeader::of(&snapshot);
-            for (n, chunk) in (0..).zip(snapshot.bytes.chunks(SNAPSHOT_CHUNK_BYTES)) {
+            for (n, chunk) in (0..).zip(snapshot.bytes.chunks(CHUNK_BYTES)) {
                 rows.insert(keys::snapshot_chunk(n), chunk);
             }
             for gone in header.chunks()..old_chunks {

@@ -94,7 +94,7 @@ pub enum OpenError {
     #[error("{place} is damaged: {fault}. {RECOVERY}")]
     Damaged {
         /// Which record.
-        place: Place,
+        place: Box<Place>,
         /// What is wrong.
         fault: Fault,
     },
@@ -105,7 +105,7 @@ pub enum OpenError {
     #[error("{place} is cut short ({fault}), but {by} covers it. {RECOVERY}")]
     CoveredTail {
         /// Which record.
-        place: Place,
+        place: Box<Place>,
         /// What is wrong.
         fault: Fault,
         /// What covers it.
@@ -123,7 +123,7 @@ pub enum OpenError {
     #[error("{place}: the next own entry must have number {expected}. {RECOVERY}")]
     OutOfOrder {
         /// Which record.
-        place: Place,
+        place: Box<Place>,
         /// The number that is due.
         expected: u64,
     },
@@ -131,7 +131,7 @@ pub enum OpenError {
     #[error("{place} was refused: {source}. {RECOVERY}")]
     Visit {
         /// Which record.
-        place: Place,
+        place: Box<Place>,
         /// Why.
         source: VisitError,
     },

@@ -44,7 +44,7 @@ impl Counts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tail {
     /// Where it starts.
-    pub place: Place,
+    pub place: Box<Place>,
     /// What is wrong with it.
     pub fault: Fault,
     /// How many bytes there are from its start to the end of the file.
@@ -132,12 +132,9 @@ fn walk_segment(
     let mut scanner = Scanner::new(bytes);
     loop {
         let number = scanner.number;
-        let place = |offset: usize, key, counts: Counts| Place {
-            path: path.to_owned(),
-            offset: offset as u64,
-            record: number,
-            key,
-            own_entries_before: counts.own_entries,
+        let place = |offset: usize, key, counts: Counts| {
+            let (path, offset) = (path.to_owned(), offset as u64);
+            Box::new(Place { path, offset, record: number, key, own_entries_before: counts.own_entries })
         };
         match scanner.step() {
             Ok(Some(Step::Record(offset, found))) => {
