@@ -14,7 +14,7 @@ mod keys;
 mod page;
 mod snapshot;
 
-pub use batch::IndexBatch;
+pub use batch::{FULL_BATCH_ROWS, IndexBatch};
 pub use page::{Direction, MAX_PAGE_ROWS, Page};
 pub use snapshot::{MAX_SNAPSHOT_BYTES, Snapshot};
 

@@ -187,3 +187,14 @@ fn a_mark_beyond_the_segments_is_noticed() {
     assert!(Applied { own_entries: 6, ..Applied::from(counts) }.is_beyond(&counts));
     assert!(Applied { records: 9, ..Applied::from(counts) }.is_beyond(&counts));
 }
+
+#[test]
+fn a_batch_says_when_it_should_be_committed() {
+    let mut batch = IndexBatch::new();
+    let mut rows = 0;
+    while !batch.is_full() {
+        batch.own(rows, at(1));
+        rows += 1;
+    }
+    assert_eq!(rows, FULL_BATCH_ROWS as u64);
+}
