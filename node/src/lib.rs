@@ -1,4 +1,9 @@
-//! The node of a community network: one signed ledger, settlement with other networks over
-//! libp2p, and the services that its members and operators use.
+//! The node of a community network: one signed ledger, settlement with other networks over libp2p, and the
+//! services that its members and operators use.
 
+pub mod clock;
+pub mod config;
+pub mod data;
 pub mod network;
+pub mod service;
+pub mod store;

@@ -1,0 +1,125 @@
+//! `weft.toml`: what an operator may set. Unknown keys are errors; every default is safe.
+
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The configuration of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Short name of the network, 1 to 32 of a-z, 0-9 and `-`; peers see it after the @.
+    pub site: String,
+    /// How other nodes reach this one.
+    #[serde(default)]
+    pub network: NetworkSection,
+    /// How programs and pages on this machine reach it, beside its Unix socket.
+    #[serde(default)]
+    pub http: HttpSection,
+}
+
+/// `[network]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetworkSection {
+    /// Addresses to listen on, as multiaddresses. Loopback with any free port until told otherwise.
+    pub listen: Vec<String>,
+    /// Addresses to tell others, when they differ from the listening ones.
+    pub external: Vec<String>,
+    /// Shortest wait before dialling a lost peer again, in milliseconds.
+    pub redial_min_ms: u64,
+    /// Longest wait, in milliseconds.
+    pub redial_max_ms: u64,
+}
+
+/// `[http]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpSection {
+    /// Address and port; loopback only until a proxy with TLS stands in front. Empty turns it off.
+    pub listen: String,
+}
+
+impl Default for NetworkSection {
+    fn default() -> Self {
+        Self {
+            listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
+            external: Vec::new(),
+            redial_min_ms: 2_000,
+            redial_max_ms: 600_000,
+        }
+    }
+}
+
+impl Default for HttpSection {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:0".to_owned() }
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// Which file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Its content.
+    #[error("{path}: {why}")]
+    Content {
+        /// Which file.
+        path: String,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+impl Config {
+    /// A configuration with defaults.
+    ///
+    /// # Errors
+    /// When the site name is not one.
+    pub fn new(site: &str) -> Result<Self, ConfigError> {
+        let config =
+            Self { site: site.to_owned(), network: NetworkSection::default(), http: HttpSection::default() };
+        config.check("weft.toml")?;
+        Ok(config)
+    }
+
+    /// Reads `weft.toml`.
+    ///
+    /// # Errors
+    /// When it cannot be read, holds an unknown key, or a value that cannot be used.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: name.clone(), source })?;
+        let config: Self = toml::from_str(&text)
+            .map_err(|e| ConfigError::Content { path: name.clone(), why: e.to_string() })?;
+        config.check(&name)?;
+        Ok(config)
+    }
+
+    fn check(&self, path: &str) -> Result<(), ConfigError> {
+        let bad = |why: String| Err(ConfigError::Content { path: path.to_owned(), why });
+        let letter = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+        if self.site.is_empty() || self.site.len() > 32 || !self.site.bytes().all(letter) {
+            return bad(format!("site \"{}\": use 1 to 32 of a-z, 0-9 and -", self.site));
+        }
+        for address in self.network.listen.iter().chain(&self.network.external) {
+            if address.parse::<crate::network::Multiaddr>().is_err() {
+                return bad(format!("\"{address}\" is not a multiaddress, such as /ip4/0.0.0.0/tcp/7600"));
+            }
+        }
+        if !self.http.listen.is_empty() && self.http.listen.parse::<std::net::SocketAddr>().is_err() {
+            return bad(format!("http.listen \"{}\": give an address and a port", self.http.listen));
+        }
+        if self.network.redial_min_ms == 0 || self.network.redial_min_ms > self.network.redial_max_ms {
+            return bad("redial_min_ms must be at least 1 and at most redial_max_ms".to_owned());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,291 @@
+//! The data folder: where everything of one node lives (specs/store.md §1).
+//!
+//! `weft.toml`, `lock`, `weftd.sock`, `store-version`, `instance`, `keys/`, `ledger/`, `index/`, `private/`. One
+//! process at a time holds the lock. Key files are readable by their owner only and never part of a backup.
+
+use crate::clock::Clock;
+use crate::store::segments::CleanStop;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use weft_protocol::keys::SecretKey;
+use zeroize::Zeroizing;
+
+/// Layout of the folder; a newer one is refused.
+const STORE_VERSION: &str = "weft-store/1";
+/// Mode of secret files.
+const SECRET_MODE: u32 = 0o600;
+
+/// A data folder.
+#[derive(Debug, Clone)]
+pub struct DataDir(PathBuf);
+
+/// Holding the folder; released when dropped.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "holds the lock while it lives")] File);
+
+/// The secrets of a node.
+#[derive(Debug)]
+pub struct Keys {
+    /// Signs entries, checkpoints, Intents, Decisions.
+    pub log: SecretKey,
+    /// Signs cosignatures.
+    pub witness: SecretKey,
+    /// Acts for people without keys.
+    pub desk: SecretKey,
+    /// X25519 secret that opens sealed sidecars.
+    pub seal: Zeroizing<[u8; 32]>,
+    /// Seed of the libp2p identity.
+    pub libp2p: Zeroizing<[u8; 32]>,
+    /// Makes nonces and handles.
+    pub handle_secret: Zeroizing<[u8; 32]>,
+    /// Bearer token of the HTTP API.
+    pub api_token: Zeroizing<String>,
+}
+
+/// Why a data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// The file system.
+    #[error("cannot {what} {path}: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Another process has it.
+    #[error("another weftd uses {0}: stop it first")]
+    Locked(PathBuf),
+    /// It is no folder of ours.
+    #[error("{0} holds no node: run `weftd init` first")]
+    NotInitialised(PathBuf),
+    /// It is one already.
+    #[error("{0} holds a node already; nothing was changed")]
+    Initialised(PathBuf),
+    /// Made by another version.
+    #[error("{path} was made by another version ({found}); this program reads {STORE_VERSION}")]
+    Version {
+        /// Which folder.
+        path: PathBuf,
+        /// What its version file says.
+        found: String,
+    },
+    /// A key file is not one.
+    #[error("{0} is not a key file: 64 hex digits")]
+    Key(PathBuf),
+}
+
+fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> DataError {
+    let path = path.to_owned();
+    move |source| DataError::Io { what, path, source }
+}
+
+/// Names of the key files.
+pub const KEY_FILES: [&str; 7] = ["root-1", "log", "witness", "seal", "libp2p", "desk", "handle-secret"];
+const API_TOKEN: &str = "api-token";
+
+impl DataDir {
+    /// The folder at a path.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+    /// `weft.toml`
+    pub fn config(&self) -> PathBuf {
+        self.0.join("weft.toml")
+    }
+    /// The Unix socket of the API.
+    pub fn socket(&self) -> PathBuf {
+        self.0.join("weftd.sock")
+    }
+    /// `ledger/`
+    pub fn ledger(&self) -> PathBuf {
+        self.0.join("ledger")
+    }
+    /// `ledger/public/`: what any web server may show.
+    pub fn public(&self) -> PathBuf {
+        self.0.join("ledger").join("public")
+    }
+    /// `index/`
+    pub fn index(&self) -> PathBuf {
+        self.0.join("index")
+    }
+    /// `private/`
+    pub fn private(&self) -> PathBuf {
+        self.0.join("private")
+    }
+    /// A key file.
+    pub fn key(&self, name: &str) -> PathBuf {
+        self.0.join("keys").join(name)
+    }
+    fn instance(&self) -> PathBuf {
+        self.0.join("instance")
+    }
+
+    /// Makes the folder with fresh keys. Its ledger begins at the first start.
+    ///
+    /// # Errors
+    /// When there is a node already, or files cannot be made.
+    pub fn create(&self, clock: Clock) -> Result<(), DataError> {
+        if self.0.join("store-version").exists() {
+            return Err(DataError::Initialised(self.0.clone()));
+        }
+        let dir = |path: &Path| {
+            let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+            made.map_err(io("create", path))
+        };
+        dir(&self.0)?;
+        dir(&self.0.join("keys"))?;
+        dir(&self.private())?;
+        for name in KEY_FILES {
+            let seed = Zeroizing::new(clock.random::<32>());
+            write_secret(&self.key(name), &Zeroizing::new(hex(&*seed)))?;
+        }
+        write_secret(&self.key(API_TOKEN), &Zeroizing::new(hex(&clock.random::<32>())))?;
+        let version = self.0.join("store-version");
+        std::fs::write(&version, format!("{STORE_VERSION}\n")).map_err(io("write", &version))?;
+        sync_dir(&self.0)
+    }
+
+    /// Takes the folder for this process.
+    ///
+    /// # Errors
+    /// When another process has it, or it holds no node of this version.
+    pub fn lock(&self) -> Result<Lock, DataError> {
+        let version = self.0.join("store-version");
+        let found = match std::fs::read_to_string(&version) {
+            Ok(found) => found,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Err(DataError::NotInitialised(self.0.clone()));
+            }
+            Err(e) => return Err(io("read", &version)(e)),
+        };
+        if found.trim() != STORE_VERSION {
+            return Err(DataError::Version { path: self.0.clone(), found: found.trim().to_owned() });
+        }
+        let path = self.0.join("lock");
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(io("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock(file)),
+            Err(std::fs::TryLockError::WouldBlock) => Err(DataError::Locked(self.0.clone())),
+            Err(std::fs::TryLockError::Error(e)) => Err(io("lock", &path)(e)),
+        }
+    }
+
+    /// Reads the node's secrets.
+    ///
+    /// # Errors
+    /// When a file is missing or no key.
+    pub fn keys(&self) -> Result<Keys, DataError> {
+        let secret = |name: &str| Ok::<_, DataError>(SecretKey::from_seed(&*self.seed(name)?));
+        let token = self.key(API_TOKEN);
+        let api_token = std::fs::read_to_string(&token).map_err(io("read", &token))?;
+        Ok(Keys {
+            log: secret("log")?,
+            witness: secret("witness")?,
+            desk: secret("desk")?,
+            seal: self.seed("seal")?,
+            libp2p: self.seed("libp2p")?,
+            handle_secret: self.seed("handle-secret")?,
+            api_token: Zeroizing::new(api_token.trim().to_owned()),
+        })
+    }
+
+    /// Reads one key file.
+    ///
+    /// # Errors
+    /// When it is missing or no key.
+    pub fn seed(&self, name: &str) -> Result<Zeroizing<[u8; 32]>, DataError> {
+        let path = self.key(name);
+        let text = Zeroizing::new(std::fs::read_to_string(&path).map_err(io("read", &path))?);
+        let mut seed = Zeroizing::new([0; 32]);
+        let decoded = data_encoding::HEXLOWER_PERMISSIVE.decode_mut(text.trim().as_bytes(), &mut *seed);
+        match decoded {
+            Ok(32) => Ok(seed),
+            _ => Err(DataError::Key(path)),
+        }
+    }
+
+    /// Where the last clean stop ended, if the last stop was clean; forgotten at once, durably, so that only one
+    /// start can rely on it.
+    ///
+    /// # Errors
+    /// When the file cannot be read or removed.
+    pub fn take_clean_stop(&self) -> Result<Option<CleanStop>, DataError> {
+        let path = self.instance();
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(io("read", &path)(e)),
+        };
+        let mut words = text.split_whitespace();
+        let segment = words.next().and_then(|w| w.parse().ok());
+        let len = words.next().and_then(|w| w.parse().ok());
+        Ok(segment.zip(len).map(|(segment, len)| CleanStop { segment, len }))
+    }
+
+    /// Forgets the last clean stop: from now on a stop is unclean until it is said to be clean.
+    ///
+    /// # Errors
+    /// When the file cannot be removed.
+    pub fn forget_clean_stop(&self) -> Result<(), DataError> {
+        let path = self.instance();
+        match std::fs::remove_file(&path) {
+            Ok(()) => sync_dir(&self.0),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(io("remove", &path)(e)),
+        }
+    }
+
+    /// Remembers a clean stop.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn note_clean_stop(&self, stop: CleanStop) -> Result<(), DataError> {
+        write_file(&self.instance(), format!("{} {}\n", stop.segment, stop.len).as_bytes())
+    }
+}
+
+/// Writes a file so that after a crash it holds the old bytes or the new ones, never a mixture.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let fresh = path.with_file_name(name);
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(&fresh)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&fresh, path)
+    };
+    write().map_err(io("write", path))?;
+    sync_dir(path.parent().unwrap_or(Path::new(".")))
+}
+
+fn write_secret(path: &Path, text: &Zeroizing<String>) -> Result<(), DataError> {
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(SECRET_MODE).open(path)?;
+        file.write_all(text.as_bytes())?;
+        file.write_all(b"\n")?;
+        file.sync_all()
+    };
+    write().map_err(io("write", path))
+}
+
+fn sync_dir(path: &Path) -> Result<(), DataError> {
+    File::open(path).and_then(|dir| dir.sync_all()).map_err(io("sync", path))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(bytes)
+}
