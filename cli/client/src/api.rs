@@ -11,6 +11,8 @@ use weft_api::{
 const API: &str = "/api/v1";
 /// How long an import may take: its largest file, checked line by line and synced in groups on a slow disk.
 const IMPORT_TIME: Duration = Duration::from_secs(900);
+/// How long the node may take to reach another one: several addresses, each with its own time-out.
+const DIAL_TIME: Duration = Duration::from_secs(90);
 
 /// Every method fails as [`Error`] says.
 #[expect(clippy::missing_errors_doc, reason = "said once for all of them")]
@@ -103,7 +105,8 @@ impl Client {
 
     /// Answers an invitation.
     pub async fn join(&self, join: &Join) -> Result<Pairing, Error> {
-        self.post(&format!("{API}/peers/join"), join, None).await
+        let request = Request::post(&format!("{API}/peers/join"), join, None)?;
+        self.send(request.waiting(DIAL_TIME)).await?.json()
     }
 
     /// Pairings that are not done.

@@ -1,5 +1,7 @@
 //! The client against sockets that answer what no good node would, and what a good one does.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
+
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
