@@ -36,3 +36,26 @@ impl Clock {
         Salt(self.random())
     }
 }
+
+/// Randomness of the operating system, for libraries that ask for a generator.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemRng;
+
+impl rand_core::TryRng for SystemRng {
+    type Error = std::convert::Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+        Ok(u32::from_le_bytes(Clock.random()))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+        Ok(u64::from_le_bytes(Clock.random()))
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Self::Error> {
+        getrandom::fill(out).expect("the operating system gives random bytes");
+        Ok(())
+    }
+}
+
+impl rand_core::TryCryptoRng for SystemRng {}

@@ -1,0 +1,146 @@
+//! The ledger service: one thread that owns the ledger and every store (specs/store.md §5).
+//!
+//! Callers hand in tasks; the thread runs all that are waiting, makes what they wrote durable with one write and
+//! one sync, and only then lets their answers out. So an answer is never ahead of the disk, and a reader never
+//! sees what a crash could take back. When a write or sync fails, the state of the disk is unknown: the service
+//! answers nothing more but why it stopped.
+
+mod core;
+mod links;
+mod open;
+mod payments;
+mod publish;
+mod rows;
+
+pub use self::core::{Core, Hooks, ServiceParts};
+pub use links::{Outgoing, PushIn};
+pub use open::{OpenFailure, Opened, open};
+pub use payments::{ClaimState, OpAnswer, OpRefused, Prepared, Text};
+pub use rows::HistoryRow;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Tasks that may wait; beyond it callers wait to hand theirs in.
+const QUEUE: usize = 1_024;
+/// Tasks in one group: bounds how long the first waits for the last.
+const MAX_GROUP: usize = 256;
+
+/// Why the service does not answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ServiceError {
+    /// It has stopped for good: what is on disk is safe, what was not acknowledged may be lost.
+    #[error("the ledger has stopped: {0}. What was acknowledged is safe; free the disk or repair it, then start again")]
+    Stopped(String),
+    /// The node is shutting down.
+    #[error("the node is shutting down")]
+    Closed,
+}
+
+type Deferred = Box<dyn FnOnce(Result<(), ServiceError>) + Send>;
+type Task = Box<dyn FnOnce(Result<&mut Core, ServiceError>) -> Deferred + Send>;
+
+/// A handle on the service.
+#[derive(Clone)]
+pub struct Ledger {
+    tasks: mpsc::Sender<Task>,
+    revision: watch::Receiver<u64>,
+    stopped: watch::Receiver<Option<String>>,
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ledger(..)")
+    }
+}
+
+impl Ledger {
+    /// Runs a task on the ledger's thread; its answer comes when all it wrote is durable.
+    ///
+    /// # Errors
+    /// When the service has stopped or is closing.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        task: impl FnOnce(&mut Core) -> T + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let (answer, answered) = oneshot::channel();
+        let task: Task = Box::new(move |core| match core {
+            Ok(core) => {
+                let value = task(core);
+                Box::new(move |outcome| drop(answer.send(outcome.map(|()| value))))
+            }
+            Err(error) => Box::new(move |_| drop(answer.send(Err(error)))),
+        });
+        self.tasks.send(task).await.map_err(|_| ServiceError::Closed)?;
+        answered.await.map_err(|_| ServiceError::Closed)?
+    }
+
+    /// Rises with every group that became durable.
+    pub fn revision(&self) -> watch::Receiver<u64> {
+        self.revision.clone()
+    }
+
+    /// Why the service has stopped, if it has.
+    pub fn stopped(&self) -> Option<String> {
+        self.stopped.borrow().clone()
+    }
+}
+
+/// Starts the service over opened stores.
+///
+/// The thread ends when every handle is gone; it then stops cleanly. The join handle says how that went.
+pub fn start(core: Core) -> (Ledger, std::thread::JoinHandle<Result<(), String>>) {
+    let (tasks, inbox) = mpsc::channel(QUEUE);
+    let (revision_out, revision) = watch::channel(0);
+    let (stopped_out, stopped) = watch::channel(None);
+    let run = move || {
+        let mut core = core;
+        serve(&mut core, inbox, &revision_out, &stopped_out);
+        core.close()
+    };
+    let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(run);
+    let thread = thread.expect("the system can start one more thread");
+    (Ledger { tasks, revision, stopped }, thread)
+}
+
+fn serve(
+    core: &mut Core,
+    mut inbox: mpsc::Receiver<Task>,
+    revision: &watch::Sender<u64>,
+    stopped: &watch::Sender<Option<String>>,
+) {
+    while let Some(first) = inbox.blocking_recv() {
+        let mut group = vec![first];
+        while group.len() < MAX_GROUP {
+            match inbox.try_recv() {
+                Ok(task) => group.push(task),
+                Err(_) => break,
+            }
+        }
+        if let Some(why) = stopped.borrow().clone() {
+            for task in group {
+                let error = ServiceError::Stopped(why.clone());
+                task(Err(error.clone()))(Err(error));
+            }
+            continue;
+        }
+        let answers: Vec<Deferred> = group.into_iter().map(|task| task(Ok(core))).collect();
+        let early = core.hooks().ack_early;
+        let (before, after) = if early { (answers, Vec::new()) } else { (Vec::new(), answers) };
+        before.into_iter().for_each(|answer| answer(Ok(())));
+        match core.commit_group() {
+            Ok(wrote) => {
+                after.into_iter().for_each(|answer| answer(Ok(())));
+                core.index_group();
+                if wrote {
+                    revision.send_modify(|n| *n += 1);
+                }
+            }
+            Err(why) => {
+                tracing::error!(%why, "the ledger has stopped");
+                let error = ServiceError::Stopped(why.clone());
+                stopped.send_replace(Some(why));
+                after.into_iter().for_each(|answer| answer(Err(error.clone())));
+            }
+        }
+    }
+}

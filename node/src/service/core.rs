@@ -1,0 +1,287 @@
+//! What the ledger's thread owns, and the commit of a group.
+
+use super::rows;
+use crate::clock::Clock;
+use crate::data::{DataDir, Keys};
+use crate::store::private::{Direction, SealedSidecar, Sidecar};
+use crate::store::segments::{Position, RecordKey, RecordRef};
+use crate::store::{Index, IndexBatch, Private, SegmentReader, Segments};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use weft_protocol::clearing::engine::{Batch, Cx, Engine, Payee, Record};
+use weft_protocol::ids::{AccountId, ClaimId, Hash, LedgerId, Salt};
+use weft_protocol::log::tile::{TileBuilder, TilePath};
+use weft_protocol::sidecar::Content;
+
+/// Faults that tests switch on to see that they are noticed; never set in normal use.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Hooks {
+    /// Answers before the write, which is delayed: acknowledged things can be lost.
+    pub ack_early: bool,
+}
+
+/// How long the write is delayed when answers go out early.
+const EARLY_ACK_DELAY: Duration = Duration::from_millis(300);
+
+/// What [`Core`] is made of.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each part is named after its type")]
+pub struct ServiceParts {
+    pub data: DataDir,
+    pub keys: Arc<Keys>,
+    pub site: String,
+    pub clock: Clock,
+    pub engine: Engine,
+    pub segments: Segments,
+    pub index: Option<Index>,
+    pub private: Arc<Private>,
+    pub tiles: TileBuilder,
+    pub checkpoint: u64,
+    pub boot: u64,
+    pub hooks: Hooks,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Core {
+    pub(super) parts: ServiceParts,
+    pub(super) reader: SegmentReader,
+    pub(super) names: BTreeMap<String, AccountId>,
+    pub(super) payees: BTreeMap<Hash, Payee>,
+    pub(super) clear: Vec<Sidecar>,
+    pub(super) sealed: Vec<SealedSidecar>,
+    /// Written in memory, not yet indexed.
+    pending: Vec<(Position, Record)>,
+    counts: crate::store::index::Applied,
+    pub(super) last_checkpoint: Instant,
+    pub(super) partial_tiles: Vec<TilePath>,
+    /// What is wrong with peers' streams, in words, by ledger.
+    pub(super) problems: BTreeMap<LedgerId, String>,
+}
+
+impl Core {
+    /// Puts the opened parts together.
+    ///
+    /// # Errors
+    /// When the private store cannot be read.
+    pub fn new(parts: ServiceParts, counts: crate::store::index::Applied) -> Result<Self, crate::store::PrivateError> {
+        let mut names = BTreeMap::new();
+        let mut after = None;
+        loop {
+            let people = parts.private.people(after.as_ref(), 500)?;
+            let Some(last) = people.last() else { break };
+            after = Some(last.account);
+            names.extend(people.iter().map(|p| (name_key(&p.name), p.account)));
+        }
+        let last_checkpoint = parts.clock.instant();
+        let reader = parts.segments.reader();
+        let partial_tiles = super::publish::partial_tiles(parts.checkpoint);
+        Ok(Self {
+            reader,
+            parts,
+            names,
+            payees: BTreeMap::new(),
+            clear: Vec::new(),
+            sealed: Vec::new(),
+            pending: Vec::new(),
+            counts,
+            last_checkpoint,
+            partial_tiles,
+            problems: BTreeMap::new(),
+        })
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.parts.engine
+    }
+    /// The index.
+    ///
+    /// # Panics
+    /// Never: it is only absent while it is being replaced, on this thread.
+    pub fn index(&self) -> &Index {
+        self.parts.index.as_ref().expect("the index is only absent while it is being replaced")
+    }
+    /// Reads records back.
+    pub fn reader(&self) -> &SegmentReader {
+        &self.reader
+    }
+    /// The private store.
+    pub fn private(&self) -> &Arc<Private> {
+        &self.parts.private
+    }
+    /// The node's secrets.
+    pub fn keys(&self) -> &Arc<Keys> {
+        &self.parts.keys
+    }
+    /// Time and randomness.
+    pub fn clock(&self) -> Clock {
+        self.parts.clock
+    }
+    /// Short name of the network.
+    pub fn site(&self) -> &str {
+        &self.parts.site
+    }
+    /// Start number.
+    pub fn boot(&self) -> u64 {
+        self.parts.boot
+    }
+    /// Size that the last published checkpoint covers.
+    pub fn checkpoint_size(&self) -> u64 {
+        self.parts.checkpoint
+    }
+    /// What is wrong with peers' streams.
+    pub fn problems(&self) -> &BTreeMap<LedgerId, String> {
+        &self.problems
+    }
+    pub(super) fn hooks(&self) -> Hooks {
+        self.parts.hooks
+    }
+
+    /// The account that a name or an account id means.
+    pub fn account_named(&self, name: &str) -> Option<AccountId> {
+        let by_name = self.names.get(&name_key(name)).copied();
+        by_name.or_else(|| name.parse().ok().filter(|id| self.engine().state().accounts.contains_key(id)))
+    }
+
+    /// Gives an account a name; names differ in more than case.
+    pub(super) fn note_name(&mut self, name: &str, account: AccountId) {
+        self.names.insert(name_key(name), account);
+    }
+
+    /// Whether a name is taken by another account.
+    pub fn name_taken(&self, name: &str, account: &AccountId) -> bool {
+        self.names.get(&name_key(name)).is_some_and(|a| a != account)
+    }
+
+    /// Runs an input of the engine with this node's clock, randomness and payees.
+    pub(super) fn with_engine<T>(&mut self, input: impl FnOnce(&mut Engine, &mut Cx<'_>) -> T) -> T {
+        let clock = self.parts.clock;
+        let (private, names, payees) = (&self.parts.private, &self.names, &self.payees);
+        let lookup = |_: &ClaimId, commitment: &Hash| -> Payee {
+            if let Some(payee) = payees.get(commitment) {
+                return *payee;
+            }
+            match private.sidecar(commitment) {
+                Ok(Some(sidecar)) => resolve(names, sidecar.bytes()),
+                Ok(None) | Err(_) => Payee::Missing,
+            }
+        };
+        let mut salt = || -> Salt { clock.salt() };
+        let mut cx = Cx { now_ms: clock.now_ms(), salt: &mut salt, payees: &lookup };
+        input(&mut self.parts.engine, &mut cx)
+    }
+
+    /// Makes everything durable that the tasks of a group wrote: sidecars first, then the segment with one sync.
+    /// A crash before the sync leaves nothing acknowledged; sidecars without an entry are swept at the next start.
+    pub(super) fn commit_group(&mut self) -> Result<bool, String> {
+        let batch: Batch = self.parts.engine.take_batch();
+        if !self.clear.is_empty() || !self.sealed.is_empty() {
+            let written = self.parts.private.put_sidecars(&self.clear, &self.sealed);
+            written.map_err(|e| format!("the private store could not be written: {e}"))?;
+            self.clear.clear();
+            self.sealed.clear();
+            self.payees.clear();
+        }
+        if batch.records.is_empty() {
+            return Ok(false);
+        }
+        if self.parts.hooks.ack_early {
+            #[expect(clippy::disallowed_methods, reason = "a fault that a test has asked for")]
+            std::thread::sleep(EARLY_ACK_DELAY);
+        }
+        let records: Result<Vec<RecordRef<'_>>, _> = batch.records.iter().map(record_ref).collect();
+        let records = records.map_err(|e| e.to_string())?;
+        let positions = self.parts.segments.append(&records).map_err(|e| e.to_string())?;
+        self.parts.segments.sync().map_err(|e| e.to_string())?;
+        self.pending.extend(positions.into_iter().zip(batch.records));
+        Ok(true)
+    }
+
+    /// Brings the index and the tiles up to what is durable, and publishes when it is time.
+    pub(super) fn index_group(&mut self) {
+        let pending = std::mem::take(&mut self.pending);
+        if !pending.is_empty() {
+            let mut batch = IndexBatch::new();
+            for (position, record) in &pending {
+                self.counts.records += 1;
+                match record {
+                    Record::Own(written) => {
+                        self.counts.own_entries += 1;
+                        self.parts.tiles.push(written.entry.leaf());
+                        let after = |account, unit| rows::balance_in(&written.transition, account, unit);
+                        rows::own(&mut batch, *position, &written.entry, after);
+                    }
+                    Record::Received(entry) => {
+                        self.counts.received_entries += 1;
+                        rows::received(&mut batch, *position, entry);
+                    }
+                }
+            }
+            if let Err(error) = self.index().commit(batch, self.counts) {
+                // Everything in it can be made again from the segments, and will be at the next start.
+                tracing::error!(%error, "the index could not be written and will be rebuilt");
+                self.rebuild_index();
+            }
+        }
+        self.publish_if_due();
+    }
+
+    fn rebuild_index(&mut self) {
+        self.parts.index = None;
+        match super::open::rebuild(&self.parts.data) {
+            Ok(index) => self.parts.index = Some(index),
+            Err(error) => {
+                tracing::error!(%error, "the index could not be rebuilt");
+                std::process::abort();
+            }
+        }
+    }
+
+    /// The clean stop: a checkpoint over everything, a seal, and the token that says so.
+    pub(super) fn close(mut self) -> Result<(), String> {
+        self.publish().map_err(|e| e.to_string())?;
+        if let Err(error) = self.index().flush() {
+            tracing::warn!(%error, "the index was not flushed; it will be caught up at the next start");
+        }
+        let stop = self.parts.segments.close().map_err(|e| e.to_string())?;
+        self.parts.data.note_clean_stop(stop).map_err(|e| e.to_string())
+    }
+
+    /// Remembers a sealed sidecar to travel with a claim.
+    pub(super) fn keep_sealed(&mut self, commitment: Hash, envelope: Vec<u8>, claim: ClaimId) {
+        self.sealed.push(SealedSidecar { commitment, envelope, direction: Direction::Out, claim });
+    }
+}
+
+fn record_ref(record: &Record) -> Result<RecordRef<'_>, crate::store::segments::RecordTooLong> {
+    match record {
+        Record::Own(written) => {
+            RecordRef::new(RecordKey::Own { seq: written.entry.body().seq }, written.entry.bytes())
+        }
+        Record::Received(entry) => {
+            let header = entry.body().stream.expect("only stream entries are received");
+            let (ledger, boot) = (entry.body().ledger, entry.body().boot);
+            let key = RecordKey::Received { ledger, stream: header.id, sseq: header.sseq, boot };
+            RecordRef::new(key, entry.bytes())
+        }
+    }
+}
+
+/// Names that differ only in case or outer spaces are the same name.
+pub(super) fn name_key(name: &str) -> String {
+    name.trim().to_lowercase()
+}
+
+/// Whom the content of a payment's sidecar means.
+pub(super) fn resolve(names: &BTreeMap<String, AccountId>, content: &[u8]) -> Payee {
+    match Content::parse(content) {
+        Err(_) => Payee::Bad,
+        Ok(content) => {
+            let by_id = || content.payee.parse().ok().map(Payee::Account);
+            let by_name = names.get(&name_key(&content.payee)).copied().map(Payee::Account);
+            by_name.or_else(by_id).unwrap_or(Payee::Unknown)
+        }
+    }
+}

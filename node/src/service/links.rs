@@ -1,0 +1,314 @@
+//! The ledger's side of what travels between nodes: entries out, entries in, questions about claims.
+
+use super::core::{Core, resolve};
+use crate::store::index::Page;
+use crate::store::private::{Direction, SealedSidecar, Sidecar};
+use std::collections::BTreeSet;
+use weft_protocol::clearing::engine::{AskAnswer, Payee};
+use weft_protocol::clearing::intent::{Decision, SignedIntent};
+use weft_protocol::clearing::peers::Refusal;
+use weft_protocol::clearing::step::{AccordArgs, StepArgs};
+use weft_protocol::encoding::Blob;
+use weft_protocol::entry::{Entry, Payload};
+use weft_protocol::ids::{ClaimId, Hash, LedgerId, PUBLIC_STREAM, StreamId};
+use weft_protocol::ledger::Rejected;
+use weft_protocol::ledger::state::Closing;
+use weft_protocol::seal::Envelope;
+use weft_protocol::wire::{MAX_PUSH_BYTES, MAX_PUSH_ENTRIES, Push, Pushed, Resume};
+
+/// Overdue claims asked about in one round.
+const MAX_ASKED_AT_ONCE: usize = 16;
+
+/// What is to be sent next on a channel.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// The message.
+    pub push: Push,
+    /// The place after its last entry.
+    pub next: u64,
+}
+
+/// A push received, its sidecars opened outside the ledger's thread.
+#[derive(Debug)]
+pub struct PushIn {
+    /// Who sent it, as the connection has proven.
+    pub peer: LedgerId,
+    /// Which channel it says.
+    pub channel: StreamId,
+    /// The entries.
+    pub entries: Vec<Blob>,
+    /// The sealed sidecars.
+    pub sidecars: Vec<Envelope>,
+}
+
+impl Core {
+    /// The entries of our stream of a channel from a place on, with the sealed sidecars of the claims in them.
+    ///
+    /// # Errors
+    /// When the stores cannot be read.
+    pub fn outgoing(&self, channel: StreamId, from: u64) -> Result<Option<Outgoing>, String> {
+        let end = self.engine().state().stream(&channel).next;
+        if from >= end {
+            return Ok(None);
+        }
+        let (mut entries, mut sidecars, mut bytes) = (Vec::new(), Vec::new(), 0);
+        for sseq in from..end {
+            let entry = self.own_stream_entry(&channel, sseq)?;
+            let sealed = self.sealed_for(&entry)?;
+            let more = entry.bytes().len() + sealed.as_ref().map_or(0, Vec::len) + 16;
+            if !entries.is_empty() && (bytes + more > MAX_PUSH_BYTES || entries.len() >= MAX_PUSH_ENTRIES) {
+                break;
+            }
+            bytes += more;
+            entries.push(Blob(entry.bytes().to_vec()));
+            sidecars.extend(sealed.map(Blob));
+        }
+        let next = from + entries.len() as u64;
+        Ok(Some(Outgoing { push: Push { message: 1, channel, entries, sidecars }, next }))
+    }
+
+    /// One entry of ours by its place in a stream.
+    ///
+    /// # Errors
+    /// When the stores cannot be read.
+    pub fn own_stream_entry(&self, stream: &StreamId, sseq: u64) -> Result<Entry, String> {
+        let seq = self.index().stream_entry(stream, sseq).map_err(|e| e.to_string())?;
+        self.own_entry(seq.ok_or_else(|| format!("place {sseq} of stream {stream} is not in the index"))?)
+    }
+
+    /// One entry of ours by its place in the ledger.
+    ///
+    /// # Errors
+    /// When the stores cannot be read.
+    pub fn own_entry(&self, seq: u64) -> Result<Entry, String> {
+        let at = self.index().own(seq).map_err(|e| e.to_string())?;
+        let at = at.ok_or_else(|| format!("entry {seq} is not in the index"))?;
+        let record = self.reader().read(at).map_err(|e| e.to_string())?;
+        Entry::parse(&record.bytes).map_err(|e| e.to_string())
+    }
+
+    fn sealed_for(&self, entry: &Entry) -> Result<Option<Vec<u8>>, String> {
+        let Payload::Step(step) = &entry.op().payload else { return Ok(None) };
+        let StepArgs::Propose(args) = &step.args else { return Ok(None) };
+        let Ok(intent) = args.intent.parse() else { return Ok(None) };
+        let sealed = self.private().sealed_sidecar(&intent.sidecar).map_err(|e| e.to_string())?;
+        Ok(sealed.map(|s| s.envelope))
+    }
+
+    /// Takes in what a peer pushed; answers how far we then have its stream.
+    pub fn push_in(&mut self, push: PushIn) -> Pushed {
+        let known = self.engine().state().channel_with(&push.peer).map(|(id, _)| id);
+        let Some(channel) = known.filter(|id| *id == push.channel) else {
+            return Pushed { message: 2, next: 0, problem: Some("there is no accord with this network".to_owned()) };
+        };
+        self.take_sidecars(&push);
+        let mut problem = None;
+        for bytes in &push.entries {
+            let taken = self.with_engine(|engine, cx| engine.receive(&push.peer, &bytes.0, cx));
+            match taken {
+                Ok(()) => {}
+                Err(Refusal::Known { sseq }) => match self.same_as_stored(&push.peer, &channel, sseq, &bytes.0) {
+                    true => {}
+                    false => problem = Some(format!("place {sseq} was received before with other bytes")),
+                },
+                Err(refusal) => problem = Some(refusal.to_string()),
+            }
+            if problem.is_some() {
+                break;
+            }
+        }
+        match &problem {
+            Some(why) => {
+                tracing::warn!(peer = %push.peer.short(), %why, "a peer's entry was refused");
+                self.problems.insert(push.peer, why.clone());
+            }
+            None => drop(self.problems.remove(&push.peer)),
+        }
+        let next = self.engine().peers().stream(&channel).map_or(0, |s| s.next);
+        Pushed { message: 2, next, problem }
+    }
+
+    /// A place that is not in the index yet was received in this very group: the sender repeats itself.
+    fn same_as_stored(&self, peer: &LedgerId, channel: &StreamId, sseq: u64, bytes: &[u8]) -> bool {
+        match self.index().received(peer, channel, sseq) {
+            Ok(Some(at)) => self.reader().read(at).is_ok_and(|record| record.bytes == bytes),
+            Ok(None) => true,
+            Err(_) => false,
+        }
+    }
+
+    /// Opens and keeps the sidecars of claims that are proposed in the same push; others are dropped.
+    fn take_sidecars(&mut self, push: &PushIn) {
+        let us = self.engine().state().ledger().ok();
+        let proposed = push.entries.iter().filter_map(|bytes| {
+            let entry = Entry::parse(&bytes.0).ok()?;
+            let Payload::Step(step) = &entry.op().payload else { return None };
+            let StepArgs::Propose(args) = &step.args else { return None };
+            let intent = args.intent.parse().ok()?;
+            Some((intent.sidecar, args.intent.claim(), Some(intent.payee) == us))
+        });
+        let proposed: Vec<(Hash, ClaimId, bool)> = proposed.collect();
+        let mut seen = BTreeSet::new();
+        for envelope in &push.sidecars {
+            let found = proposed.iter().find(|(commitment, _, _)| *commitment == envelope.commitment);
+            let Some((commitment, claim, ours)) = found else { continue };
+            if !seen.insert(*commitment) {
+                continue;
+            }
+            if !ours {
+                let (commitment, claim) = (*commitment, *claim);
+                let (envelope, direction) = (envelope.to_bytes(), Direction::In);
+                self.sealed.push(SealedSidecar { commitment, envelope, direction, claim });
+                continue;
+            }
+            let payee = match envelope.open(&self.keys().seal, claim) {
+                Err(_) => Payee::Bad,
+                Ok(opened) => {
+                    let payee = resolve(&self.names, &opened.content);
+                    let account = match payee {
+                        Payee::Account(account) => Some(account),
+                        Payee::Unknown | Payee::Bad | Payee::Missing => None,
+                    };
+                    let now_ms = self.clock().now_ms();
+                    match Sidecar::new(opened.salt, opened.content, account, now_ms) {
+                        Ok(sidecar) if payee != Payee::Bad => {
+                            self.clear.push(sidecar);
+                            payee
+                        }
+                        Ok(_) | Err(_) => Payee::Bad,
+                    }
+                }
+            };
+            self.payees.insert(*commitment, payee);
+        }
+    }
+
+    /// Where the streams of the channel with a peer stand.
+    pub fn resume(&self, peer: &LedgerId) -> Option<(StreamId, Resume)> {
+        let state = self.engine().state();
+        let (channel, _) = state.channel_with(peer)?;
+        let mine = state.stream(&channel);
+        let (yours, your_head) =
+            self.engine().peers().stream(&channel).map_or((0, Hash::ZERO), |s| (s.next, s.head));
+        Some((channel, Resume { mine: mine.next, my_head: mine.head, yours, your_head }))
+    }
+
+    /// Checks what a peer says about the streams against what we have: `Ok` is the next place to send.
+    ///
+    /// # Errors
+    /// When the peer has more of our stream than we wrote, or another entry at its end.
+    pub fn resume_from(&mut self, peer: &LedgerId, theirs: &Resume) -> Result<u64, String> {
+        let Some((channel, ours)) = self.resume(peer) else { return Ok(0) };
+        let problem = if theirs.yours > ours.mine {
+            Some(format!(
+                "this network has {} entries of our stream, but we wrote only {}: our data is older than what we sent",
+                theirs.yours, ours.mine
+            ))
+        } else if let Some(last) = theirs.yours.checked_sub(1) {
+            let entry = self.own_stream_entry(&channel, last)?;
+            let differs = entry.leaf() != theirs.your_head;
+            differs.then(|| format!("place {last} of our stream is another entry there than here"))
+        } else {
+            None
+        };
+        match problem {
+            None => {
+                self.parts.engine.acked(&channel, theirs.yours);
+                Ok(theirs.yours)
+            }
+            Some(why) => {
+                tracing::error!(peer = %peer.short(), %why, "the streams do not agree");
+                self.problems.insert(*peer, why.clone());
+                Err(why)
+            }
+        }
+    }
+
+    /// The peer has answered a push.
+    pub fn pushed(&mut self, channel: &StreamId, next: u64) {
+        self.parts.engine.acked(channel, next);
+    }
+
+    /// A question about a claim from a network on its route.
+    pub fn ask_in(&mut self, asker: &LedgerId, intent: &SignedIntent, cancel: bool) -> AskAnswer {
+        self.with_engine(|engine, cx| engine.ask(asker, intent, cancel, cx))
+    }
+
+    /// A Decision that came as an answer.
+    ///
+    /// # Errors
+    /// When it does not verify.
+    pub fn learn(&mut self, decision: &Decision) -> Result<(), Rejected> {
+        self.with_engine(|engine, cx| engine.learn(decision, cx))
+    }
+
+    /// Claims that we proposed, whose payee's network has not answered in time.
+    pub fn overdue_claims(&self) -> Vec<ClaimId> {
+        let now_ms = self.clock().now_ms();
+        let overdue = self.engine().state().claims.iter().filter(|(_, row)| {
+            let open = row.outgoing.as_ref().is_some_and(|out| out.closing == Closing::Open);
+            open && row.expires_ms < now_ms
+        });
+        overdue.map(|((claim, _), _)| *claim).take(MAX_ASKED_AT_ONCE).collect()
+    }
+
+    /// Looks again at open claims.
+    pub fn tick(&mut self) {
+        self.with_engine(weft_protocol::clearing::engine::Engine::tick);
+    }
+
+    /// Our public entries, in order: who we are and which units we count.
+    ///
+    /// # Errors
+    /// When the stores cannot be read.
+    pub fn public_entries(&self) -> Result<Vec<Blob>, String> {
+        let end = self.engine().state().stream(&PUBLIC_STREAM).next;
+        (0..end).map(|sseq| Ok(Blob(self.own_stream_entry(&PUBLIC_STREAM, sseq)?.bytes().to_vec()))).collect()
+    }
+
+    /// Takes in another network's public entries; those we have are skipped.
+    ///
+    /// # Errors
+    /// Why one is refused; those before it stay.
+    pub fn receive_public(&mut self, entries: &[Blob]) -> Result<(), Refusal> {
+        for bytes in entries {
+            match self.with_engine(|engine, _| engine.receive_public(&bytes.0)) {
+                Ok(()) | Err(Refusal::Known { .. }) => {}
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the accord that both root sets have signed.
+    ///
+    /// # Errors
+    /// The rule it breaks.
+    pub fn accord(&mut self, args: AccordArgs) -> Result<StreamId, Rejected> {
+        self.with_engine(|engine, cx| engine.accord(args, cx))
+    }
+
+    /// The Intent of a claim that we proposed, from our stream.
+    ///
+    /// # Errors
+    /// When the stores cannot be read.
+    pub fn intent_of(&self, claim: &ClaimId) -> Result<Option<SignedIntent>, String> {
+        let row = self.engine().state().claim(claim);
+        let Some(out) = row.and_then(|row| row.outgoing.as_ref()) else { return Ok(None) };
+        let mut page = Page::newest(256);
+        loop {
+            let rows = self.index().stream_entries(&out.channel, page).map_err(|e| e.to_string())?;
+            let Some((last, _)) = rows.last().copied() else { return Ok(None) };
+            for (_, seq) in rows {
+                let entry = self.own_entry(seq)?;
+                if let Payload::Step(step) = &entry.op().payload
+                    && step.claim == Some(*claim)
+                    && let StepArgs::Propose(args) = &step.args
+                {
+                    return Ok(Some(args.intent.clone()));
+                }
+            }
+            page = page.after(last);
+        }
+    }
+}

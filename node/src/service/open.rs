@@ -1,0 +1,249 @@
+//! Opening a node's stores: read the segments, replay them, bring the index up to them (specs/store.md §4).
+
+use super::core::{Core, Hooks, ServiceParts};
+use super::rows;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::data::{DataDir, DataError, Keys};
+use crate::store::index::{Applied, DestroyError};
+use crate::store::segments::{Covered, Fatal, OpenError, Position, RecordKey, RecordRef, VisitError, scan_dir};
+use crate::store::{Disk, Index, IndexBatch, IndexError, Private, PrivateError, Segments};
+use std::sync::Arc;
+use weft_protocol::clearing::replay::Replay;
+use weft_protocol::entry::Entry;
+use weft_protocol::ids::KeyBytes;
+use weft_protocol::ledger::author::Author;
+use weft_protocol::ledger::identity::Purpose;
+use weft_protocol::log::checkpoint::Checkpoint;
+use weft_protocol::log::note::Note;
+use weft_protocol::log::tile::TileBuilder;
+
+/// Why a node's stores cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenFailure {
+    /// The folder.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The segments.
+    #[error(transparent)]
+    Segments(#[from] OpenError),
+    /// The private store.
+    #[error("private store: {0}")]
+    Private(#[from] PrivateError),
+    /// The index, which could not even be made anew.
+    #[error("index: {0}")]
+    Index(#[from] IndexError),
+    /// The old index could not be removed.
+    #[error("index: {0}")]
+    Destroy(#[from] DestroyError),
+    /// What was left to write after a crash.
+    #[error("recovery: {0}")]
+    Recover(String),
+    /// The keys are not those of the ledger.
+    #[error("keys/{name} is not the key that the ledger names: this folder mixes two nodes")]
+    WrongKey {
+        /// Which key file.
+        name: &'static str,
+    },
+}
+
+impl From<Fatal> for OpenFailure {
+    fn from(error: Fatal) -> Self {
+        Self::Recover(error.to_string())
+    }
+}
+
+/// What opening found.
+#[derive(Debug)]
+pub struct Opened {
+    /// The ledger's thread takes this.
+    pub core: Core,
+    /// Whether the last stop was clean.
+    pub clean: bool,
+    /// What people should know: a tail cut off, an index rebuilt.
+    pub remarks: Vec<String>,
+}
+
+/// Opens the stores of a locked folder.
+///
+/// # Errors
+/// Damage that nothing here may repair, named with what to do.
+pub fn open(
+    data: &DataDir,
+    config: &Config,
+    disk: Arc<dyn Disk>,
+    hooks: Hooks,
+) -> Result<Opened, OpenFailure> {
+    let clock = Clock;
+    let keys = Arc::new(data.keys()?);
+    let private = Arc::new(Private::open(&data.private())?);
+    let mut remarks = Vec::new();
+    let checkpoint = published(data);
+    let covered = Covered { min_own_entries: checkpoint, clean_stop: data.take_clean_stop()? };
+    let mut index = match Index::open(&data.index()) {
+        Ok(index) => index,
+        Err(error) => fresh_index(data, &mut remarks, &error.to_string())?,
+    };
+    let mut applied = index.applied().unwrap_or_default();
+    if applied.is_beyond(&scan_dir(&data.ledger(), &mut |_, _| Ok(())).map(|r| r.counts).unwrap_or_default()) {
+        drop(index);
+        index = fresh_index(data, &mut remarks, "it reaches beyond the segments")?;
+        applied = Applied::default();
+    }
+    let mut reading = Reading::new(Some((index, applied)), checkpoint);
+    let (segments, report) =
+        Segments::open(disk, &data.ledger(), covered, &mut |at, record| reading.record(at, record))?;
+    reading.flush()?;
+    if let Some(torn) = &report.torn {
+        remarks.push(format!(
+            "an unfinished write was cut off ({}); its bytes are kept in {}",
+            torn.tail.place,
+            torn.kept_at.display()
+        ));
+    }
+    data.forget_clean_stop()?;
+    let Reading { replay, tiles, index, counts, .. } = reading;
+    let head = replay.state().head;
+    let boot = if report.clean && head.next_seq > 0 {
+        head.boot
+    } else {
+        head.boot.saturating_add(1).max(clock.now_ms())
+    };
+    check_keys(&replay, &keys)?;
+    let author = Author::new(weft_protocol::keys::SecretKey::from_seed(&keys.log.seed()), boot);
+    let engine = replay.into_engine(author, *keys.handle_secret);
+    let parts = ServiceParts {
+        data: data.clone(),
+        keys,
+        site: config.site.clone(),
+        clock,
+        engine,
+        segments,
+        index: index.map(|(index, _)| index),
+        private,
+        tiles,
+        checkpoint: checkpoint.min(head.next_seq),
+        boot,
+        hooks,
+    };
+    let mut core = Core::new(parts, counts)?;
+    core.with_engine(weft_protocol::clearing::engine::Engine::recover)
+        .map_err(|e| OpenFailure::Recover(e.to_string()))?;
+    core.commit_group().map_err(OpenFailure::Recover)?;
+    core.index_group();
+    Ok(Opened { core, clean: report.clean, remarks })
+}
+
+/// The size of the last published checkpoint; 0 when there is none that can be read (an audit reports that).
+fn published(data: &DataDir) -> u64 {
+    let Ok(bytes) = std::fs::read(data.public().join("checkpoint")) else { return 0 };
+    let note = Note::parse(&bytes).ok();
+    let checkpoint = note.and_then(|note| note.text().parse::<Checkpoint>().ok());
+    checkpoint.map_or(0, |checkpoint| checkpoint.size())
+}
+
+fn fresh_index(data: &DataDir, remarks: &mut Vec<String>, why: &str) -> Result<Index, OpenFailure> {
+    tracing::warn!(why, "the index is rebuilt from the ledger");
+    remarks.push(format!("the index was rebuilt from the ledger: {why}"));
+    Index::destroy(&data.index())?;
+    Ok(Index::open(&data.index())?)
+}
+
+fn check_keys(replay: &Replay, keys: &Keys) -> Result<(), OpenFailure> {
+    let Some(identity) = &replay.state().identity else { return Ok(()) };
+    let own = [
+        ("log", Purpose::Log, keys.log.public().bytes()),
+        ("witness", Purpose::Witness, keys.witness.public().bytes()),
+        ("desk", Purpose::Desk, keys.desk.public().bytes()),
+        ("seal", Purpose::Seal, weft_protocol::seal::public_key(&keys.seal)),
+        ("libp2p", Purpose::Libp2p, KeyBytes(crate::network::public_key_of_seed(&keys.libp2p))),
+    ];
+    for (name, purpose, key) in own {
+        if identity.current(purpose).map(|(_, bound)| *bound) != Some(key) {
+            return Err(OpenFailure::WrongKey { name });
+        }
+    }
+    Ok(())
+}
+
+/// Makes the index anew from the segments, beside a running node.
+///
+/// # Errors
+/// When it cannot be made.
+pub(super) fn rebuild(data: &DataDir) -> Result<Index, OpenFailure> {
+    Index::destroy(&data.index())?;
+    let index = Index::open(&data.index())?;
+    let mut reading = Reading::new(Some((index, Applied::default())), u64::MAX);
+    scan_dir(&data.ledger(), &mut |at, record| reading.record(at, record))?;
+    reading.flush()?;
+    let (index, _) = reading.index.expect("it was given above");
+    index.flush()?;
+    Ok(index)
+}
+
+/// Replays records as they are read, and indexes those that the index lacks.
+struct Reading {
+    replay: Replay,
+    tiles: TileBuilder,
+    index: Option<(Index, Applied)>,
+    counts: Applied,
+    batch: IndexBatch,
+    batched: usize,
+    checkpoint: u64,
+}
+
+impl Reading {
+    fn new(index: Option<(Index, Applied)>, checkpoint: u64) -> Self {
+        Self {
+            replay: Replay::new(),
+            tiles: TileBuilder::new(),
+            index,
+            counts: Applied::default(),
+            batch: IndexBatch::new(),
+            batched: 0,
+            checkpoint,
+        }
+    }
+
+    fn record(&mut self, at: Position, record: RecordRef<'_>) -> Result<(), VisitError> {
+        let known = self.index.as_ref().is_none_or(|(_, applied)| self.counts.records < applied.records);
+        self.counts.records += 1;
+        match record.key() {
+            RecordKey::Own { .. } => {
+                self.counts.own_entries += 1;
+                let entry = Entry::parse(record.bytes()).map_err(VisitError::new)?;
+                self.replay.own(&entry).map_err(VisitError::new)?;
+                self.tiles.push(entry.leaf());
+                // What the last checkpoint covers is published already; completed tiles must not pile up in memory.
+                if self.tiles.size() <= self.checkpoint {
+                    self.tiles.take_changed();
+                }
+                if !known {
+                    let state = self.replay.state();
+                    rows::own(&mut self.batch, at, &entry, |account, unit| state.balance(&account, unit));
+                    self.batched += 1;
+                }
+            }
+            RecordKey::Received { .. } => {
+                self.counts.received_entries += 1;
+                let entry = Entry::parse(record.bytes()).map_err(VisitError::new)?;
+                self.replay.received(&entry).map_err(VisitError::new)?;
+                if !known {
+                    rows::received(&mut self.batch, at, &entry);
+                    self.batched += 1;
+                }
+            }
+            RecordKey::Note { .. } => {}
+        }
+        if self.batch.is_full() { self.flush().map_err(VisitError::new) } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), IndexError> {
+        let Some((index, _)) = &self.index else { return Ok(()) };
+        if self.batched > 0 {
+            index.commit(std::mem::take(&mut self.batch), self.counts)?;
+            self.batched = 0;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,272 @@
+//! Operations of people: submitted signed, or made here through the desk.
+
+use super::core::Core;
+use crate::store::private::{Person, Sidecar};
+use weft_protocol::clearing::engine::Engine;
+use weft_protocol::clearing::intent::RejectCode;
+use weft_protocol::clearing::peers::PeerAnswer;
+use weft_protocol::clearing::step::StepArgs;
+use weft_protocol::encoding::encode;
+use weft_protocol::entry::{Entry, EntryError, How, Kind, Op, Payload, Role, SignedOp};
+use weft_protocol::ids::{AccountId, ClaimId, Hash, LedgerId, OpId, StreamId};
+use weft_protocol::ledger::author::Written;
+use weft_protocol::ledger::identity::Purpose;
+use weft_protocol::ledger::state::{Closing, Origin};
+use weft_protocol::ledger::{Notice, Rejected};
+use weft_protocol::seal::{Envelope, Opened};
+
+/// How long an operation made at the desk may wait before it is void.
+pub const DESK_OP_LIFE_MS: u64 = 86_400_000;
+
+/// A text that an operation commits to.
+#[derive(Debug, Clone)]
+pub struct Text {
+    /// Opens the commitment together with the bytes.
+    pub salt: [u8; 32],
+    /// The content.
+    pub bytes: Vec<u8>,
+}
+
+/// An operation ready to be written.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// Signed by its authors.
+    pub signed: SignedOp,
+    /// The texts it commits to, in order.
+    pub texts: Vec<Text>,
+    /// For a payment to another network: until when it may be accepted; the accord's default when absent.
+    pub expires_ms: Option<u64>,
+}
+
+/// What became of an operation.
+#[derive(Debug, Clone)]
+pub struct OpAnswer {
+    /// Its entry.
+    pub entry: Entry,
+    /// Whether it was written before, by the same request.
+    pub known: bool,
+    /// The claim, of a payment to another network.
+    pub claim: Option<ClaimId>,
+    /// What people should know.
+    pub notices: Vec<Notice>,
+}
+
+/// Why an operation was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpRefused {
+    /// Its bytes.
+    #[error("{0}")]
+    Malformed(EntryError),
+    /// A rule.
+    #[error("{0}")]
+    Rule(Rejected),
+    /// The same id was used for something else.
+    #[error("operation {0} was used for something else before; use a new id")]
+    Reused(OpId),
+    /// The same operation is being written at this moment.
+    #[error("operation {0} is being written at this moment; ask again")]
+    UnderWay(OpId),
+    /// Texts do not fit the commitments.
+    #[error("the texts given are not those that the operation commits to")]
+    Texts,
+    /// The payee's network has no seal key that can be used.
+    #[error("the payee's network has no key to seal the name and memo to")]
+    NoSealKey,
+    /// The stores cannot be read.
+    #[error("the stores cannot be read: {0}")]
+    Store(String),
+}
+
+/// How a payment to another network stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaimState {
+    /// The value is set aside.
+    Held,
+    /// The payee has it.
+    Done,
+    /// The payer has it back, and why.
+    Freed(Option<RejectCode>),
+}
+
+impl Core {
+    /// Signs an operation with the desk key, for somebody who is signed in at the node.
+    ///
+    /// # Errors
+    /// Before the genesis.
+    pub fn at_desk(&self, payload: Payload, op_id: OpId, role: Role, texts: &[Text]) -> Result<SignedOp, Rejected> {
+        let now_ms = self.clock().now_ms().max(self.engine().state().head.time_ms);
+        let sidecars = texts.iter().map(|t| weft_protocol::sidecar::commitment(&t.salt, &t.bytes)).collect();
+        let op = Op { op_id, not_after_ms: now_ms.saturating_add(DESK_OP_LIFE_MS), payload, sidecars };
+        let ledger = self.engine().state().ledger()?;
+        Ok(SignedOp::unsigned(&op).signed(&ledger, &self.keys().desk, role, How::Custody))
+    }
+
+    /// Writes an operation, or finds it written.
+    ///
+    /// # Errors
+    /// Why it is refused; nothing changed.
+    pub fn submit(&mut self, prepared: Prepared) -> Result<OpAnswer, OpRefused> {
+        let (signed, op) = SignedOp::parse(&encode(&prepared.signed)).map_err(OpRefused::Malformed)?;
+        if let Some(known) = self.known(&signed, &op)? {
+            return Ok(known);
+        }
+        let commitments: Vec<Hash> =
+            prepared.texts.iter().map(|t| weft_protocol::sidecar::commitment(&t.salt, &t.bytes)).collect();
+        if commitments != op.sidecars {
+            return Err(OpRefused::Texts);
+        }
+        let answer = if let Payload::Hold(hold) = &op.payload {
+            self.pay(&signed, hold.payee_network, hold.unit, &prepared)?
+        } else {
+            let written = self.with_engine(|engine, cx| engine.submit(&signed, cx));
+            answer(written.map_err(|e| self.refused(e, &op))?, None)
+        };
+        let account = match &op.payload {
+            Payload::Hold(hold) => Some(hold.account),
+            Payload::Transfer(t) => t.postings.iter().find(|p| p.delta < 0).map(|p| p.account),
+            _ => None,
+        };
+        for text in prepared.texts {
+            let sidecar = Sidecar::new(text.salt, text.bytes, account, answer.entry.body().time_ms);
+            self.clear.push(sidecar.map_err(|e| OpRefused::Store(e.to_string()))?);
+        }
+        Ok(answer)
+    }
+
+    fn refused(&self, rejected: Rejected, op: &Op) -> OpRefused {
+        match rejected {
+            Rejected::OpDone { .. } => OpRefused::UnderWay(op.op_id),
+            rule => OpRefused::Rule(rule),
+        }
+    }
+
+    fn known(&self, signed: &SignedOp, op: &Op) -> Result<Option<OpAnswer>, OpRefused> {
+        let author = signed.auth.first().map_or(weft_protocol::ids::Signer::ZERO, |a| a.signer);
+        let found = self.index().op(&author, &op.op_id).map_err(|e| OpRefused::Store(e.to_string()))?;
+        let Some(seq) = found else { return Ok(None) };
+        let entry = self.own_entry(seq).map_err(OpRefused::Store)?;
+        if !same_wish(&entry, signed, op) {
+            return Err(OpRefused::Reused(op.op_id));
+        }
+        let claim = self.claim_of_hold(&entry).map_err(OpRefused::Store)?;
+        Ok(Some(OpAnswer { entry, known: true, claim, notices: Vec::new() }))
+    }
+
+    fn pay(
+        &mut self,
+        signed: &SignedOp,
+        peer: LedgerId,
+        unit: weft_protocol::ids::UnitId,
+        prepared: &Prepared,
+    ) -> Result<OpAnswer, OpRefused> {
+        let route = self.engine().direct_route(&peer, unit).map_err(OpRefused::Rule)?;
+        let (epoch, key) = self
+            .engine()
+            .peers()
+            .identity(&peer)
+            .and_then(|identity| identity.current(Purpose::Seal).map(|(epoch, key)| (epoch, *key)))
+            .ok_or(OpRefused::NoSealKey)?;
+        let now_ms = self.clock().now_ms().max(self.engine().state().head.time_ms);
+        let default = self.engine().state().channel_with(&peer).map_or(0, |(_, c)| c.accord.default_expiry_ms);
+        let expires_ms = prepared.expires_ms.unwrap_or(now_ms.saturating_add(default));
+        let text = prepared.texts.first().ok_or(OpRefused::Texts)?;
+        let opened = Opened { salt: text.salt, content: text.bytes.clone() };
+        if opened.content.len() > weft_protocol::seal::MAX_CONTENT_BYTES {
+            return Err(OpRefused::Texts);
+        }
+        let paid = self.with_engine(|engine, cx| engine.pay(signed, &route, expires_ms, cx));
+        let (written, claim) = paid.map_err(|e| match e {
+            Rejected::OpDone { op_id } => OpRefused::UnderWay(op_id),
+            rule => OpRefused::Rule(rule),
+        })?;
+        let envelope = Envelope::seal(&key, epoch, &claim, &opened, &mut crate::clock::SystemRng);
+        let envelope = envelope.map_err(|_| OpRefused::NoSealKey)?;
+        self.keep_sealed(envelope.commitment, envelope.to_bytes(), claim);
+        Ok(answer(written, Some(claim)))
+    }
+
+    /// The claim that a hold backs: its PROPOSE stands right behind it.
+    ///
+    /// # Errors
+    /// When the stores cannot be read.
+    pub fn claim_of_hold(&self, hold: &Entry) -> Result<Option<ClaimId>, String> {
+        if hold.kind() != Kind::Hold {
+            return Ok(None);
+        }
+        let seq = hold.body().seq.saturating_add(1);
+        if seq >= self.engine().state().head.next_seq {
+            return Ok(None);
+        }
+        let next = self.own_entry(seq)?;
+        let Payload::Step(step) = &next.op().payload else { return Ok(None) };
+        Ok(step.claim.filter(|_| step.reference == Some(hold.leaf())))
+    }
+
+    /// How a claim of ours stands; `None` when we never proposed it or it is forgotten.
+    pub fn claim_state(&self, claim: &ClaimId) -> Option<ClaimState> {
+        let out = self.engine().state().claim(claim)?.outgoing.as_ref()?;
+        Some(match out.closing {
+            Closing::Done(_) if out.returned => ClaimState::Freed(None),
+            Closing::Done(_) if out.ended => ClaimState::Done,
+            Closing::Freed(_) if out.ended || !matches!(out.origin, Origin::Hold { .. }) => {
+                ClaimState::Freed(self.reject_code(claim, &out.channel))
+            }
+            Closing::Open | Closing::Done(_) | Closing::Freed(_) => ClaimState::Held,
+        })
+    }
+
+    /// Why a peer turned a claim down: from what it said, or from its stream where it is settled and forgotten.
+    fn reject_code(&self, claim: &ClaimId, channel: &StreamId) -> Option<RejectCode> {
+        if let Some(PeerAnswer::Reject(_, code)) =
+            self.engine().peers().claim(channel, claim).and_then(|said| said.answer)
+        {
+            return Some(code);
+        }
+        let peer = self.engine().state().channels.get(channel)?.peer;
+        let mut page = crate::store::index::Page::newest(256);
+        loop {
+            let rows = self.index().received_entries(&peer, channel, page).ok()?;
+            let last = rows.last()?.0;
+            for (_, at) in rows {
+                let entry = Entry::parse(&self.reader().read(at).ok()?.bytes).ok()?;
+                if let Payload::Step(step) = &entry.op().payload
+                    && step.claim == Some(*claim)
+                    && let StepArgs::Reject(args) = &step.args
+                {
+                    return Some(RejectCode::from_code(args.code));
+                }
+            }
+            page = page.after(last);
+        }
+    }
+
+    /// Writes down who is behind an account, before the account is opened.
+    ///
+    /// # Errors
+    /// When the private store cannot be written.
+    pub fn put_person(&mut self, name: &str, account: AccountId) -> Result<(), String> {
+        let created_ms = self.clock().now_ms();
+        let person = Person { account, name: name.trim().to_owned(), note: String::new(), created_ms };
+        self.private().put_person(&person).map_err(|e| e.to_string())?;
+        self.note_name(name, account);
+        Ok(())
+    }
+
+    /// Tries operations one after another on a copy of the state: what each would be refused for.
+    pub fn rehearse(&mut self, ops: &[SignedOp]) -> Vec<Option<Rejected>> {
+        self.with_engine(|engine: &mut Engine, cx| engine.rehearse(ops, cx))
+    }
+}
+
+fn answer(written: Written, claim: Option<ClaimId>) -> OpAnswer {
+    OpAnswer { entry: written.entry, known: false, claim, notices: written.transition.notices }
+}
+
+/// Whether an entry is what this request wants: a repeated request may carry a fresh signature, time limit and
+/// sealed text, but wants the same.
+fn same_wish(entry: &Entry, signed: &SignedOp, op: &Op) -> bool {
+    let who = |auth: &[weft_protocol::entry::Auth]| -> Vec<_> {
+        auth.iter().map(|a| (a.signer, a.role, a.how)).collect()
+    };
+    entry.op().payload == op.payload && who(&entry.body().auth) == who(&signed.auth)
+}
