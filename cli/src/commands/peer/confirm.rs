@@ -92,14 +92,15 @@ pub(super) fn check_key(signing: &Signing) -> Result<(), Failure> {
 /// Compares, signs, and waits until payments can go.
 pub(super) async fn run(context: &Context, client: &Client, pairing: Pairing, signing: &Signing) -> Outcome {
     let time = Duration::from_secs(signing.wait);
-    let ready = progress::during(context, "waiting for the other node", with_words(client, pairing.clone()));
-    let pairing = tokio::time::timeout(time, ready).await.map_err(|_| no_words(&pairing))??;
+    let ready = tokio::time::timeout(time, with_words(client, pairing.clone()));
+    let ready = progress::during(context, "waiting for the other node", ready).await;
+    let pairing = ready.map_err(|_time_is_over| no_words(&pairing))??;
     let mut now = match pairing.state.as_str() {
         SIGNED => pairing.clone(),
         _ => sign_accord(context, client, &pairing, signing).await?,
     };
-    let waited = progress::during(context, "waiting for the other operator", open(client, &pairing));
-    match tokio::time::timeout(time, waited).await {
+    let opened = tokio::time::timeout(time, open(client, &pairing));
+    match progress::during(context, "waiting for the other operator", opened).await {
         Ok(alias) => {
             let alias = alias?;
             "done".clone_into(&mut now.state);
