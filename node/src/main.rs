@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use weft_node::config::Config;
 use weft_node::data::DataDir;
+use weft_node::demo::{self, Hook};
 use weft_node::node::{Node, Options, init};
 use weft_node::service::Hooks;
 use weft_protocol::ids::UnitId;
@@ -55,6 +56,27 @@ enum Command {
         #[arg(long, hide = true)]
         test_tap: Option<PathBuf>,
     },
+    /// Show two networks paying each other, cut apart, killed and audited; or run a file of real payments
+    Demo {
+        /// Chooses names, amounts and order; the same seed gives the same output
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Keep both nodes running afterwards, until Ctrl-C
+        #[arg(long)]
+        serve: bool,
+        /// Run real payments between several networks: a FILE with time_s,from,to,amount_cents, or the sample
+        #[arg(long, value_name = "FILE", num_args = 0..=1)]
+        records: Option<Option<PathBuf>>,
+        /// With --records: limits as a percentage of what the file needs
+        #[arg(long, default_value_t = 100, requires = "records")]
+        limits: u64,
+        /// With --records: print one JSON object
+        #[arg(long, requires = "records")]
+        json: bool,
+        /// Faults that show that the checks can fail
+        #[arg(long, hide = true)]
+        test_hook: Option<Hook>,
+    },
 }
 
 fn unit(text: &str) -> Result<UnitDefined, String> {
@@ -88,6 +110,13 @@ fn main() -> ExitCode {
                 Options { listen, external, http, hooks, skip_sync: has("skip-sync"), tap: test_tap };
             report(run(DataDir::new(data), options))
         }
+        Command::Demo { records: Some(file), limits, json, .. } => {
+            let options = demo::RecordsOptions { file, limits_percent: limits, json };
+            demonstrate(demo::records(&options))
+        }
+        Command::Demo { seed, serve, records: None, test_hook, .. } => {
+            demonstrate(demo::run(&demo::Options { seed, serve, hook: test_hook }))
+        }
     }
 }
 
@@ -98,6 +127,15 @@ fn report(outcome: Result<(), String>) -> ExitCode {
             say_error(&why);
             ExitCode::from(BAD_CONFIGURATION)
         }
+    }
+}
+
+/// Runs a demo; a check that failed gives status 1.
+fn demonstrate(demo: impl Future<Output = bool>) -> ExitCode {
+    match tokio::runtime::Runtime::new() {
+        Ok(runtime) if runtime.block_on(demo) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => report(Err(format!("no runtime: {error}"))),
     }
 }
 
