@@ -12,6 +12,7 @@ mod log;
 mod postings;
 
 use serde_json::Value;
+use weft_protocol::keys::SecretKey;
 
 /// Every file of vectors: its name and content.
 #[must_use]
@@ -24,6 +25,13 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("clearing.json", clearing::vectors()),
         ("log.json", log::vectors()),
     ]
+}
+
+/// The ledger of `entries.json` as an audit bundle needs it: origin, the log key in force, the entries.
+#[must_use]
+pub fn bundle_of() -> (String, SecretKey, Vec<Vec<u8>>) {
+    let book = entries::book();
+    (book.ledger().origin(), kit::key(book.log_seed), book.entries)
 }
 
 /// The text of a file: keys in order, one line for what is short. Independent of how `serde_json` was built.

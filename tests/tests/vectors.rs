@@ -20,7 +20,11 @@ fn the_committed_vectors_are_what_the_code_makes() {
         }
         let committed = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
         let differs = committed.lines().zip(text.lines()).position(|(a, b)| a != b);
-        assert!(committed == text, "{name} differs from line {:?} on; {WRITE}=1 writes it", differs.map(|i| i + 1));
+        assert!(
+            committed == text,
+            "{name} differs from line {:?} on; {WRITE}=1 writes it",
+            differs.map(|i| i + 1)
+        );
     }
 }
 

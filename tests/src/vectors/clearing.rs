@@ -96,7 +96,8 @@ impl Network {
         self.count += 1;
         let op = Op { op_id: op_id(self.count), not_after_ms: now_ms + LIFE_MS, payload, sidecars: vec![] };
         let signed = SignedOp::unsigned(&op).signed(&self.ledger(), &key(seed), role, How::OwnKey);
-        self.with(now_ms, |engine, cx| engine.submit(&signed, cx)).expect("an operation that keeps the rules");
+        self.with(now_ms, |engine, cx| engine.submit(&signed, cx))
+            .expect("an operation that keeps the rules");
     }
 
     fn found(&mut self, now_ms: u64) {
@@ -163,14 +164,23 @@ impl World {
                 self.networks[to].engine.receive_public(bytes).expect("a public entry in order");
                 self.networks[to].keep();
             } else if here {
-                let received = self.networks[to].with(now_ms, |engine, cx| engine.receive(&sender, bytes, cx));
+                let received =
+                    self.networks[to].with(now_ms, |engine, cx| engine.receive(&sender, bytes, cx));
                 received.expect("an entry of the channel in order");
             }
         }
     }
 
     fn peer(&mut self, a: usize, b: usize) -> Accord {
-        let pair = UnitPair { unit_a: HOUR, unit_b: HOUR, num: 1, den: 1, position: Side::A, limit_a: 500, limit_b: 400 };
+        let pair = UnitPair {
+            unit_a: HOUR,
+            unit_b: HOUR,
+            num: 1,
+            den: 1,
+            position: Side::A,
+            limit_a: 500,
+            limit_b: 400,
+        };
         let accord = Accord {
             v: 1,
             version: 1,
@@ -235,8 +245,11 @@ pub(super) fn vectors() -> Value {
         ("the other way", back, "done"),
         ("to nobody, over two hops", refused_far, "freed"),
     ];
-    let claims = claims.map(|(about, claim, outcome)| json!({ "about": about, "claim": claim.to_string(), "outcome": outcome }));
-    let reject_codes = (1..=10).map(|code| json!({ "code": code, "text": RejectCode::from_code(code).text() }));
+    let claims = claims.map(
+        |(about, claim, outcome)| json!({ "about": about, "claim": claim.to_string(), "outcome": outcome }),
+    );
+    let reject_codes =
+        (1..=10).map(|code| json!({ "code": code, "text": RejectCode::from_code(code).text() }));
     let invalid = refused_steps(&world);
     let ledgers = world.networks.iter().map(ledger_case);
     json!({
@@ -274,7 +287,8 @@ fn ledger_case(network: &Network) -> Value {
 fn steps(network: &Network) -> impl Iterator<Item = (Entry, weft_protocol::clearing::step::Step)> + '_ {
     network.cases.iter().filter_map(|case| {
         let text = case["hex"].as_str()?;
-        let bytes: Vec<u8> = (0..text.len()).step_by(2).filter_map(|i| u8::from_str_radix(&text[i..i + 2], 16).ok()).collect();
+        let bytes: Vec<u8> =
+            (0..text.len()).step_by(2).filter_map(|i| u8::from_str_radix(&text[i..i + 2], 16).ok()).collect();
         let entry = Entry::parse(&bytes).ok()?;
         let Payload::Step(step) = &entry.op().payload else { return None };
         let step = step.clone();
@@ -336,7 +350,8 @@ fn refused_steps(world: &World) -> Vec<Value> {
     let (state, log) = (hull.engine.state(), key(hull.seed + 1));
     let madison = world.networks[1].ledger();
     let (channel, _) = state.channel_with(&madison).expect("hull has a channel");
-    let find = |t: u8| steps(hull).find(|(_, step)| step.type_code() == t).expect("hull has written this step");
+    let find =
+        |t: u8| steps(hull).find(|(_, step)| step.type_code() == t).expect("hull has written this step");
     let next = |payload: Payload, in_stream: bool| {
         let op = Op { op_id: op_id(9_999), not_after_ms: state.head.time_ms, payload, sidecars: vec![] };
         let row = state.stream(&channel);
@@ -360,7 +375,9 @@ fn refused_steps(world: &World) -> Vec<Value> {
     let mut out = Vec::new();
     let mut case = |about: &str, bytes: Vec<u8>| {
         let (code, _) = refusal(state, &bytes).unwrap_or_else(|| panic!("accepted: {about}"));
-        out.push(json!({ "about": about, "of": "hull", "hex": hex(bytes), "class": class_of(&code), "why": code }));
+        out.push(
+            json!({ "about": about, "of": "hull", "hex": hex(bytes), "class": class_of(&code), "why": code }),
+        );
     };
     let acked = state.channels[&channel].acked;
     let again = |t: u8| {
@@ -375,18 +392,36 @@ fn refused_steps(world: &World) -> Vec<Value> {
     case("a hop freed again", next(Payload::Step(again(5)), true));
     case("a claim decided again", next(Payload::Step(again(2)), true));
     case("an ack that goes back", next(Payload::Step(find(5).1), true));
-    let other = { let mut step = again(1); step.claim = Some(ClaimId([1; 32])); step };
+    let other = {
+        let mut step = again(1);
+        step.claim = Some(ClaimId([1; 32]));
+        step
+    };
     case("a claim that is not the hash of its intent", next(Payload::Step(other), true));
-    let unknown = { let mut step = again(5); step.claim = Some(ClaimId([1; 32])); step };
+    let unknown = {
+        let mut step = again(5);
+        step.claim = Some(ClaimId([1; 32]));
+        step
+    };
     case("a claim nobody knows", next(Payload::Step(unknown), true));
-    let bare = { let mut step = again(5); step.reference = None; step };
+    let bare = {
+        let mut step = again(5);
+        step.reference = None;
+        step
+    };
     case("a step without its reference", next(Payload::Step(bare), true));
-    let part = { let mut step = again(5); step.part = 1; step };
+    let part = {
+        let mut step = again(5);
+        step.part = 1;
+        step
+    };
     case("another part", next(Payload::Step(part), true));
     let end = |change: fn(&mut weft_protocol::ledger::transfer::End)| {
-        let found = hull.cases.iter().find(|case| case["body"]["6"] == json!(0x0504)).expect("hull has ended a hop");
+        let found =
+            hull.cases.iter().find(|case| case["body"]["6"] == json!(0x0504)).expect("hull has ended a hop");
         let text = found["hex"].as_str().expect("hex");
-        let bytes: Vec<u8> = (0..text.len()).step_by(2).filter_map(|i| u8::from_str_radix(&text[i..i + 2], 16).ok()).collect();
+        let bytes: Vec<u8> =
+            (0..text.len()).step_by(2).filter_map(|i| u8::from_str_radix(&text[i..i + 2], 16).ok()).collect();
         let entry = Entry::parse(&bytes).expect("an entry of hull");
         let Payload::End(mut end) = entry.op().payload.clone() else { panic!("not an end") };
         change(&mut end);

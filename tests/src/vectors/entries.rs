@@ -9,10 +9,10 @@ use weft_protocol::entry::{How, Payload, Role};
 use weft_protocol::ids::{AccountId, Hash, LedgerId, UnitId};
 use weft_protocol::ledger::identity::{KeyBound, Purpose};
 use weft_protocol::ledger::members::{AccountChanged, AccountClosed, AccountOpened, OwnerKind, RoleGranted};
+use weft_protocol::ledger::own_accounts;
 use weft_protocol::ledger::rules::{Levels, LimitRule, Rule, RuleSet};
 use weft_protocol::ledger::transfer::{Hold, Posting, Release, Reversal, Transfer, move_value};
 use weft_protocol::ledger::units::{UnitDefined, UnitKind};
-use weft_protocol::ledger::own_accounts;
 
 pub(super) const ROOTS: [Sign; 2] = [(1, Role::Root, How::OwnKey), (2, Role::Root, How::OwnKey)];
 const CY: Sign = (22, Role::Coordinator, How::OwnKey);
@@ -58,7 +58,8 @@ fn turned(payload: &Payload) -> Vec<Posting> {
 
 fn hold() -> (Payload, Vec<Hash>) {
     let amount = Amount::new(25).expect("an amount");
-    let hold = Hold { account: ADA_ID, unit: HOUR, amount, payee_network: LedgerId([0xee; 32]), when_day: Some(-1) };
+    let hold =
+        Hold { account: ADA_ID, unit: HOUR, amount, payee_network: LedgerId([0xee; 32]), when_day: Some(-1) };
     (Payload::Hold(hold), vec![Hash::of("WEFT-SIDECAR/1\n", &[&[1; 32], b"bob"])])
 }
 
@@ -66,8 +67,7 @@ fn hold() -> (Payload, Vec<Hash>) {
 fn first_half() -> Book {
     let mut book = Book::new(10);
     let open = OwnerKind::Member;
-    let genesis_leaf =
-        book.write("genesis", Payload::Genesis(genesis(&[1, 2], 2, 10)), vec![], &ROOTS);
+    let genesis_leaf = book.write("genesis", Payload::Genesis(genesis(&[1, 2], 2, 10)), vec![], &ROOTS);
     book.write("a unit of time", unit(HOUR, "hour", UnitKind::Time, 0), vec![], &ROOTS);
     book.write("a unit of credit", unit(COIN, "hull-coin", UnitKind::Credit, 2), vec![], &ROOTS);
     book.write("Cy, with a key of her own", opened(CY_ID, open, Some(22), false), vec![], &ROOTS);
@@ -89,8 +89,7 @@ fn first_half() -> Book {
     book.write("Cy pays Ada back", pay(CY_ID, ADA_ID, HOUR, 100), vec![], &[(22, Role::Member, How::OwnKey)]);
     let (payload, sidecars) = hold();
     let held = book.write("Ada holds value for another network", payload, sidecars, &[ADA]);
-    let postings =
-        move_value(own_accounts::hold(), ADA_ID, HOUR, Amount::new(25).expect("an amount"));
+    let postings = move_value(own_accounts::hold(), ADA_ID, HOUR, Amount::new(25).expect("an amount"));
     let now = book.now_ms + 1_000;
     let mut release = book.op(Payload::Release(Release { hold: held, postings }), vec![]);
     release.not_after_ms = now;
@@ -99,7 +98,12 @@ fn first_half() -> Book {
 }
 
 fn second_half(book: &mut Book) {
-    let add = AccountChanged { account: BOB_ID, add_key: Some(key(21).public().bytes()), remove_key: None, anchor: None };
+    let add = AccountChanged {
+        account: BOB_ID,
+        add_key: Some(key(21).public().bytes()),
+        remove_key: None,
+        anchor: None,
+    };
     book.write("Bob has a key now", Payload::AccountChanged(add), vec![], &[CY]);
     let bound = KeyBound { purpose: Purpose::Log, epoch: 1, key: key(NEXT_LOG_SEED).public().bytes() };
     book.write("a new log key", Payload::KeyBound(bound), vec![], &ROOTS);
@@ -110,6 +114,13 @@ fn second_half(book: &mut Book) {
     book.write("the anchor leaves", Payload::AccountClosed(AccountClosed { account: DEN_ID }), vec![], &[CY]);
     book.now_ms += 61 * DAY_MS;
     book.write("61 days later: old rows are forgotten", pay(ADA_ID, BOB_ID, HOUR, 1), vec![], &[ADA]);
+}
+
+/// The whole ledger.
+pub(super) fn book() -> Book {
+    let mut book = first_half();
+    second_half(&mut book);
+    book
 }
 
 pub(super) fn vectors() -> Value {

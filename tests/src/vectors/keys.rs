@@ -10,8 +10,8 @@ use weft_protocol::ledger::{node_op_id, own_accounts};
 
 /// L, the order of the group, little-endian.
 const L: [u8; 32] = [
-    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
 ];
 
 /// S + L: the same number modulo L, which strict verification refuses.
@@ -32,7 +32,8 @@ pub(super) fn vectors() -> Value {
         let public = key(*seed).public();
         json!({ "seed": hex([*seed; 32]), "public": public.bytes().to_string(), "signer": public.signer().to_string() })
     });
-    let contexts = [keys::ENTRY, keys::OP, keys::ACCORD, keys::INTENT, keys::DECISION, keys::DESCRIPTOR, keys::NOTE];
+    let contexts =
+        [keys::ENTRY, keys::OP, keys::ACCORD, keys::INTENT, keys::DECISION, keys::DESCRIPTOR, keys::NOTE];
     let signer = key(10);
     let signatures = contexts.map(|Context(text)| {
         let sig = signer.sign(Context(text), &[b"message"]);
@@ -68,7 +69,11 @@ fn refused_keys() -> Vec<Value> {
     signed_zero[31] = 0x80;
     let mut no_point = [0; 32];
     no_point[0] = 2;
-    let order_two = { let mut y = [0xff; 32]; (y[0], y[31]) = (0xec, 0x7f); y };
+    let order_two = {
+        let mut y = [0xff; 32];
+        (y[0], y[31]) = (0xec, 0x7f);
+        y
+    };
     let cases = [
         ("the identity", identity),
         ("y = p + 1, not canonical", folded),
@@ -88,7 +93,11 @@ fn refused_signatures() -> Vec<Value> {
     let signer = key(10);
     let public = signer.public();
     let good = signer.sign(keys::ENTRY, &[b"message"]);
-    let flipped = { let mut sig = good.0; sig[0] ^= 1; SigBytes(sig) };
+    let flipped = {
+        let mut sig = good.0;
+        sig[0] ^= 1;
+        SigBytes(sig)
+    };
     let mut small = [0; 64];
     small[0] = 1;
     let cases = [

@@ -152,7 +152,13 @@ impl Book {
     }
 
     /// Writes an entry that must be accepted, and gives its leaf.
-    pub(super) fn write(&mut self, about: &str, payload: Payload, sidecars: Vec<Hash>, signs: &[Sign]) -> Hash {
+    pub(super) fn write(
+        &mut self,
+        about: &str,
+        payload: Payload,
+        sidecars: Vec<Hash>,
+        signs: &[Sign],
+    ) -> Hash {
         let op = self.op(payload, sidecars);
         self.write_op(about, &op, signs)
     }
@@ -228,13 +234,19 @@ pub(super) fn class_of(code: &str) -> &'static str {
     match code {
         "encoding" | "entry" | "key" | "signature-length" => "form",
         "signature" => "signature",
-        "no-genesis" | "genesis-place" | "genesis-keys" | "ledger-mismatch" | "seq" | "prev" | "time-back"
-        | "boot-back" | "stream-header" | "stream-place" | "unknown-epoch" => "place",
+        "no-genesis" | "genesis-place" | "genesis-keys" | "ledger-mismatch" | "seq" | "prev"
+        | "time-back" | "boot-back" | "stream-header" | "stream-place" | "unknown-epoch" => "place",
         "op-expired" | "op-life" | "op-done" | "node-only" | "unsigned" | "nothing-to-do" => "operation",
-        "too-many-signatures" | "unknown-signer" | "signed-twice" | "role-not-held" | "role-not-grantable"
-        | "passkey-not-yet" | "root-quorum" | "office-needed" | "not-authorised" | "authority-unknown" => {
-            "authority"
-        }
+        "too-many-signatures"
+        | "unknown-signer"
+        | "signed-twice"
+        | "role-not-held"
+        | "role-not-grantable"
+        | "passkey-not-yet"
+        | "root-quorum"
+        | "office-needed"
+        | "not-authorised"
+        | "authority-unknown" => "authority",
         _ => "rule",
     }
 }

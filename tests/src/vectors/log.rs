@@ -24,12 +24,15 @@ fn root(size: u64) -> Hash {
 }
 
 pub(super) fn vectors() -> Value {
-    let roots = [0, 1, 2, 3, 4, 5, 7, 8, 255, 256, 257, 1_000].map(|size| json!({ "size": size, "root": root(size).to_string() }));
-    let inclusion = [(0, 1), (0, 2), (1, 3), (2, 3), (4, 7), (6, 7), (5, 8), (256, 257), (299, 300)].map(|(index, size)| {
-        let all = leaves(size);
-        let proof = build_inclusion(&mut LeafHashes(&all), index, size).expect("a place in the tree");
-        json!({ "index": index, "size": size, "proof": texts(&proof), "root": root(size).to_string() })
-    });
+    let roots = [0, 1, 2, 3, 4, 5, 7, 8, 255, 256, 257, 1_000]
+        .map(|size| json!({ "size": size, "root": root(size).to_string() }));
+    let inclusion = [(0, 1), (0, 2), (1, 3), (2, 3), (4, 7), (6, 7), (5, 8), (256, 257), (299, 300)].map(
+        |(index, size)| {
+            let all = leaves(size);
+            let proof = build_inclusion(&mut LeafHashes(&all), index, size).expect("a place in the tree");
+            json!({ "index": index, "size": size, "proof": texts(&proof), "root": root(size).to_string() })
+        },
+    );
     let consistency = [(1, 1), (1, 2), (2, 3), (3, 7), (4, 7), (6, 8), (8, 8), (255, 257), (256, 300)].map(|(old, new)| {
         let all = leaves(new);
         let proof = build_consistency(&mut LeafHashes(&all), old, new).expect("an older tree");
@@ -143,7 +146,18 @@ fn tiles() -> Value {
         };
         json!({ "level": level, "index": index, "width": width, "path": path })
     });
-    let bad = ["tile/0/0", "tile/0/0000", "tile/0/x001/067.p/256", "tile/0/x000/001", "tile/8/000", "tile/00/000", "tile/0/000.p/0", "tile/0/001/000", "tile/entries/x01/000", "tile/0/000/"];
+    let bad = [
+        "tile/0/0",
+        "tile/0/0000",
+        "tile/0/x001/067.p/256",
+        "tile/0/x000/001",
+        "tile/8/000",
+        "tile/00/000",
+        "tile/0/000.p/0",
+        "tile/0/001/000",
+        "tile/entries/x01/000",
+        "tile/0/000/",
+    ];
     for text in bad {
         assert!(text.parse::<TilePath>().is_err(), "{text}");
     }

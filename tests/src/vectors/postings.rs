@@ -25,7 +25,11 @@ pub(super) fn vectors() -> Value {
         ("zero over two units", vec![(1, 0, -5), (2, 1, 5)]),
     ];
     let lists = lists.map(|(about, lines)| {
-        let posting = |(byte, unit, delta): (u8, u16, i64)| Posting { account: AccountId([byte; 16]), unit: UnitId(unit), delta };
+        let posting = |(byte, unit, delta): (u8, u16, i64)| Posting {
+            account: AccountId([byte; 16]),
+            unit: UnitId(unit),
+            delta,
+        };
         let postings: Vec<Posting> = lines.into_iter().map(posting).collect();
         let bytes = encode(&postings);
         let mut case = json!({ "about": about, "hex": hex(&bytes), "reading": reading(&bytes) });
@@ -45,9 +49,28 @@ pub(super) fn vectors() -> Value {
         };
         json!({ "distance": distance, "says": says })
     });
-    let texts = ["12.5", "90", "0.01", "1.23", "0", "0.00", "-1", "+1", "1.", ".5", "1.234", "1e3", "1,5", "", "46116860184273879.04", "46116860184273879.05"];
+    let texts = [
+        "12.5",
+        "90",
+        "0.01",
+        "1.23",
+        "0",
+        "0.00",
+        "-1",
+        "+1",
+        "1.",
+        ".5",
+        "1.234",
+        "1e3",
+        "1,5",
+        "",
+        "46116860184273879.04",
+        "46116860184273879.05",
+    ];
     let texts = texts.map(|text| match parse_decimal(text, 2) {
-        Ok(amount) => json!({ "text": text, "minor": amount.minor(), "prints": format_decimal(amount.minor(), 2) }),
+        Ok(amount) => {
+            json!({ "text": text, "minor": amount.minor(), "prints": format_decimal(amount.minor(), 2) })
+        }
         Err(_) => json!({ "text": text, "why": "not an amount" }),
     });
     json!({

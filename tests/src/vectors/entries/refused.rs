@@ -3,12 +3,18 @@
 use super::super::kit::{Book, LIFE_MS, Sign, class_of, genesis, hex, key, refusal};
 use super::*;
 use weft_protocol::encoding::{Blob, encode};
+use weft_protocol::entry::StreamHeader;
 use weft_protocol::entry::{Auth, Body, Entry};
 use weft_protocol::ids::{PUBLIC_STREAM, Signer, StreamId};
-use weft_protocol::entry::StreamHeader;
 
 /// An entry as the ledger's node would write it next, changed by `change` before it is signed.
-fn next(book: &Book, payload: Payload, sidecars: Vec<Hash>, signs: &[Sign], change: impl FnOnce(&mut Body)) -> Vec<u8> {
+fn next(
+    book: &Book,
+    payload: Payload,
+    sidecars: Vec<Hash>,
+    signs: &[Sign],
+    change: impl FnOnce(&mut Body),
+) -> Vec<u8> {
     let op = weft_protocol::entry::Op {
         op_id: super::super::kit::op_id(1_000),
         not_after_ms: book.now_ms + LIFE_MS,
@@ -42,17 +48,38 @@ pub(super) fn at_the_start() -> Vec<Value> {
         next(book, Payload::Genesis(genesis(&[1, 2], 2, 10)), vec![], &ROOTS, |body| body.seq = 1)
     };
     vec![
-        case(&book, "no genesis at the start", next(&book, pay(ADA_ID, BOB_ID, HOUR, 1), vec![], &[], |_| {})),
+        case(
+            &book,
+            "no genesis at the start",
+            next(&book, pay(ADA_ID, BOB_ID, HOUR, 1), vec![], &[], |_| {}),
+        ),
         case(&book, "a genesis at place 1", late(&book)),
         case(&book, "a genesis with one signature of two", start(|_| {}, &ROOTS[..1])),
         case(&book, "a genesis signed twice by one key", start(|_| {}, &[ROOTS[0], ROOTS[0]])),
         case(&book, "a threshold above the number of keys", start(|g| g.root.threshold = 3, &ROOTS)),
         case(&book, "root keys out of order", start(|g| g.root.keys.reverse(), &ROOTS)),
         case(&book, "a key missing", start(|g| drop(g.keys.pop()), &ROOTS)),
-        case(&book, "a weak log key", start(|g| g.keys[0].key.0 = { let mut y = [0; 32]; y[0] = 1; y }, &ROOTS)),
-        case(&book, "another ledger id", next(&book, Payload::Genesis(genesis(&[1, 2], 2, 10)), vec![], &ROOTS, |body| {
-            body.ledger = LedgerId([1; 32]);
-        })),
+        case(
+            &book,
+            "a weak log key",
+            start(
+                |g| {
+                    g.keys[0].key.0 = {
+                        let mut y = [0; 32];
+                        y[0] = 1;
+                        y
+                    }
+                },
+                &ROOTS,
+            ),
+        ),
+        case(
+            &book,
+            "another ledger id",
+            next(&book, Payload::Genesis(genesis(&[1, 2], 2, 10)), vec![], &ROOTS, |body| {
+                body.ledger = LedgerId([1; 32]);
+            }),
+        ),
     ]
 }
 
@@ -88,26 +115,48 @@ fn form_and_place(book: &Book) -> Vec<Value> {
         case(book, "boot goes back", pay_1(|b| b.boot -= 1)),
         case(book, "an epoch that is not bound", pay_1(|b| b.epoch = 1)),
         case(book, "another ledger", pay_1(|b| b.ledger = LedgerId([1; 32]))),
-        case(book, "a transfer in the public stream", pay_1(|b| {
-            b.stream = Some(StreamHeader { id: PUBLIC_STREAM, sseq: 3, sprev: Hash::ZERO });
-        })),
+        case(
+            book,
+            "a transfer in the public stream",
+            pay_1(|b| {
+                b.stream = Some(StreamHeader { id: PUBLIC_STREAM, sseq: 3, sprev: Hash::ZERO });
+            }),
+        ),
     ];
-    let public = |change: fn(&mut Body)| next(book, unit(UnitId(7), "meal", UnitKind::Credit, 0), vec![], &ROOTS, change);
+    let public = |change: fn(&mut Body)| {
+        next(book, unit(UnitId(7), "meal", UnitKind::Credit, 0), vec![], &ROOTS, change)
+    };
     cases.extend([
         case(book, "a unit outside the public stream", public(|b| b.stream = None)),
-        case(book, "a unit in another stream", public(|b| {
-            b.stream = b.stream.map(|h| StreamHeader { id: StreamId([1; 16]), ..h });
-        })),
-        case(book, "a place of the stream left out", public(|b| {
-            b.stream = b.stream.map(|h| StreamHeader { sseq: h.sseq + 1, ..h });
-        })),
-        case(book, "another entry before it in the stream", public(|b| {
-            b.stream = b.stream.map(|h| StreamHeader { sprev: Hash([1; 32]), ..h });
-        })),
-        case(book, "a second genesis", next(book, Payload::Genesis(genesis(&[1, 2], 2, 10)), vec![], &ROOTS, |b| {
-            b.ledger = book.ledger();
-            b.stream = Some(header);
-        })),
+        case(
+            book,
+            "a unit in another stream",
+            public(|b| {
+                b.stream = b.stream.map(|h| StreamHeader { id: StreamId([1; 16]), ..h });
+            }),
+        ),
+        case(
+            book,
+            "a place of the stream left out",
+            public(|b| {
+                b.stream = b.stream.map(|h| StreamHeader { sseq: h.sseq + 1, ..h });
+            }),
+        ),
+        case(
+            book,
+            "another entry before it in the stream",
+            public(|b| {
+                b.stream = b.stream.map(|h| StreamHeader { sprev: Hash([1; 32]), ..h });
+            }),
+        ),
+        case(
+            book,
+            "a second genesis",
+            next(book, Payload::Genesis(genesis(&[1, 2], 2, 10)), vec![], &ROOTS, |b| {
+                b.ledger = book.ledger();
+                b.stream = Some(header);
+            }),
+        ),
     ]);
     cases.extend(malformed(book));
     cases
@@ -174,24 +223,32 @@ fn operations(book: &Book) -> Vec<Value> {
         let body = book.next_body(&book.signed(&op, &[ADA]));
         Entry::sign(&body, &key(book.log_seed)).expect("a well-formed entry").bytes().to_vec()
     };
-    let release = Payload::Release(Release { hold: Hash::ZERO, postings: turned(&pay(ADA_ID, BOB_ID, HOUR, 1)) });
+    let release =
+        Payload::Release(Release { hold: Hash::ZERO, postings: turned(&pay(ADA_ID, BOB_ID, HOUR, 1)) });
     vec![
         case(book, "an operation done before", again([0, 1])),
         case(book, "an operation done before, its signatures in another order", again([1, 0])),
         case(book, "an operation too late", timed(book.now_ms)),
         case(book, "an operation that would live 36 days", timed(book.now_ms + 36 * DAY_MS)),
-        case(book, "a transfer that nobody signed", next(book, pay(ADA_ID, BOB_ID, HOUR, 1), vec![], &[], |_| {})),
+        case(
+            book,
+            "a transfer that nobody signed",
+            next(book, pay(ADA_ID, BOB_ID, HOUR, 1), vec![], &[], |_| {}),
+        ),
         case(book, "a release that somebody signed", next(book, release, vec![], &[ADA], |_| {})),
     ]
 }
 
 fn authority(book: &Book) -> Vec<Value> {
     let paid = |signs: &[Sign]| next(book, pay(ADA_ID, BOB_ID, HOUR, 1), vec![], signs, |_| {});
-    let relabelled = next(book, pay(ADA_ID, BOB_ID, HOUR, 1), vec![], &[ADA], |b| b.auth[0].role = Role::Helper);
+    let relabelled =
+        next(book, pay(ADA_ID, BOB_ID, HOUR, 1), vec![], &[ADA], |b| b.auth[0].role = Role::Helper);
     let forged = next(book, pay(ADA_ID, BOB_ID, HOUR, 1), vec![], &[ADA], |b| b.auth[0].sig.0[3] ^= 4);
     let short = next(book, pay(ADA_ID, BOB_ID, HOUR, 1), vec![], &[ADA], |b| drop(b.auth[0].sig.0.pop()));
-    let how_relabelled = next(book, pay(BOB_ID, ADA_ID, HOUR, 1), vec![], &[DESK], |b| b.auth[0].how = How::Paper);
-    let stranger = next(book, pay(ADA_ID, BOB_ID, HOUR, 1), vec![], &[ADA], |b| b.auth[0].signer = Signer([9; 8]));
+    let how_relabelled =
+        next(book, pay(BOB_ID, ADA_ID, HOUR, 1), vec![], &[DESK], |b| b.auth[0].how = How::Paper);
+    let stranger =
+        next(book, pay(ADA_ID, BOB_ID, HOUR, 1), vec![], &[ADA], |b| b.auth[0].signer = Signer([9; 8]));
     let role = RoleGranted { account: ADA_ID, role: Role::Operator, granted: true };
     let member_role = RoleGranted { account: ADA_ID, role: Role::Member, granted: true };
     vec![
@@ -206,10 +263,26 @@ fn authority(book: &Book) -> Vec<Value> {
         case(book, "somebody who signs as the node", paid(&[(20, Role::Node, How::OwnKey)])),
         case(book, "the desk for somebody who has a key", paid(&[DESK])),
         case(book, "another member", paid(&[(22, Role::Member, How::OwnKey)])),
-        case(book, "a role granted by a coordinator", next(book, Payload::RoleGranted(role), vec![], &[CY], |_| {})),
-        case(book, "a role that cannot be granted", next(book, Payload::RoleGranted(member_role), vec![], &ROOTS, |_| {})),
-        case(book, "an account opened by a member", next(book, opened(account(9), OwnerKind::Member, None, false), vec![], &[ADA], |_| {})),
-        case(book, "seventeen signatures", next(book, pay(ADA_ID, BOB_ID, HOUR, 1), vec![], &[ADA; 17], |_| {})),
+        case(
+            book,
+            "a role granted by a coordinator",
+            next(book, Payload::RoleGranted(role), vec![], &[CY], |_| {}),
+        ),
+        case(
+            book,
+            "a role that cannot be granted",
+            next(book, Payload::RoleGranted(member_role), vec![], &ROOTS, |_| {}),
+        ),
+        case(
+            book,
+            "an account opened by a member",
+            next(book, opened(account(9), OwnerKind::Member, None, false), vec![], &[ADA], |_| {}),
+        ),
+        case(
+            book,
+            "seventeen signatures",
+            next(book, pay(ADA_ID, BOB_ID, HOUR, 1), vec![], &[ADA; 17], |_| {}),
+        ),
     ]
 }
 
@@ -242,15 +315,17 @@ fn rules(book: &Book) -> Vec<Value> {
         case(book, "postings out of order", transfer(vec![(BOB_ID, 0, 1), (ADA_ID, 0, -1)])),
         case(book, "one account and unit twice", transfer(vec![(ADA_ID, 0, -1), (ADA_ID, 0, 1)])),
         case(book, "a posting of zero", transfer(vec![(ADA_ID, 0, 0), (BOB_ID, 0, 0)])),
-        case(book, "a posting beyond 2^62", transfer(vec![(ADA_ID, 0, -(1 << 62) - 1), (BOB_ID, 0, (1 << 62) + 1)])),
+        case(
+            book,
+            "a posting beyond 2^62",
+            transfer(vec![(ADA_ID, 0, -(1 << 62) - 1), (BOB_ID, 0, (1 << 62) + 1)]),
+        ),
         case(book, "value out of nothing", transfer(vec![(ADA_ID, 0, -1), (BOB_ID, 0, 2)])),
         case(book, "sums that cancel over two units", transfer(vec![(ADA_ID, 0, -1), (BOB_ID, 1, 1)])),
         case(book, "a unit nobody defined", transfer(vec![(ADA_ID, 9, -1), (BOB_ID, 9, 1)])),
         case(book, "a balance beyond 2^62", transfer(vec![(ADA_ID, 0, -(1 << 62)), (BOB_ID, 0, 1 << 62)])),
         case(book, "an account nobody opened", transfer(vec![(ADA_ID, 0, -1), (account(0xdd), 0, 1)])),
-        case(book, "into an own account", {
-            by(pay(ADA_ID, own_accounts::hold(), HOUR, 1), &[ADA])
-        }),
+        case(book, "into an own account", { by(pay(ADA_ID, own_accounts::hold(), HOUR, 1), &[ADA]) }),
         case(book, "beyond the stop", by(pay(ADA_ID, BOB_ID, HOUR, 90), &[ADA])),
         case(book, "beyond the firm stop, though lifted", by(pay(ADA_ID, BOB_ID, HOUR, 300), &[ADA, CY])),
         case(book, "a reversal of what is no transfer", reversal(3, turned(&pay(ADA_ID, BOB_ID, HOUR, 30)))),
@@ -258,30 +333,71 @@ fn rules(book: &Book) -> Vec<Value> {
         case(book, "a reversal of a part", reversal(11, turned(&pay(ADA_ID, CY_ID, HOUR, 20)))),
         case(book, "a hold without a sidecar", next(book, held.clone(), vec![], &[ADA], |_| {})),
         case(book, "a hold for the own network", next(book, home, sidecars, &[ADA], |_| {})),
-        case(book, "a release of what is not held", by(Payload::Release(Release {
-            hold: Hash([1; 32]), postings: turned(&pay(ADA_ID, BOB_ID, HOUR, 1)),
-        }), &[])),
+        case(
+            book,
+            "a release of what is not held",
+            by(
+                Payload::Release(Release {
+                    hold: Hash([1; 32]),
+                    postings: turned(&pay(ADA_ID, BOB_ID, HOUR, 1)),
+                }),
+                &[],
+            ),
+        ),
         case(book, "an account that exists", by(opened(ADA_ID, OwnerKind::Member, None, false), &[CY])),
         case(book, "an account for a peer", by(opened(account(9), OwnerKind::Peer, None, false), &[CY])),
-        case(book, "an anchor that is a person", by(opened(account(9), OwnerKind::Member, None, true), &[CY])),
+        case(
+            book,
+            "an anchor that is a person",
+            by(opened(account(9), OwnerKind::Member, None, true), &[CY]),
+        ),
         case(book, "a key that is in use", by(opened(account(9), OwnerKind::Member, Some(20), false), &[CY])),
-        case(book, "the desk key for a member", by(opened(account(9), OwnerKind::Member, Some(14), false), &[CY])),
+        case(
+            book,
+            "the desk key for a member",
+            by(opened(account(9), OwnerKind::Member, Some(14), false), &[CY]),
+        ),
         case(book, "no change", by(change(None, None, None), &[CY])),
         case(book, "a key to remove that is not there", by(change(None, Some(Signer([1; 8])), None), &[CY])),
         case(book, "a person as an anchor", by(change(None, None, Some(true)), &[CY])),
-        case(book, "closing with a balance", by(Payload::AccountClosed(AccountClosed { account: ADA_ID }), &[CY])),
-        case(book, "a role held already", by(Payload::RoleGranted(RoleGranted {
-            account: CY_ID, role: Role::Coordinator, granted: true,
-        }), &ROOTS)),
+        case(
+            book,
+            "closing with a balance",
+            by(Payload::AccountClosed(AccountClosed { account: ADA_ID }), &[CY]),
+        ),
+        case(
+            book,
+            "a role held already",
+            by(
+                Payload::RoleGranted(RoleGranted { account: CY_ID, role: Role::Coordinator, granted: true }),
+                &ROOTS,
+            ),
+        ),
         case(book, "a unit number in use", by(unit(HOUR, "other", UnitKind::Time, 0), &ROOTS)),
         case(book, "a unit code in use", by(unit(UnitId(7), "hour", UnitKind::Time, 0), &ROOTS)),
         case(book, "a unit code in capitals", by(unit(UnitId(7), "Hour", UnitKind::Time, 0), &ROOTS)),
         case(book, "seven decimals", by(unit(UnitId(7), "seven", UnitKind::Time, 7), &ROOTS)),
-        case(book, "a rule without authority", by(limit(Hash([1; 32]), (Some(ADA_ID), None), levels(None, Some(1), None)), &ROOTS)),
+        case(
+            book,
+            "a rule without authority",
+            by(limit(Hash([1; 32]), (Some(ADA_ID), None), levels(None, Some(1), None)), &ROOTS),
+        ),
         case(book, "a rule for nobody", by(limit(genesis_leaf, (None, None), None), &ROOTS)),
-        case(book, "a rule for an account and a kind", by(limit(genesis_leaf, (Some(ADA_ID), Some(OwnerKind::Member)), None), &ROOTS)),
-        case(book, "levels that fall", by(limit(genesis_leaf, (Some(ADA_ID), None), levels(Some(9), Some(8), None)), &ROOTS)),
-        case(book, "levels without a level", by(limit(genesis_leaf, (Some(ADA_ID), None), levels(None, None, None)), &ROOTS)),
+        case(
+            book,
+            "a rule for an account and a kind",
+            by(limit(genesis_leaf, (Some(ADA_ID), Some(OwnerKind::Member)), None), &ROOTS),
+        ),
+        case(
+            book,
+            "levels that fall",
+            by(limit(genesis_leaf, (Some(ADA_ID), None), levels(Some(9), Some(8), None)), &ROOTS),
+        ),
+        case(
+            book,
+            "levels without a level",
+            by(limit(genesis_leaf, (Some(ADA_ID), None), levels(None, None, None)), &ROOTS),
+        ),
         case(book, "an epoch left out", by(bound(2, 15), &ROOTS)),
         case(book, "a key bound before", by(bound(1, 10), &ROOTS)),
         case(book, "a key bound by a coordinator", by(bound(1, 15), &[CY])),
@@ -298,8 +414,13 @@ pub(super) fn at_the_end(book: &Book) -> Vec<Value> {
         case(book, "the new epoch under the old key", old_key),
         case(book, "a payment to a closed account", by(pay(ADA_ID, DEN_ID, HOUR, 1), &[ADA])),
         case(book, "the desk for Bob, who has a key by now", by(pay(BOB_ID, ADA_ID, HOUR, 1), &[DESK])),
-        case(book, "a reversal after 60 days", by(Payload::Reversal(Reversal {
-            seq: 11, postings: turned(&pay(ADA_ID, CY_ID, HOUR, 120)),
-        }), &[CY])),
+        case(
+            book,
+            "a reversal after 60 days",
+            by(
+                Payload::Reversal(Reversal { seq: 11, postings: turned(&pay(ADA_ID, CY_ID, HOUR, 120)) }),
+                &[CY],
+            ),
+        ),
     ]
 }
