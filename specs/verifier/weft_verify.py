@@ -7,6 +7,7 @@
 Written from the texts in specs/ alone; Python 3.11 or later, standard library only. Exit: 0 all passed, 1 not.
 """
 
+import copy
 import json
 import sys
 from pathlib import Path
@@ -210,6 +211,10 @@ def clearing(run, v):
         run.same(f"{ledger['name']}: balances", got, ledger["balances"])
     for case in v["invalid"]:
         refused_entry(run, states[case["of"]], case)
+    state = copy.deepcopy(states[v["then"]["of"]])
+    entry_of(run, state, "a hold", v["then"])
+    for case in v["invalid_then"]:
+        refused_entry(run, state, case)
     between(run, v, states, all_entries)
 
 
@@ -217,6 +222,8 @@ def intent(run, v):
     data = unhex(v["hex"])
     value = run.accepted("intent", lambda: read_intent(data))
     run.same("intent", reading(value), v["reading"])
+    for case in v["invalid"]:
+        run.refused(f"intent: {case['about']}", case["why"], lambda: read_intent(unhex(case["hex"])))
     run.same("claim", claim_of(data).hex(), v["claim"])
     run.true("intent signature", verify(unhex(v["public"]), b"WEFT-INTENT/1\n" + data, unhex(v["sig"])))
     decision = DECISION(decode(unhex(v["decision"]), 256))

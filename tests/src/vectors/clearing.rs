@@ -1,7 +1,11 @@
 //! Three networks on a line: accords, payments over one and two hops, one refused; every entry of every ledger.
 
+mod refused;
+
 use super::entries::{account, opened, unit};
-use super::kit::{LIFE_MS, START_MS, class_of, entry_case, genesis, hex, key, op_id, reading, refusal};
+use super::kit::{
+    LIFE_MS, START_MS, class_of, entry_case, genesis, hex, key, op_id, reading, refusal, unhex,
+};
 use serde_json::{Value, json};
 use weft_protocol::amount::Amount;
 use weft_protocol::clearing::accord::{Accord, Side, UnitPair, channel_id};
@@ -138,9 +142,9 @@ impl World {
         let mut at = vec![0; self.networks.len()];
         loop {
             let mut moved = false;
-            for from in 0..self.networks.len() {
-                while let Some((stream, bytes)) = self.networks[from].sent.get(at[from]).cloned() {
-                    at[from] += 1;
+            for (from, next) in at.iter_mut().enumerate() {
+                while let Some((stream, bytes)) = self.networks[from].sent.get(*next).cloned() {
+                    *next += 1;
                     moved = true;
                     self.hand_over(from, stream, &bytes);
                 }
@@ -250,17 +254,21 @@ pub(super) fn vectors() -> Value {
     );
     let reject_codes =
         (1..=10).map(|code| json!({ "code": code, "text": RejectCode::from_code(code).text() }));
-    let invalid = refused_steps(&world);
+    let invalid = refused::steps_at_the_end(&world);
+    let (then, invalid_then) = refused::proposals(&world);
     let ledgers = world.networks.iter().map(ledger_case);
     json!({
         "about": "specs/clearing.md: hull, madison, lansing on a line. `events` of a ledger: its own entries and those received, in the order \
-                  in which they became durable. An invalid entry is one that the ledger named would refuse at its end",
+                  in which they became durable. An invalid entry is one that the ledger named would refuse at its end; \
+                  those of `invalid_then` after the entry `then`",
         "accord": accord_case(&accord),
         "intent": intent_case(&world),
         "ledgers": ledgers.collect::<Vec<_>>(),
         "claims": claims.to_vec(),
         "invalid_accords": invalid_accords(&accord),
         "invalid": invalid,
+        "then": then,
+        "invalid_then": invalid_then,
         "reject_codes": reject_codes.collect::<Vec<_>>(),
     })
 }
@@ -303,6 +311,7 @@ fn intent_case(world: &World) -> Value {
         _ => None,
     });
     let signed = proposed.expect("hull has proposed");
+    let intent = signed.parse().expect("hull's intent");
     let decided = steps(&world.networks[1]).find_map(|(_, step)| match step.args {
         StepArgs::Accept(args) => Some(args.decision),
         _ => None,
@@ -313,6 +322,7 @@ fn intent_case(world: &World) -> Value {
         "public": key(payer.seed + 1).public().bytes().to_string(), "claim": signed.claim().to_string(),
         "decision": hex(encode(&decision)), "decision_body": hex(encode(&decision.body)),
         "decider_public": key(world.networks[1].seed + 1).public().bytes().to_string(),
+        "invalid": refused::intents(&intent),
         "reference_in_done": Hash::of(keys::DECISION.0, &[&decision.message()]).to_string(),
     })
 }
@@ -342,92 +352,4 @@ fn invalid_accords(good: &Accord) -> Vec<Value> {
         json!({ "about": about, "hex": hex(bytes), "why": "accord" })
     };
     cases.into_iter().map(case).collect()
-}
-
-/// Steps of hull's that it could not write at its end.
-fn refused_steps(world: &World) -> Vec<Value> {
-    let hull = &world.networks[0];
-    let (state, log) = (hull.engine.state(), key(hull.seed + 1));
-    let madison = world.networks[1].ledger();
-    let (channel, _) = state.channel_with(&madison).expect("hull has a channel");
-    let find =
-        |t: u8| steps(hull).find(|(_, step)| step.type_code() == t).expect("hull has written this step");
-    let next = |payload: Payload, in_stream: bool| {
-        let op = Op { op_id: op_id(9_999), not_after_ms: state.head.time_ms, payload, sidecars: vec![] };
-        let row = state.stream(&channel);
-        let header = weft_protocol::entry::StreamHeader { id: channel, sseq: row.next, sprev: row.head };
-        let body = Body {
-            v: 1,
-            ledger: hull.ledger(),
-            seq: state.head.next_seq,
-            prev: state.head.leaf,
-            time_ms: state.head.time_ms,
-            epoch: 0,
-            kind: op.payload.kind().code(),
-            op: Blob(op.to_bytes()),
-            auth: vec![],
-            salt: Salt([7; 16]),
-            stream: in_stream.then_some(header),
-            boot: state.head.boot,
-        };
-        Entry::sign(&body, &log).expect("a well-formed entry").bytes().to_vec()
-    };
-    let mut out = Vec::new();
-    let mut case = |about: &str, bytes: Vec<u8>| {
-        let (code, _) = refusal(state, &bytes).unwrap_or_else(|| panic!("accepted: {about}"));
-        out.push(
-            json!({ "about": about, "of": "hull", "hex": hex(bytes), "class": class_of(&code), "why": code }),
-        );
-    };
-    let acked = state.channels[&channel].acked;
-    let again = |t: u8| {
-        let mut step = find(t).1;
-        step.ack.next = acked;
-        step
-    };
-    case("a step outside its stream", next(Payload::Step(again(1)), false));
-    case("an accord again", next(Payload::Step(again(0)), true));
-    case("a proposal again", next(Payload::Step(again(1)), true));
-    case("a hop done again", next(Payload::Step(again(4)), true));
-    case("a hop freed again", next(Payload::Step(again(5)), true));
-    case("a claim decided again", next(Payload::Step(again(2)), true));
-    case("an ack that goes back", next(Payload::Step(find(5).1), true));
-    let other = {
-        let mut step = again(1);
-        step.claim = Some(ClaimId([1; 32]));
-        step
-    };
-    case("a claim that is not the hash of its intent", next(Payload::Step(other), true));
-    let unknown = {
-        let mut step = again(5);
-        step.claim = Some(ClaimId([1; 32]));
-        step
-    };
-    case("a claim nobody knows", next(Payload::Step(unknown), true));
-    let bare = {
-        let mut step = again(5);
-        step.reference = None;
-        step
-    };
-    case("a step without its reference", next(Payload::Step(bare), true));
-    let part = {
-        let mut step = again(5);
-        step.part = 1;
-        step
-    };
-    case("another part", next(Payload::Step(part), true));
-    let end = |change: fn(&mut weft_protocol::ledger::transfer::End)| {
-        let found =
-            hull.cases.iter().find(|case| case["body"]["6"] == json!(0x0504)).expect("hull has ended a hop");
-        let text = found["hex"].as_str().expect("hex");
-        let bytes: Vec<u8> =
-            (0..text.len()).step_by(2).filter_map(|i| u8::from_str_radix(&text[i..i + 2], 16).ok()).collect();
-        let entry = Entry::parse(&bytes).expect("an entry of hull");
-        let Payload::End(mut end) = entry.op().payload.clone() else { panic!("not an end") };
-        change(&mut end);
-        next(Payload::End(end), false)
-    };
-    case("a hop ended again", end(|_| {}));
-    case("an end of a claim nobody knows", end(|end| end.claim = ClaimId([1; 32])));
-    out
 }

@@ -1,13 +1,8 @@
 //! Items that pass the gate, and items that each break one rule of it.
 
-use super::kit::{code_of, hex, reading};
+use super::kit::{code_of, hex, reading, unhex};
 use serde_json::{Value, json};
 use weft_protocol::encoding::check_shape;
-
-fn unhex(text: &str) -> Vec<u8> {
-    let digit = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).expect("hex");
-    (0..text.len()).step_by(2).map(digit).collect()
-}
 
 pub(super) fn vectors() -> Value {
     let valid = [

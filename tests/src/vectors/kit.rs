@@ -17,6 +17,11 @@ pub(super) fn hex(bytes: impl AsRef<[u8]>) -> String {
     bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+pub(super) fn unhex(text: &str) -> Vec<u8> {
+    let digits = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).expect("our own hex");
+    (0..text.len()).step_by(2).map(digits).collect()
+}
+
 /// The key whose seed is this byte, 32 times.
 pub(super) fn key(seed: u8) -> SecretKey {
     SecretKey::from_seed(&[seed; 32])
