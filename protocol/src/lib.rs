@@ -6,6 +6,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects, clippy::float_arithmetic))]
 
 pub mod amount;
+// pub mod audit;
 pub mod clearing;
 pub mod encoding;
 pub mod entry;
@@ -13,3 +14,6 @@ pub mod ids;
 pub mod keys;
 pub mod ledger;
 pub mod log;
+pub mod record;
+#[cfg(any(test, feature = "simulator"))]
+pub mod testing;
