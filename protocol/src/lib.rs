@@ -6,7 +6,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects, clippy::float_arithmetic))]
 
 pub mod amount;
-// pub mod audit;
+pub mod audit;
 pub mod clearing;
 pub mod encoding;
 pub mod entry;

@@ -12,7 +12,10 @@
 
 #![cfg_attr(
     not(test),
-    expect(clippy::arithmetic_side_effects, reason = "lengths and offsets inside one segment of at most 16 MiB")
+    expect(
+        clippy::arithmetic_side_effects,
+        reason = "lengths and offsets inside one segment of at most 16 MiB"
+    )
 )]
 
 mod scan;

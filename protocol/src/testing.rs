@@ -302,7 +302,8 @@ impl TestNetwork {
             disputers: [1, 1],
         };
         let bytes = accord.to_bytes();
-        let sign = |key: &SecretKey| RootSig { signer: key.public().signer(), sig: key.sign(ACCORD, &[&bytes]) };
+        let sign =
+            |key: &SecretKey| RootSig { signer: key.public().signer(), sig: key.sign(ACCORD, &[&bytes]) };
         let args = AccordArgs {
             accord: Blob(bytes.clone()),
             sigs_a: vec![sign(&self.root())],

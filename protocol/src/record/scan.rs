@@ -5,7 +5,10 @@
 
 #![cfg_attr(
     not(test),
-    expect(clippy::arithmetic_side_effects, reason = "lengths and offsets inside one segment of at most 16 MiB")
+    expect(
+        clippy::arithmetic_side_effects,
+        reason = "lengths and offsets inside one segment of at most 16 MiB"
+    )
 )]
 
 use super::{HEADER_LEN, Item, MIN_BODY_LEN, RecordFault, RecordRef, parse, parse_header};
@@ -109,7 +112,8 @@ impl<'a> Scanner<'a> {
         let start = self.offset;
         self.damaged = true;
         let rest = &self.bytes[start..];
-        let implied = parse_header(rest).ok().map(|(len, _)| HEADER_LEN + len).filter(|len| *len < rest.len());
+        let implied =
+            parse_header(rest).ok().map(|(len, _)| HEADER_LEN + len).filter(|len| *len < rest.len());
         let whole = |skip: &usize| parse(&rest[*skip..]).is_ok();
         let next = implied.filter(whole).or_else(|| (1..rest.len()).find(whole));
         self.offset = start + next.unwrap_or(rest.len());
