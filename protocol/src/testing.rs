@@ -4,7 +4,7 @@
 
 use crate::amount::Amount;
 use crate::clearing::accord::{ACCORD_VERSION, Accord, Side, UnitPair};
-use crate::clearing::engine::{Cx, Engine, Payee, Record};
+use crate::clearing::engine::{Cx, Engine, Payee, Record, Route};
 use crate::clearing::step::{AccordArgs, RootSig};
 use crate::encoding::Blob;
 use crate::entry::{Entry, How, Op, Payload, Role, SignedOp};
@@ -262,6 +262,21 @@ impl TestNetwork {
         network: &mut Self,
         minutes: i64,
     ) -> Result<ClaimId, Rejected> {
+        self.pay_over(from, to, &[], network, minutes)
+    }
+
+    /// A payment through other networks, with each of which the one before has an accord.
+    ///
+    /// # Errors
+    /// The rule it breaks.
+    pub fn pay_over(
+        &mut self,
+        from: AccountId,
+        to: AccountId,
+        middles: &[LedgerId],
+        network: &mut Self,
+        minutes: i64,
+    ) -> Result<ClaimId, Rejected> {
         let amount = Amount::new(minutes).expect("tests pay positive amounts");
         let commitment = Hash(self.draw("sidecar"));
         network.payees.insert(commitment, to);
@@ -269,7 +284,11 @@ impl TestNetwork {
         let hold = Hold { account: from, unit: HOUR, amount, payee_network, when_day: None };
         let op = self.op(Payload::Hold(hold), vec![commitment]);
         let signed = self.signed_for(&from, &op);
-        let route = self.engine.direct_route(&payee_network, HOUR)?;
+        let ledgers: Vec<LedgerId> =
+            [self.ledger()].into_iter().chain(middles.iter().copied()).chain([payee_network]).collect();
+        // Accords of tests have one unit pair and are in their first version.
+        let hops = vec![(0, 1); ledgers.len().saturating_sub(1)];
+        let route = Route { ledgers, hops };
         let expires_ms = self.now_ms.saturating_add(86_400_000);
         self.with_cx(|engine, cx| engine.pay(&signed, &route, expires_ms, cx)).map(|(_, claim)| claim)
     }

@@ -209,7 +209,8 @@ impl Hop<'_> {
         let done = self.said.closed.filter(|closed| closed.done_by.is_some());
         let right = done.is_some_and(|done| done.line.leaf == booked.cause)
             && self.said.proposed.and_then(|p| p.amounts).is_some_and(|(_, dst)| dst == booked.amount);
-        if !right && !(done.is_none() && self.debtor_lags()) {
+        let may_lack_it = done.is_none() && self.debtor_lags();
+        if !right && !may_lack_it {
             let what = format!(
                 "{} booked {} for claim {}, which the DONE and the Intent of {} do not say",
                 self.them.ledger.short(),

@@ -148,6 +148,36 @@ fn two_ledgers_that_are_quiet_have_opposite_positions() {
 }
 
 #[test]
+fn a_payment_through_a_middle_is_right_in_all_three_ledgers() {
+    let [mut hull, mut mid, mut lansing] = [1, 2, 3].map(TestNetwork::new);
+    let (ada, cyd) = (hull.member(), lansing.member());
+    hull.accord(&mut mid, 1_000);
+    mid.accord(&mut lansing, 50);
+    let quiet = |hull: &mut TestNetwork, mid: &mut TestNetwork, lansing: &mut TestNetwork| {
+        for _ in 0..8 {
+            hull.settle(mid);
+            mid.settle(lansing);
+        }
+    };
+    // The last one does not fit the limit between the middle and the payee's network: it is turned down.
+    for minutes in [30, 15, 10] {
+        hull.pay_over(ada, cyd, &[mid.ledger()], &mut lansing, minutes).unwrap();
+        quiet(&mut hull, &mut mid, &mut lansing);
+    }
+    assert_eq!((hull.balance(&ada), lansing.balance(&cyd)), (-45, 45));
+    let audits = [&hull, &mid, &lansing].map(|network| Memory::of(network).audit(&Options::default()));
+    for audit in &audits {
+        assert_eq!(audit.report.findings.kept(), []);
+    }
+    for (a, b) in [(0, 1), (1, 2)] {
+        let comparison = compare(&audits[a], &audits[b]);
+        assert_eq!(comparison.findings.kept(), []);
+        assert_eq!((comparison.positions[0].a, comparison.positions[0].b), (45, -45));
+    }
+    assert_eq!(compare(&audits[0], &audits[2]).findings.outcome(), Outcome::NotChecked);
+}
+
+#[test]
 fn what_is_in_flight_is_listed_with_its_age_and_explains_the_positions() {
     let (mut hull, mut lansing) = two_networks();
     let accounts = |n: &TestNetwork| -> Vec<AccountId> {
