@@ -8,5 +8,6 @@ pub mod engine;
 pub mod intent;
 pub mod peers;
 mod react;
+pub mod replay;
 pub mod step;
 pub mod weak;

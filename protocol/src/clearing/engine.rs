@@ -149,6 +149,11 @@ impl Engine {
         let kind = Kind::from_code(signed.kind).filter(|kind| *kind == Kind::Hold).ok_or(Rejected::StepForm)?;
         let op = Op::parse(kind, &signed.op.0).map_err(Rejected::Encoding)?;
         let Payload::Hold(hold) = &op.payload else { return Err(Rejected::StepForm) };
+        // Before all else, so that a retry hears that it was done, not that it would not fit a second time.
+        let author = signed.auth.first().map_or(crate::ids::Signer::ZERO, |auth| auth.signer);
+        if self.state.ops.contains_key(&(author, op.op_id)) {
+            return Err(Rejected::OpDone { op_id: op.op_id });
+        }
         let commitment = *op.sidecars.first().ok_or(Rejected::HoldSidecar)?;
         let intent = self.intent(route, hold.amount, commitment, expires_ms, &op.op_id)?;
         intent.check_time(cx.now_ms.max(self.state.head.time_ms))?;
@@ -156,6 +161,9 @@ impl Engine {
             return Err(Rejected::HoldMismatch { what: "the payee's network" });
         }
         let (id, channel) = self.open_channel(route.ledgers.get(1))?;
+        if self.peers.is_frozen(&intent.payee) {
+            return Err(Rejected::PeerFrozen { peer: intent.payee });
+        }
         let hop = first_hop(&intent)?;
         if check_hop(&channel, hop)? != hold.unit {
             return Err(Rejected::HoldMismatch { what: "the unit" });
@@ -164,11 +172,21 @@ impl Engine {
         if i128::from(hold.amount.minor()) > left {
             return Err(Rejected::NoRoom { amount: hold.amount.minor(), room: left });
         }
-        let written = self.write(signed, cx)?;
         let signed_intent = SignedIntent::sign(&intent, self.author.log_key());
         let claim = signed_intent.claim();
+        if self.state.claim(&claim).is_some() {
+            return Err(Rejected::ClaimExists { claim });
+        }
+        let written = self.write(signed, cx)?;
         let args = StepArgs::Propose(super::step::ProposeArgs { intent: signed_intent, hop: 0 });
-        self.step(id, Some(claim), Some(written.entry.leaf()), args, cx)?;
+        let proposed = self.step(id, Some(claim), Some(written.entry.leaf()), args, cx);
+        if let Err(refused) = proposed {
+            // All that could refuse it was asked before the hold was written; should a rule be missed, the payer
+            // has the value back at once.
+            self.release(written.entry.leaf(), cx)?;
+            return Err(refused);
+        }
+        self.touched(claim);
         Ok((written, claim))
     }
 
@@ -213,13 +231,21 @@ impl Engine {
 
     fn open_channel(&self, peer: Option<&LedgerId>) -> Result<(StreamId, ChannelRow), Rejected> {
         let peer = peer.ok_or(Rejected::Intent { why: "a route has at least two networks" })?;
+        let (id, channel) = self.ready_channel(peer)?;
+        Ok((id, channel.clone()))
+    }
+
+    /// The channel with a peer, if both sides have appended the same accord and the peer has kept the rules.
+    pub(super) fn ready_channel(&self, peer: &LedgerId) -> Result<(StreamId, &ChannelRow), Rejected> {
         let (id, channel) = self.state.channel_with(peer).ok_or(Rejected::NoAccord { peer: *peer })?;
         let theirs = self.peers.stream(&id).and_then(|s| s.accord_id);
-        if theirs == Some(channel.accord_id) {
-            Ok((id, channel.clone()))
-        } else {
-            Err(Rejected::NoAccord { peer: *peer })
+        if theirs != Some(channel.accord_id) {
+            return Err(Rejected::NoAccord { peer: *peer });
         }
+        if self.peers.is_frozen(peer) {
+            return Err(Rejected::PeerFrozen { peer: *peer });
+        }
+        Ok((id, channel))
     }
 
     /// Appends the accord that both root sets have signed.
@@ -285,9 +311,16 @@ impl Engine {
         let now_ms = cx.now_ms.max(self.state.head.time_ms);
         let expired = now_ms > intent.expires_ms;
         if cancel && (place == 0 || expired) && !self.state.decisions.contains_key(&claim) {
+            // What may still be proposed when its row here is forgotten would be decided twice.
+            if intent.expires_ms > now_ms.saturating_add(super::react::MAX_EXPIRY_SEEN_MS) {
+                return Err(Rejected::Expires { expires_ms: intent.expires_ms, now_ms });
+            }
             let code = if expired { RejectCode::Expired } else { RejectCode::Cancelled };
-            self.turn_down(&intent, claim, code, cx)?;
-            self.react(&claim, cx);
+            match self.turn_down(&intent, claim, code, cx) {
+                // Turned away without a Decision: that REJECT is on its way and is answer enough.
+                Ok(()) | Err(Rejected::AlreadyAnswered { .. }) => self.react(&claim, cx),
+                Err(refused) => return Err(refused),
+            }
         }
         let Some(row) = self.state.decisions.get(&claim) else { return Ok(AskAnswer::Open) };
         let last_hop = self.state.channels.get(&row.channel).map(|c| c.peer);
@@ -346,10 +379,14 @@ impl Engine {
     /// A Decision that came outside the streams.
     ///
     /// # Errors
-    /// When it does not verify.
+    /// When we have no part in the claim, or it does not verify.
     pub fn learn(&mut self, decision: &Decision, cx: &mut Cx<'_>) -> Result<(), Rejected> {
+        let claim = decision.body.claim;
+        if self.state.claim(&claim).is_none() {
+            return Err(Rejected::UnknownClaim { claim });
+        }
         self.peers.learn_decision(decision)?;
-        self.react(&decision.body.claim, cx);
+        self.react(&claim, cx);
         Ok(())
     }
 
@@ -363,6 +400,7 @@ impl Engine {
         for claim in self.peers.claims() {
             self.react(&claim, cx);
         }
+        self.peers.prune(&self.state);
     }
 
     /// After a start: writes every second half that a crash left out, and gives back holds that never became a
@@ -464,6 +502,7 @@ impl Engine {
 
     fn write(&mut self, signed: &SignedOp, cx: &mut Cx<'_>) -> Result<Written, Rejected> {
         let written = self.author.write(&mut self.state, signed, cx.now_ms, (cx.salt)())?;
+        self.peers.absorb_own(&written.entry);
         self.batch.records.push(Record::Own(Box::new(written.clone())));
         Ok(written)
     }

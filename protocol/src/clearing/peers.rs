@@ -15,6 +15,9 @@ use crate::ledger::units::UnitDefined;
 use crate::ledger::{Rejected, clearing};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// An answer to a claim that has not come to us is kept this long: until after it expires, whatever it says.
+const KEEP_ANSWER_MS: u64 = super::react::MAX_EXPIRY_SEEN_MS * 2;
+
 /// Everything peers have said.
 #[derive(Debug, Clone, Default)]
 pub struct Peers {
@@ -24,6 +27,7 @@ pub struct Peers {
     streams: BTreeMap<StreamId, PeerStream>,
     decisions: BTreeMap<(ClaimId, LedgerId), Decision>,
     identity_entries: BTreeMap<LedgerId, Vec<Vec<u8>>>,
+    frozen: BTreeSet<LedgerId>,
     contradicted: BTreeSet<(ClaimId, LedgerId)>,
     findings: Vec<Finding>,
 }
@@ -56,6 +60,10 @@ pub struct PeerClaim {
     pub closing: Option<PeerClosing>,
     /// Leaf hash of its RETURN.
     pub returned: Option<Hash>,
+    /// Leaf hash of our own REJECT: our state forgets a closed claim after 60 days, a peer may be away for longer.
+    pub refused: Option<Hash>,
+    /// When the peer last spoke of it, in the peer's time.
+    pub heard_ms: u64,
 }
 
 /// A PROPOSE received.
@@ -237,19 +245,32 @@ impl Peers {
         if header.sseq > next {
             return Err(Refusal::Gap { next, got: header.sseq });
         }
-        let identity = match self.identities.get(&ledger) {
-            Some(known) if known.events > 0 && next > 0 => known.after(entry),
-            _ => Identity::from_entries([entry]),
-        };
-        self.identities.insert(ledger, identity.map_err(Refusal::Rejected)?);
-        match &entry.op().payload {
-            Payload::UnitDefined(unit) => drop(self.units.insert((ledger, unit.unit), unit.clone())),
-            Payload::Genesis(_) | Payload::KeyBound(_) => {
-                self.identity_entries.entry(ledger).or_default().push(entry.bytes().to_vec());
-            }
-            _ => {}
+        if !self.has_identity_entry(entry) {
+            self.absorb_identity(entry)?;
+        }
+        if let Payload::UnitDefined(unit) = &entry.op().payload {
+            self.units.insert((ledger, unit.unit), unit.clone());
         }
         self.public_next.insert(ledger, next.saturating_add(1));
+        Ok(())
+    }
+
+    fn has_identity_entry(&self, entry: &Entry) -> bool {
+        self.identity_entries(&entry.body().ledger).iter().any(|known| known == entry.bytes())
+    }
+
+    /// Takes in an identity entry that comes after those we have, on the public stream or by KEY. Between two of
+    /// them the public stream may hold entries of other areas, so its places are not asked for.
+    fn absorb_identity(&mut self, entry: &Entry) -> Result<(), Refusal> {
+        let ledger = entry.body().ledger;
+        let identity = match self.identities.get(&ledger) {
+            Some(known) => known.after(entry),
+            None => Identity::from_entries([entry]),
+        };
+        self.identities.insert(ledger, identity.map_err(Refusal::Rejected)?);
+        if matches!(entry.op().payload, Payload::Genesis(_) | Payload::KeyBound(_)) {
+            self.identity_entries.entry(ledger).or_default().push(entry.bytes().to_vec());
+        }
         Ok(())
     }
 
@@ -259,6 +280,25 @@ impl Peers {
     /// Why it cannot be taken in.
     pub fn check(&self, state: &State, peer: &LedgerId, bytes: &[u8]) -> Result<Entry, Refusal> {
         let entry = Entry::parse(bytes).map_err(Refusal::Malformed)?;
+        let step = self.check_place(state, peer, &entry)?;
+        let identity = self.identities.get(peer).ok_or(Refusal::Rejected(Rejected::NoGenesis))?;
+        let key = identity.log_key(entry.body().epoch).map_err(Refusal::Rejected)?;
+        key.verify_message(&entry.node_message(), entry.node_sig())
+            .map_err(|e| Refusal::Rejected(Rejected::Signature(e)))?;
+        let written = state.stream(&step.channel).next;
+        if step.ack.next > written {
+            return Err(Refusal::AheadOfUs { claimed: step.ack.next, written });
+        }
+        Ok(entry)
+    }
+
+    /// Ledger, stream, place and chain of a channel's entry.
+    pub(super) fn check_place<'e>(
+        &self,
+        state: &State,
+        peer: &LedgerId,
+        entry: &'e Entry,
+    ) -> Result<&'e Step, Refusal> {
         let body = entry.body();
         if body.ledger != *peer {
             return Err(Refusal::Rejected(Rejected::LedgerMismatch { expected: *peer, got: body.ledger }));
@@ -284,15 +324,7 @@ impl Peers {
         if body.boot < boot {
             return Err(Refusal::Rejected(Rejected::BootBack { last: boot, got: body.boot }));
         }
-        let identity = self.identities.get(peer).ok_or(Refusal::Rejected(Rejected::NoGenesis))?;
-        let key = identity.log_key(body.epoch).map_err(Refusal::Rejected)?;
-        key.verify_message(&entry.node_message(), entry.node_sig())
-            .map_err(|e| Refusal::Rejected(Rejected::Signature(e)))?;
-        let written = state.stream(&id).next;
-        if step.ack.next > written {
-            return Err(Refusal::AheadOfUs { claimed: step.ack.next, written });
-        }
-        Ok(entry)
+        Ok(step)
     }
 
     /// Takes in an entry that [`Peers::check`] let through (or that was stored before). Gives the claim it is
@@ -307,21 +339,50 @@ impl Peers {
         stream.acked = stream.acked.max(step.ack.next);
         let effect = self.effect(state, entry, step);
         if let Err(what) = effect {
-            self.findings.push(Finding { ledger: entry.body().ledger, leaf: entry.leaf(), what });
+            self.find(Finding { ledger: entry.body().ledger, leaf: entry.leaf(), what });
+        }
+        let stream = self.streams.get_mut(&step.channel)?;
+        if let Some(said) = step.claim.and_then(|claim| stream.claims.get_mut(&claim)) {
+            said.heard_ms = entry.body().time_ms;
         }
         step.claim
+    }
+
+    fn find(&mut self, finding: Finding) {
+        self.frozen.insert(finding.ledger);
+        self.findings.push(finding);
+    }
+
+    /// Whether a network has broken a rule or contradicted itself: no new claims with it; open ones go on.
+    pub fn is_frozen(&self, ledger: &LedgerId) -> bool {
+        self.frozen.contains(ledger)
+    }
+
+    /// Notes what our own entries say to a peer, as far as it is needed for longer than our state keeps it.
+    pub(super) fn absorb_own(&mut self, entry: &Entry) {
+        let Payload::Step(Step { channel, claim: Some(claim), args: StepArgs::Reject(_), .. }) = &entry.op().payload
+        else {
+            return;
+        };
+        if let Some(said) = self.streams.get_mut(channel).and_then(|stream| stream.claims.get_mut(claim)) {
+            said.refused = Some(entry.leaf());
+        }
     }
 
     /// What a step means; an error says why it means nothing.
     fn effect(&mut self, state: &State, entry: &Entry, step: &Step) -> Result<(), &'static str> {
         match &step.args {
-            StepArgs::Accord(args) => self.accord(state, entry, step, &args.accord.0, args),
+            StepArgs::Accord(args) => self.accord(entry, step, args),
             StepArgs::Key(args) => {
                 let known = Entry::parse(&args.entry.0).map_err(|_| "KEY holds no entry")?;
-                match self.absorb_public(&known) {
-                    Ok(()) | Err(Refusal::Known { .. }) => Ok(()),
-                    Err(_) => Err("KEY holds an identity entry that does not verify or does not follow"),
+                if !matches!(known.op().payload, Payload::Genesis(_) | Payload::KeyBound(_)) {
+                    return Err("KEY holds an entry that is none of identity");
                 }
+                if self.has_identity_entry(&known) {
+                    return Ok(());
+                }
+                let taken = self.absorb_identity(&known);
+                taken.map_err(|_| "KEY holds an identity entry that does not verify or does not follow")
             }
             StepArgs::Propose(args) => {
                 let proposal = Proposal {
@@ -372,7 +433,8 @@ impl Peers {
                 let hop = state.claim(&claim).and_then(|row| row.incoming.get(&step.channel));
                 let ours = match hop.map(|h| h.answer) {
                     Some(Answer::Rejected(leaf)) => Some(leaf),
-                    Some(Answer::None | Answer::Accepted(_)) | None => None,
+                    Some(Answer::None | Answer::Accepted(_)) => None,
+                    None => self.claim(&step.channel, &claim).and_then(|said| said.refused),
                 };
                 if (ours.is_none() || ours != step.reference) && !weak::is(Weak::RejectOvertakes) {
                     return Err("FREE without our REJECT");
@@ -395,27 +457,25 @@ impl Peers {
 
     fn accord(
         &mut self,
-        state: &State,
         entry: &Entry,
         step: &Step,
-        bytes: &[u8],
         args: &super::step::AccordArgs,
     ) -> Result<(), &'static str> {
+        let bytes = &args.accord.0;
         let accord = super::accord::Accord::parse(bytes).map_err(|_| "a malformed accord")?;
         let peer = entry.body().ledger;
-        let ours = state.channels.get(&step.channel).ok_or("an accord for no channel of ours")?;
+        if accord.other(&peer).is_none() || super::accord::channel_id(&accord.a, &accord.b, 0) != step.channel {
+            return Err("an accord for another channel");
+        }
         let identity = self.identities.get(&peer).ok_or("an accord of a network we do not know")?;
         let sigs = if accord.a == peer { &args.sigs_a } else { &args.sigs_b };
         let checks = clearing::accord_signatures(identity, bytes, sigs).map_err(|_| "an accord without a quorum")?;
         if checks.iter().any(|check| check.verify().is_err()) {
             return Err("an accord with a signature that does not verify");
         }
-        let id = accord.id();
-        if ours.accord_id != id {
-            return Err("another accord than ours");
-        }
+        // A new version may reach us before we append it ourselves: it is compared with ours when it is used.
         if let Some(stream) = self.streams.get_mut(&step.channel) {
-            stream.accord_id = Some(id);
+            stream.accord_id = Some(accord.id());
         }
         Ok(())
     }
@@ -487,7 +547,7 @@ impl Peers {
             }
             self.contradicted.insert((claim, decider));
             let what = "two contradictory Decisions on one claim";
-            self.findings.push(Finding { ledger: decider, leaf, what });
+            self.find(Finding { ledger: decider, leaf, what });
         }
     }
 
@@ -515,12 +575,29 @@ impl Peers {
         }
     }
 
-    /// Forgets what was said about a claim that is settled on all channels.
-    pub fn settle(&mut self, claim: &ClaimId) {
+    /// Forgets what was said about a claim that is settled on all channels. Decisions stay as long as our state
+    /// knows the claim: a contradiction that comes later is evidence.
+    pub(super) fn settle(&mut self, claim: &ClaimId) {
         for stream in self.streams.values_mut() {
             stream.claims.remove(claim);
         }
-        self.decisions.retain(|(c, _), _| c != claim);
+    }
+
+    /// Forgets answers to what we never proposed and by now cannot propose any more (a decider may turn a claim
+    /// down before it has come to us, and it may never come), and Decisions on claims that neither our state nor any
+    /// stream knows.
+    pub(super) fn prune(&mut self, state: &State) {
+        for stream in self.streams.values_mut() {
+            stream.claims.retain(|claim, said| {
+                said.proposal.is_some()
+                    || state.claim(claim).is_some()
+                    || said.heard_ms.saturating_add(KEEP_ANSWER_MS) > state.head.time_ms
+            });
+        }
+        let streams = &self.streams;
+        self.decisions.retain(|(claim, _), _| {
+            state.claim(claim).is_some() || streams.values().any(|s| s.claims.contains_key(claim))
+        });
     }
 }
 

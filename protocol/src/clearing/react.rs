@@ -5,15 +5,15 @@
 
 use super::engine::{Cx, Engine, Payee};
 use super::intent::{Intent, Outcome, RejectCode, SignedIntent};
-use super::peers::{PeerAnswer, PeerClaim, PeerClosing, Proposal};
+use super::peers::{PeerAnswer, PeerClaim, PeerClosing, Peers, Proposal};
 use super::step::{AcceptArgs, DoneArgs, ProposeArgs, RejectArgs, StepArgs};
 use super::weak::{self, Weak};
 use crate::amount::Amount;
 use crate::encoding::Blob;
 use crate::entry::Payload;
 use crate::ids::{AccountId, ClaimId, Hash, StreamId, UnitId};
-use crate::ledger::clearing::{check_hop, room};
-use crate::ledger::state::{Answer, ClaimRow, Closing, InHop, Origin, OutHop};
+use crate::ledger::clearing::{accepted_on, check_hop, room};
+use crate::ledger::state::{Answer, ClaimRow, Closing, InHop, Origin, OutHop, State};
 use crate::ledger::transfer::{Book, Credit, End, Posting, Returned, may_credit, move_value};
 use crate::ledger::{Rejected, own_accounts};
 
@@ -23,7 +23,7 @@ enum Todo {
     Refuse { intent: Intent, code: RejectCode },
     Accept { channel: StreamId, leaf: Hash, intent: SignedIntent, account: AccountId },
     Credit { account: AccountId, unit: UnitId, amount: Amount },
-    Onward { channel: StreamId, leaf: Hash, signed: SignedIntent, intent: Intent, place: usize },
+    Onward { from: StreamId, channel: StreamId, leaf: Hash, signed: SignedIntent, intent: Intent, place: usize },
     Done { out: OutHop },
     Free { out: OutHop, reject: Hash },
     End { out: OutHop, closing: Hash },
@@ -34,6 +34,9 @@ enum Todo {
     GaveBack { channel: StreamId, reference: Hash, value: (UnitId, Amount) },
     GotBack { out: OutHop, reference: Hash },
 }
+
+/// A proposal that expires later than this is refused: twice what a payer may ask for, so that clocks may differ.
+pub(super) const MAX_EXPIRY_SEEN_MS: u64 = 2 * super::accord::MAX_EXPIRY_MS;
 
 /// Steps that one input can cause; more would be a loop.
 const MAX_STEPS: usize = 64;
@@ -50,7 +53,7 @@ impl Engine {
             }
         }
         self.touched(*claim);
-        self.forget_if_settled(claim);
+        forget_if_settled(&self.state, &mut self.peers, claim);
     }
 
     fn todo(&self, claim: &ClaimId, cx: &Cx<'_>) -> Option<Todo> {
@@ -124,17 +127,16 @@ impl Engine {
         let from_here = Origin::Upstream { channel };
         let out = row.and_then(|r| r.outgoing.as_ref()).filter(|out| out.origin == from_here);
         let booked = hop.is_some_and(|h| h.booked.is_some());
+        let decided = accepted_on(&self.state, claim, &channel).is_some();
         if let (Some(PeerClosing::Done(done)), false) = (said.closing, booked) {
-            let decided = self.state.decisions.get(claim).is_some_and(|d| d.channel == channel);
             return Some(Todo::Book { channel, done, value: self.value_in(channel, proposal)?, decided });
         }
-        let answered = hop.is_some_and(|h| h.answer != Answer::None);
+        let answered = hop.is_some_and(|h| h.answer != Answer::None) || said.refused.is_some();
         if booked {
             let stuck = out.is_none_or(|out| matches!(out.closing, Closing::Freed(_)) || out.returned);
-            let decided = self.state.decisions.get(claim).is_some_and(|d| d.channel == channel);
             let given_back = hop.is_some_and(|h| h.return_step.is_some());
             let PeerClosing::Done(leaf) = said.closing? else { return None };
-            let give_back = stuck && !decided && !given_back && self.is_middle(proposal);
+            let give_back = stuck && !decided && !given_back;
             return give_back.then_some(Todo::Return { channel, leaf });
         }
         if answered || said.closing.is_some() {
@@ -150,16 +152,11 @@ impl Engine {
             Some((_, Closing::Open)) => return None,
             None => {}
         }
-        match self.judge(channel, proposal, cx) {
+        match self.judge(claim, channel, proposal, cx) {
             Ok(None) => None,
             Ok(Some(todo)) => Some(todo),
             Err(code) => Some(Todo::TurnAway { channel, leaf: proposal.leaf, code }),
         }
-    }
-
-    fn is_middle(&self, proposal: &Proposal) -> bool {
-        let ours = self.state.ledger().ok();
-        proposal.signed.parse().is_ok_and(|intent| Some(intent.payee) != ours)
     }
 
     /// Our unit and amount of the hop that a proposal is for.
@@ -174,6 +171,7 @@ impl Engine {
     /// A proposal that nobody has answered: whether it keeps the rules, and what we do with it.
     fn judge(
         &self,
+        claim: &ClaimId,
         channel: StreamId,
         proposal: &Proposal,
         cx: &Cx<'_>,
@@ -189,18 +187,21 @@ impl Engine {
             return Err(broken);
         }
         let hop = part.hops.get(place).ok_or(broken)?;
-        check_hop(row, hop).map_err(|_| broken)?;
+        let unit = check_hop(row, hop).map_err(|_| broken)?;
         let payer = self.peers.identity(&intent.payer).ok_or(broken)?;
         proposal.signed.verify(payer, intent.epoch).map_err(|_| broken)?;
         let now_ms = cx.now_ms.max(self.state.head.time_ms);
-        if intent.expires_ms > now_ms.saturating_add(super::accord::MAX_EXPIRY_MS.saturating_mul(2)) {
+        if intent.expires_ms > now_ms.saturating_add(MAX_EXPIRY_SEEN_MS) {
+            return Err(broken);
+        }
+        if [row.peer, intent.payer, intent.payee].iter().any(|ledger| self.peers.is_frozen(ledger)) {
             return Err(broken);
         }
         if self.room_in(channel, hop.pair) < 0 {
             return Err(RejectCode::NoRoom);
         }
         if intent.payee == us {
-            return Ok(self.decide(channel, proposal, intent, cx));
+            return Ok(self.decide(claim, channel, proposal, intent, cx));
         }
         if intent.expires_ms <= now_ms {
             return Err(RejectCode::Expired);
@@ -211,15 +212,15 @@ impl Engine {
         if !row.accord.relay {
             return Err(RejectCode::NoRoute);
         }
-        let (id, out) = self.state.channel_with(next).ok_or(RejectCode::NoRoute)?;
-        if check_hop(out, onward).is_err() {
+        let (id, out) = self.ready_channel(next).map_err(|_| RejectCode::NoRoute)?;
+        if check_hop(out, onward) != Ok(unit) {
             return Err(RejectCode::NoRoute);
         }
         if i128::from(onward.src.minor()) > room(&self.state, out, onward.pair).unwrap_or(0) {
             return Err(RejectCode::NoRoom);
         }
         let (leaf, signed) = (proposal.leaf, proposal.signed.clone());
-        Ok(Some(Todo::Onward { channel: id, leaf, signed, intent, place: next_place }))
+        Ok(Some(Todo::Onward { from: channel, channel: id, leaf, signed, intent, place: next_place }))
     }
 
     /// What is left of the limit of a peer towards us, all its open claims counted: negative when they are too
@@ -234,9 +235,15 @@ impl Engine {
     }
 
     /// Our word, as the payee's network.
-    fn decide(&self, channel: StreamId, proposal: &Proposal, intent: Intent, cx: &Cx<'_>) -> Option<Todo> {
-        let claim = proposal.signed.claim();
-        if self.state.decisions.contains_key(&claim) {
+    fn decide(
+        &self,
+        claim: &ClaimId,
+        channel: StreamId,
+        proposal: &Proposal,
+        intent: Intent,
+        cx: &Cx<'_>,
+    ) -> Option<Todo> {
+        if self.state.decisions.contains_key(claim) {
             return None;
         }
         let refuse = |intent, code| Some(Todo::Refuse { intent, code });
@@ -247,7 +254,7 @@ impl Engine {
             return refuse(intent, RejectCode::NonceUsed);
         }
         let (unit, amount) = self.value_in(channel, proposal)?;
-        match (cx.payees)(&claim, &intent.sidecar) {
+        match (cx.payees)(claim, &intent.sidecar) {
             Payee::Missing => None,
             Payee::Bad => refuse(intent, RejectCode::Sidecar),
             Payee::Unknown => refuse(intent, RejectCode::UnknownPayee),
@@ -293,11 +300,15 @@ impl Engine {
                 let payload = Payload::Credit(Credit { claim: *claim, account, postings });
                 self.own(payload, &[], claim.as_bytes(), part, cx)
             }
-            Todo::Onward { channel, leaf, signed, intent, place } => {
+            Todo::Onward { from, channel, leaf, signed, intent, place } => {
                 self.introduce(channel, intent.payer, cx)?;
                 let hop = u8::try_from(place).map_err(|_| Rejected::PartsNotYet)?;
                 let args = ProposeArgs { intent: signed, hop };
-                self.step(channel, name, Some(leaf), StepArgs::Propose(args), cx)
+                let proposed = self.step(channel, name, Some(leaf), StepArgs::Propose(args), cx);
+                // What our own books do not let us propose onward must not stay without an answer.
+                proposed.or_else(|_| {
+                    self.take(claim, Todo::TurnAway { channel: from, leaf, code: RejectCode::NoRoute }, cx)
+                })
             }
             Todo::Done { out } => {
                 let decision = *self
@@ -381,23 +392,34 @@ impl Engine {
         };
         Ok(move_value(from, to, out.unit, out.amount))
     }
+}
 
-    /// What peers said about a claim is forgotten once nobody can add to it but by contradicting themselves.
-    fn forget_if_settled(&mut self, claim: &ClaimId) {
-        let Some(row) = self.state.claim(claim) else { return };
-        let credited = self.state.decisions.get(claim).is_none_or(|d| d.credited || d.outcome == Outcome::Reject);
-        let gave_back = |hop: &InHop| hop.return_step.is_none() || hop.returned;
-        let settled = row.is_closed() && credited && row.incoming.values().all(gave_back);
-        let all_closed = self.peers.channels_of(claim).iter().all(|channel| {
-            let hop = row.incoming.get(channel);
-            self.peers.claim(channel, claim).is_none_or(|said| match (&said.proposal, said.closing) {
+/// What peers said about a claim is forgotten once nothing is left to do, and nobody can add to it but by
+/// contradicting themselves.
+pub(super) fn forget_if_settled(state: &State, peers: &mut Peers, claim: &ClaimId) {
+    let Some(row) = state.claim(claim) else { return };
+    let credited = state.decisions.get(claim).is_none_or(|d| d.credited || d.outcome == Outcome::Reject);
+    let out = row.outgoing.as_ref();
+    let incoming_done = row.incoming.iter().all(|(channel, hop)| {
+        let onward = out.is_some_and(|out| {
+            out.origin == Origin::Upstream { channel: *channel }
+                && matches!(out.closing, Closing::Done(_))
+                && !out.returned
+        });
+        hop.booked.is_none() || hop.returned || onward || accepted_on(state, claim, channel).is_some()
+    });
+    let all_heard = peers.channels_of(claim).iter().all(|channel| {
+        let hop = row.incoming.get(channel);
+        peers.claim(channel, claim).is_none_or(|said| {
+            let closed = match (&said.proposal, said.closing) {
                 (None, _) | (Some(_), Some(PeerClosing::Free)) => true,
                 (Some(_), Some(PeerClosing::Done(_))) => hop.is_some_and(|h| h.booked.is_some()),
                 (Some(_), None) => false,
-            })
-        });
-        if settled && all_closed {
-            self.peers.settle(claim);
-        }
+            };
+            closed && (said.returned.is_none() || out.is_some_and(|out| out.returned))
+        })
+    });
+    if row.is_closed() && credited && incoming_done && all_heard {
+        peers.settle(claim);
     }
 }

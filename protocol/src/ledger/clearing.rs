@@ -498,8 +498,7 @@ impl Context<'_> {
         let stuck = row.outgoing.as_ref().is_none_or(|out| {
             out.origin != from_here || out.returned || matches!(out.closing, Closing::Freed(_))
         });
-        let decided_here =
-            self.state.decisions.get(&self.claim()).is_some_and(|d| d.channel == self.step.channel);
+        let decided_here = accepted_on(self.state, &self.claim(), &self.step.channel).is_some();
         let hop = row.incoming.get_mut(&self.step.channel);
         let hop = hop.ok_or(Rejected::UnknownClaim { claim: self.claim() })?;
         if !stuck || decided_here || hop.booked.is_none() || hop.return_step.is_some() {
@@ -508,6 +507,12 @@ impl Context<'_> {
         hop.return_step = Some(self.entry.leaf());
         Ok(vec![self.set(row)])
     }
+}
+
+/// Our own yes to a claim, if its last hop is this channel.
+pub(crate) fn accepted_on<'s>(state: &'s State, claim: &ClaimId, channel: &StreamId) -> Option<&'s DecisionRow> {
+    let row = state.decisions.get(claim)?;
+    (row.outcome == Outcome::Accept && row.channel == *channel).then_some(row)
 }
 
 fn new_in_hop() -> InHop {
@@ -574,7 +579,7 @@ pub(super) fn book_facts(state: &State, time_ms: u64, book: &Book) -> Result<Fac
     let key = (book.claim, book.part);
     let new = || ClaimRow { incoming: BTreeMap::new(), outgoing: None, expires_ms: keep_until };
     let mut row = state.claims.get(&key).cloned().unwrap_or_else(new);
-    let decided = state.decisions.get(&book.claim).filter(|d| d.channel == book.channel);
+    let decided = accepted_on(state, &book.claim, &book.channel);
     let from_here = Origin::Upstream { channel: book.channel };
     let to = if decided.is_some() { own_accounts::incoming() } else { own_accounts::transit() };
     let proposed = row.outgoing.as_ref().filter(|out| out.origin == from_here);
@@ -603,16 +608,18 @@ fn debited_peer(channel: &ChannelRow, postings: &[Posting]) -> Result<(UnitId, A
 pub(super) fn returned_facts(state: &State, returned: &Returned) -> Result<Facts, Rejected> {
     let channel = channel_row(state, &returned.channel)?;
     let mut row = claim_row(state, returned.claim, returned.part)?;
-    let postings = match (row.incoming.get_mut(&returned.channel), &mut row.outgoing) {
+    // A liar may have proposed to us on the channel on which we proposed: our own RETURN says which hop is meant.
+    let ours = row.incoming.get_mut(&returned.channel).filter(|hop| hop.return_step == Some(returned.reference));
+    let postings = match (ours, &mut row.outgoing) {
         (Some(hop), _) => {
             let (unit, amount) = hop.booked.ok_or(Rejected::HopState)?;
-            if hop.return_step != Some(returned.reference) || hop.returned {
+            if hop.returned {
                 return Err(Rejected::HopState);
             }
             hop.returned = true;
             move_value(own_accounts::transit(), channel.account, unit, amount)
         }
-        (_, Some(out)) if out.channel == returned.channel => {
+        (None, Some(out)) if out.channel == returned.channel => {
             if !matches!(out.closing, Closing::Done(_)) || !out.ended || out.returned {
                 return Err(Rejected::HopState);
             }

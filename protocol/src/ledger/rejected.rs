@@ -168,6 +168,8 @@ pub enum Rejected {
     UnknownChannel { channel: StreamId },
     #[error("there is no accord with network {peer}")]
     NoAccord { peer: LedgerId },
+    #[error("network {peer} has broken a rule of clearing: no new payments with it until people have looked at it")]
+    PeerFrozen { peer: LedgerId },
     #[error("a step acknowledges {got} after {last} was acknowledged")]
     AckBack { last: u64, got: u64 },
     #[error("intent: {why}")]
