@@ -516,7 +516,7 @@ pub(crate) fn accepted_on<'s>(state: &'s State, claim: &ClaimId, channel: &Strea
 }
 
 fn new_in_hop() -> InHop {
-    InHop { answer: Answer::None, booked: None, return_step: None, returned: false }
+    InHop { answer: Answer::None, booked: None, return_step: None, returned: false, done: None }
 }
 
 fn lower_open(channel: &mut ChannelRow, out: &OutHop) {
@@ -593,6 +593,7 @@ pub(super) fn book_facts(state: &State, time_ms: u64, book: &Book) -> Result<Fac
         return Err(Rejected::HopState);
     }
     hop.booked = Some((unit, amount));
+    hop.done = Some(book.closing);
     let postings = move_value(channel.account, to, unit, amount);
     Ok(Facts { postings, changes: vec![Change::Claim(book.claim, book.part, Box::new(row))] })
 }

@@ -2,7 +2,7 @@
 
 use super::checkers;
 use super::founding::{self, Founded, START_MS};
-use super::liar::Liar;
+use super::liar::{Liar, Map};
 use super::node::{Link, Node};
 use super::payments::{Market, Payment, Told, may_refuse};
 use super::random::Random;
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use weft_protocol::clearing::accord::channel_id;
 use weft_protocol::clearing::engine::{AskAnswer, Payee};
 use weft_protocol::clearing::peers::Refusal;
-use weft_protocol::ids::{AccountId, ClaimId, LedgerId};
+use weft_protocol::ids::{AccountId, ClaimId, LedgerId, PUBLIC_STREAM};
 use weft_protocol::ledger::Rejected;
 use weft_protocol::ledger::state::Closing;
 
@@ -84,6 +84,8 @@ impl World {
         let ledgers: Vec<LedgerId> = founded.iter().map(|f| f.ledger).collect();
         let accounts: Vec<Vec<AccountId>> =
             founded.iter().map(|f| f.members.iter().map(|m| m.account).collect()).collect();
+        let genesis = founded.iter().filter_map(|f| f.public.first().cloned()).collect();
+        let map = Map { ledgers: ledgers.clone(), genesis, accounts, us: 0 };
         introduce(&mut founded, random.chance(500))?;
         let most = random.pick(&[60, 200, 500]);
         agree(&mut founded, &mut random)?;
@@ -101,9 +103,9 @@ impl World {
             healed: false,
         };
         for (index, founded) in founded.into_iter().enumerate() {
-            world.settle_in(topology, seed, index, founded)?;
+            world.settle_in(topology, seed, index, founded, &map)?;
         }
-        let market = Market { networks: topology.networks(), accounts: &accounts, most };
+        let market = Market { networks: topology.networks(), accounts: &map.accounts, most };
         for number in 0..PAYMENTS {
             let start_ms = world.now_ms + world.random.below(CHAOS_MS);
             let payment = Payment::chosen(&mut world.random, &market, start_ms);
@@ -121,13 +123,21 @@ impl World {
         Ok(world)
     }
 
-    fn settle_in(&mut self, topology: Topology, seed: u64, index: usize, founded: Founded) -> Result<(), Violation> {
+    fn settle_in(
+        &mut self,
+        topology: Topology,
+        seed: u64,
+        index: usize,
+        founded: Founded,
+        map: &Map,
+    ) -> Result<(), Violation> {
         let neighbours = [index.checked_sub(1), Some(index + 1).filter(|i| *i < topology.networks())];
         let random = Random::new(seed, &format!("party {index}"));
         let channel = |other: usize| channel_id(&self.ledgers[index], &self.ledgers[other], 0);
         let party = if topology.liar() == Some(index) {
-            let links = neighbours.into_iter().flatten().map(|i| (i, (self.ledgers[i], channel(i)))).collect();
-            Party::Liar(Box::new(Liar::new(founded, random, links)))
+            let channels = neighbours.into_iter().flatten().map(|i| (i, channel(i))).collect();
+            let map = Map { us: index, ..map.clone() };
+            Party::Liar(Box::new(Liar::new(founded, random, map, channels)))
         } else {
             let skew_ms = self.random.pick(&[0, 0, 300, 2_500]);
             let mut node = Node::new(founded, random, skew_ms);
@@ -287,7 +297,8 @@ impl World {
         for link in node.links.values_mut() {
             link.sent = link.next;
         }
-        let words = self.questions(index);
+        let mut words = self.questions(index);
+        words.extend(self.gossip(index));
         if self.commit(index, words)? {
             self.hand_over_sidecars(index);
         }
@@ -308,6 +319,14 @@ impl World {
             words.extend(decider.and_then(|to| Some((to, question(node, claim, expired)?))));
         }
         words
+    }
+
+    /// Now and then a node shows its public stream to somebody.
+    fn gossip(&mut self, index: usize) -> Option<(usize, Message)> {
+        let node = self.parties[index].honest()?;
+        let to = self.random.index(self.parties.len());
+        let public = node.streams.get(&PUBLIC_STREAM)?.iter().map(|bytes| bytes.to_vec()).collect();
+        (to != index && self.random.chance(20)).then_some((to, Message::Public(public)))
     }
 
     fn hand_over_sidecars(&mut self, index: usize) {
