@@ -223,7 +223,10 @@ fn middle(world: &World, node: &Node) -> Result<(), Violation> {
             match given {
                 Some((_, amount)) if amount == out.amount => {}
                 None if proven => {}
-                _ => return Err(Violation(format!("claim {claim}: a middle gave {:?} and got {given:?}", out.amount))),
+                _ => {
+                    let said = node.running().peers().claim(&channel, claim);
+                    return Err(Violation(format!("claim {claim}: a middle gave {:?} and got {given:?}: {row:?} {said:?}", out.amount)));
+                }
             }
         }
         for (channel, hop) in row.incoming.iter().filter(|(_, hop)| is_booked(hop)) {

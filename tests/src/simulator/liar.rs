@@ -46,6 +46,8 @@ pub struct Liar {
     map: Map,
     keys: Keys,
     random: Random,
+    /// How often it does the right thing, per mille: liars that lie at once are found out at once.
+    honesty: u64,
     lines: BTreeMap<usize, Line>,
     seq: u64,
     prev: Hash,
@@ -58,7 +60,7 @@ pub struct Liar {
 }
 
 impl Liar {
-    pub(super) fn new(mut founded: Founded, random: Random, map: Map, channels: BTreeMap<usize, StreamId>) -> Self {
+    pub(super) fn new(mut founded: Founded, mut random: Random, map: Map, channels: BTreeMap<usize, StreamId>) -> Self {
         let line = |id: StreamId| Line {
             id,
             written: Vec::new(),
@@ -70,6 +72,7 @@ impl Liar {
         let mut liar = Self {
             map,
             keys: founded.keys,
+            honesty: random.pick(&[0, 500, 850]),
             random,
             lines: channels.into_iter().map(|(index, id)| (index, line(id))).collect(),
             seq: 0,

@@ -71,6 +71,7 @@ pub struct World {
     queue: BTreeMap<(u64, u64), Event>,
     serial: u64,
     healed: bool,
+    liars_silent: bool,
 }
 
 impl World {
@@ -101,6 +102,7 @@ impl World {
             queue: BTreeMap::new(),
             serial: 0,
             healed: false,
+            liars_silent: false,
         };
         for (index, founded) in founded.into_iter().enumerate() {
             world.settle_in(topology, seed, index, founded, &map)?;
@@ -167,6 +169,9 @@ impl World {
         while self.now_ms < deadline && !(self.now_ms > last_expiry && checkers::is_quiet(&self)) {
             self.until(self.now_ms + 5_000)?;
         }
+        // What a liar has just said still has to go its way.
+        self.liars_silent = true;
+        self.until(self.now_ms + 10_000)?;
         checkers::ended(&mut self)?;
         if self.parties.iter().all(|p| p.honest().is_some()) {
             self.much_later()?;
@@ -287,6 +292,9 @@ impl World {
         self.at(again, Event::Wake(index));
         let now_ms = self.now_ms;
         if let Party::Liar(liar) = &mut self.parties[index] {
+            if self.liars_silent {
+                return Ok(());
+            }
             for (to, word) in liar.wake(now_ms) {
                 self.send(index, to, word);
             }
@@ -396,6 +404,9 @@ impl World {
         let (now_ms, sender) = (self.now_ms, self.ledgers[from]);
         let honest_sender = self.parties[from].honest().is_some();
         if let Party::Liar(liar) = &mut self.parties[to] {
+            if self.liars_silent {
+                return Ok(());
+            }
             for (next, word) in liar.hear(from, &message, now_ms) {
                 self.send(to, next, word);
             }

@@ -41,12 +41,17 @@ impl Liar {
             }
             StepArgs::Reject(_) => self.rejected(from, claim, entry.leaf()),
             StepArgs::Done(_) => {
-                if self.random.chance(300) {
+                if self.choice(4, 0) == 1 {
                     self.write(from, Some(claim), Some(entry.leaf()), StepArgs::Return);
                 }
             }
             StepArgs::Accord(_) | StepArgs::Key(_) | StepArgs::Free | StepArgs::Return => {}
         }
+    }
+
+    /// A move, or the right one.
+    fn choice(&mut self, moves: u64, right: u64) -> u64 {
+        if self.random.chance(self.honesty) { right } else { self.random.below(moves) }
     }
 
     fn us(&self) -> LedgerId {
@@ -96,7 +101,7 @@ impl Liar {
         let (yes, no) = (self.word(claim, Outcome::Accept), self.word(claim, Outcome::Reject));
         let (to, leaf, intent) = (heard.from, heard.leaf, heard.intent.clone());
         let signed = Some(&heard.signed);
-        match self.random.below(10) {
+        match self.choice(10, 0) {
             0 | 1 => self.accept(to, claim, leaf, yes, signed),
             2 => self.reject(to, claim, leaf, Some(no)),
             3 => {
@@ -139,7 +144,7 @@ impl Liar {
         let hop = heard.hop + 1;
         let payer = heard.intent.payer;
         self.introduce(next, &payer);
-        match self.random.below(12) {
+        match self.choice(12, 11) {
             0 => {
                 let (smaller, forged) = self.smaller(heard);
                 self.propose(next, claim, heard.leaf, &smaller, 0);
@@ -201,7 +206,7 @@ impl Liar {
             let decider = up.intent.payee;
             self.introduce(up.from, &decider);
         }
-        let choice = self.random.below(8);
+        let choice = self.choice(8, 0);
         match choice {
             0..=2 | 4 => self.done(from, claim, decision),
             5 => self.free(from, claim, Hash::ZERO),
@@ -221,7 +226,7 @@ impl Liar {
 
     /// The network further on has said no.
     fn rejected(&mut self, from: usize, claim: ClaimId, leaf: Hash) {
-        let choice = self.random.below(8);
+        let choice = self.choice(8, 0);
         match choice {
             0..=3 => self.free(from, claim, leaf),
             4 => self.free(from, claim, Hash::ZERO),
@@ -239,7 +244,7 @@ impl Liar {
 
     /// As a payer: proposes something of its own, right or wrong.
     pub(super) fn scheme(&mut self) {
-        if !self.random.chance(250) {
+        if !self.random.chance(30 + (1_000 - self.honesty) / 5) {
             return;
         }
         let (us, count) = (self.map.us, self.map.ledgers.len());
