@@ -315,6 +315,8 @@ impl Engine {
                 })
             }
             Todo::Done { out } => {
+                // The ACCEPT may have overtaken everything: the peer need not have heard of the decider yet.
+                self.introduce(out.channel, out.decider, cx)?;
                 let decision = *self
                     .peers
                     .decision(claim, &out.decider)
