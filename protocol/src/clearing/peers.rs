@@ -15,6 +15,9 @@ use crate::ledger::units::UnitDefined;
 use crate::ledger::{Rejected, clearing};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// An answer to a claim that has not come to us is kept this long: until after it expires, whatever it says.
+const KEEP_ANSWER_MS: u64 = super::react::MAX_EXPIRY_SEEN_MS * 2;
+
 /// Everything peers have said.
 #[derive(Debug, Clone, Default)]
 pub struct Peers {
@@ -59,6 +62,8 @@ pub struct PeerClaim {
     pub returned: Option<Hash>,
     /// Leaf hash of our own REJECT: our state forgets a closed claim after 60 days, a peer may be away for longer.
     pub refused: Option<Hash>,
+    /// When the peer last spoke of it, in the peer's time.
+    pub heard_ms: u64,
 }
 
 /// A PROPOSE received.
@@ -336,6 +341,10 @@ impl Peers {
         if let Err(what) = effect {
             self.find(Finding { ledger: entry.body().ledger, leaf: entry.leaf(), what });
         }
+        let stream = self.streams.get_mut(&step.channel)?;
+        if let Some(said) = step.claim.and_then(|claim| stream.claims.get_mut(&claim)) {
+            said.heard_ms = entry.body().time_ms;
+        }
         step.claim
     }
 
@@ -574,8 +583,17 @@ impl Peers {
         }
     }
 
-    /// Forgets Decisions on claims that neither our state nor any stream knows.
+    /// Forgets answers to what we never proposed and by now cannot propose any more (a decider may turn a claim
+    /// down before it has come to us, and it may never come), and Decisions on claims that neither our state nor any
+    /// stream knows.
     pub(super) fn prune(&mut self, state: &State) {
+        for stream in self.streams.values_mut() {
+            stream.claims.retain(|claim, said| {
+                said.proposal.is_some()
+                    || state.claim(claim).is_some()
+                    || said.heard_ms.saturating_add(KEEP_ANSWER_MS) > state.head.time_ms
+            });
+        }
         let streams = &self.streams;
         self.decisions.retain(|(claim, _), _| {
             state.claim(claim).is_some() || streams.values().any(|s| s.claims.contains_key(claim))

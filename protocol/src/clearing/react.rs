@@ -71,7 +71,7 @@ impl Engine {
                 return Some(todo);
             }
         }
-        row.and_then(|row| self.todo_give_back(row))
+        row.and_then(|row| self.todo_give_back(claim, row))
     }
 
     /// As the debtor of a hop.
@@ -132,14 +132,7 @@ impl Engine {
             return Some(Todo::Book { channel, done, value: self.value_in(channel, proposal)?, decided });
         }
         let answered = hop.is_some_and(|h| h.answer != Answer::None) || said.refused.is_some();
-        if booked {
-            let stuck = out.is_none_or(|out| matches!(out.closing, Closing::Freed(_)) || out.returned);
-            let given_back = hop.is_some_and(|h| h.return_step.is_some());
-            let PeerClosing::Done(leaf) = said.closing? else { return None };
-            let give_back = stuck && !decided && !given_back;
-            return give_back.then_some(Todo::Return { channel, leaf });
-        }
-        if answered || said.closing.is_some() {
+        if booked || answered || said.closing.is_some() {
             return None;
         }
         match out.map(|out| (out, out.closing)) {
@@ -213,7 +206,7 @@ impl Engine {
             return Err(RejectCode::NoRoute);
         }
         let (id, out) = self.ready_channel(next).map_err(|_| RejectCode::NoRoute)?;
-        if check_hop(out, onward) != Ok(unit) || !out.accord.relay {
+        if check_hop(out, onward) != Ok(unit) {
             return Err(RejectCode::NoRoute);
         }
         if i128::from(onward.src.minor()) > room(&self.state, out, onward.pair).unwrap_or(0) {
@@ -271,11 +264,22 @@ impl Engine {
         }
     }
 
-    /// The second half of a RETURN of ours.
-    fn todo_give_back(&self, row: &ClaimRow) -> Option<Todo> {
+    /// What came in, was booked, and cannot go onward (only after a contradiction of the decider, or because the
+    /// next network gave it back): RETURN, and its second half. Both rest on our state alone, because by then what
+    /// the peers said may be forgotten.
+    fn todo_give_back(&self, claim: &ClaimId, row: &ClaimRow) -> Option<Todo> {
         row.incoming.iter().find_map(|(channel, hop)| {
-            let reference = hop.return_step.filter(|_| !hop.returned)?;
-            Some(Todo::GaveBack { channel: *channel, reference, value: hop.booked? })
+            let (channel, value) = (*channel, hop.booked?);
+            match hop.return_step {
+                Some(reference) => (!hop.returned).then_some(Todo::GaveBack { channel, reference, value }),
+                None => {
+                    let onward = row.outgoing.as_ref().filter(|out| out.origin == Origin::Upstream { channel });
+                    let stuck = onward.is_none_or(|out| matches!(out.closing, Closing::Freed(_)) || out.returned);
+                    let decided = accepted_on(&self.state, claim, &channel).is_some();
+                    let leaf = hop.done.filter(|_| stuck && !decided)?;
+                    Some(Todo::Return { channel, leaf })
+                }
+            }
         })
     }
 
@@ -311,6 +315,8 @@ impl Engine {
                 })
             }
             Todo::Done { out } => {
+                // The ACCEPT may have overtaken everything: the peer need not have heard of the decider yet.
+                self.introduce(out.channel, out.decider, cx)?;
                 let decision = *self
                     .peers
                     .decision(claim, &out.decider)

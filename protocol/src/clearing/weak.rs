@@ -28,7 +28,7 @@ mod switch {
     }
 
     /// Whether a rule is off.
-    pub fn is(rule: Weak) -> bool {
+    pub(crate) fn is(rule: Weak) -> bool {
         OFF.with(|off| off.get() == Some(rule))
     }
 }

@@ -95,7 +95,7 @@ pub(super) fn apply_step(state: &State, entry: &Entry, step: &Step) -> Result<Ve
         StepArgs::Propose(args) => cx.propose(&mut channel, args)?,
         StepArgs::Accept(args) => cx.accept(&channel, args)?,
         StepArgs::Reject(args) => cx.reject(args)?,
-        StepArgs::Done(args) => cx.done(&args.decision)?,
+        StepArgs::Done(args) => cx.done(&channel, &args.decision)?,
         StepArgs::Free => cx.free(&mut channel)?,
         StepArgs::Return => cx.give_back()?,
         StepArgs::Key(args) => {
@@ -474,11 +474,14 @@ impl Context<'_> {
         Ok((row, out))
     }
 
-    fn done(&self, decision: &Decision) -> Result<Vec<Change>, Rejected> {
+    fn done(&self, channel: &ChannelRow, decision: &Decision) -> Result<Vec<Change>, Rejected> {
         let (mut row, out) = self.open_out()?;
         self.on_this_claim(decision, Outcome::Accept)?;
         if decision.body.decider != out.decider {
             return Err(Rejected::DecisionMismatch);
+        }
+        if out.decider != channel.peer && !channel.introduced.contains(&out.decider) {
+            return Err(Rejected::NotIntroduced { ledger: out.decider });
         }
         row.outgoing = Some(OutHop { closing: Closing::Done(self.entry.leaf()), ..out });
         Ok(vec![self.set(row)])
@@ -516,7 +519,7 @@ pub(crate) fn accepted_on<'s>(state: &'s State, claim: &ClaimId, channel: &Strea
 }
 
 fn new_in_hop() -> InHop {
-    InHop { answer: Answer::None, booked: None, return_step: None, returned: false }
+    InHop { answer: Answer::None, booked: None, return_step: None, returned: false, done: None }
 }
 
 fn lower_open(channel: &mut ChannelRow, out: &OutHop) {
@@ -593,6 +596,7 @@ pub(super) fn book_facts(state: &State, time_ms: u64, book: &Book) -> Result<Fac
         return Err(Rejected::HopState);
     }
     hop.booked = Some((unit, amount));
+    hop.done = Some(book.closing);
     let postings = move_value(channel.account, to, unit, amount);
     Ok(Facts { postings, changes: vec![Change::Claim(book.claim, book.part, Box::new(row))] })
 }

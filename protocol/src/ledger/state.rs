@@ -232,6 +232,9 @@ pub struct InHop {
     /// Whether the books follow the RETURN.
     #[n(3)]
     pub returned: bool,
+    /// Leaf hash of the peer's DONE that was booked: a RETURN names it, however late it comes.
+    #[n(4)]
+    pub done: Option<Hash>,
 }
 
 /// Our part in one part of a claim.
