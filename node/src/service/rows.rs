@@ -57,7 +57,9 @@ pub(super) fn own(
 ) {
     let body = entry.body();
     batch.own(body.seq, at);
-    batch.op(&entry.author(), &entry.op().op_id, body.seq);
+    for author in entry.authors() {
+        batch.op(&author, &entry.op().op_id, body.seq);
+    }
     if let Some(header) = body.stream {
         batch.stream_entry(&header.id, header.sseq, body.seq);
     }
