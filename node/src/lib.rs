@@ -5,6 +5,7 @@ pub mod clearing;
 pub mod clock;
 pub mod config;
 pub mod data;
+pub mod http;
 pub mod network;
 pub mod service;
 pub mod store;
