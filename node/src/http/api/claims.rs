@@ -35,7 +35,7 @@ struct ListQuery {
 }
 
 /// Claims that are not closed, or all that are remembered.
-#[utoipa::path(get, path = "/api/v1/claims", tag = "claims", params(ListQuery),
+#[utoipa::path(get, operation_id = "claims", path = "/api/v1/claims", tag = "claims", params(ListQuery),
     responses((status = 200, description = "In order of id", body = Claims)))]
 async fn list(State(ctx): State<Ctx>, Asked(query): Asked<ListQuery>) -> Result<Json<Claims>, ApiError> {
     let read = move |core: &mut Core| {
@@ -58,7 +58,7 @@ struct OneQuery {
 }
 
 /// One claim, at once or when it is final.
-#[utoipa::path(get, path = "/api/v1/claims/{claim}", tag = "claims",
+#[utoipa::path(get, operation_id = "claim", path = "/api/v1/claims/{claim}", tag = "claims",
     params(("claim" = String, Path, description = "Its id"), OneQuery),
     responses((status = 200, description = "How it stands", body = Claim)))]
 async fn one(
@@ -76,7 +76,7 @@ async fn one(
 }
 
 /// Asks for a payment of ours back; what comes of it shows in the claim.
-#[utoipa::path(post, path = "/api/v1/claims/{claim}/cancel", tag = "claims",
+#[utoipa::path(post, operation_id = "cancelClaim", path = "/api/v1/claims/{claim}/cancel", tag = "claims",
     params(("claim" = String, Path, description = "Its id")),
     responses((status = 200, description = "It was asked; how the claim stands", body = Claim)))]
 async fn cancel(State(ctx): State<Ctx>, Named(claim): Named) -> Result<Json<Claim>, ApiError> {

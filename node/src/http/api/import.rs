@@ -30,7 +30,7 @@ pub(in crate::http) fn routes() -> OpenApiRouter<Ctx> {
 
 /// Imports payments between members of this network: all lines, or none when one is bad (unless told to skip
 /// those). The same file again writes nothing twice.
-#[utoipa::path(post, path = "/api/v1/import/payments", tag = "payments", request_body = ImportPayments,
+#[utoipa::path(post, operation_id = "importPayments", path = "/api/v1/import/payments", tag = "payments", request_body = ImportPayments,
     responses((status = 200, description = "What became of each line", body = Imported)))]
 async fn import(
     State(ctx): State<Ctx>,

@@ -48,7 +48,7 @@ struct ListQuery {
 }
 
 /// The members of this network, in order of name.
-#[utoipa::path(get, path = "/api/v1/members", tag = "members", params(ListQuery),
+#[utoipa::path(get, operation_id = "members", path = "/api/v1/members", tag = "members", params(ListQuery),
     responses((status = 200, description = "All, or the one asked for", body = Members)))]
 async fn list(State(ctx): State<Ctx>, Asked(query): Asked<ListQuery>) -> Result<Json<Members>, ApiError> {
     let read = move |core: &mut Core| {
@@ -95,7 +95,7 @@ fn shown(core: &Core, id: &AccountId) -> Option<Member> {
 }
 
 /// Opens an account for a member, an organisation or a project.
-#[utoipa::path(post, path = "/api/v1/members", tag = "members", request_body = NewMember,
+#[utoipa::path(post, operation_id = "openMember", path = "/api/v1/members", tag = "members", request_body = NewMember,
     params(("Idempotency-Key" = String, Header, description = "A UUID or 32 hex digits: the operation's id")),
     responses((status = 201, description = "Opened", body = Member),
         (status = 200, description = "Opened before by the same request", body = Member)))]
@@ -174,7 +174,7 @@ struct StatementQuery {
 }
 
 /// What moved on an account, newest first.
-#[utoipa::path(get, path = "/api/v1/accounts/{account}/statement", tag = "members",
+#[utoipa::path(get, operation_id = "statement", path = "/api/v1/accounts/{account}/statement", tag = "members",
     params(("account" = String, Path, description = "A name or an account id"), StatementQuery),
     responses((status = 200, description = "A page of it", body = Statement)))]
 async fn statement(

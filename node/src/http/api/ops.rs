@@ -19,7 +19,7 @@ pub(in crate::http) fn routes() -> OpenApiRouter<Ctx> {
 }
 
 /// Writes a signed operation. The `Idempotency-Key` must be its op id.
-#[utoipa::path(post, path = "/api/v1/ops", tag = "payments", request_body = PostOp,
+#[utoipa::path(post, operation_id = "postOp", path = "/api/v1/ops", tag = "payments", request_body = PostOp,
     params(("Idempotency-Key" = String, Header, description = "The op id, as a UUID or 32 hex digits")),
     responses((status = 201, description = "Written and final", body = Done),
         (status = 200, description = "Written before, and final", body = Done),

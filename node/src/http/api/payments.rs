@@ -22,7 +22,7 @@ pub(in crate::http) fn routes() -> OpenApiRouter<Ctx> {
 }
 
 /// Pays somebody here, or somebody of another network as `name@network`.
-#[utoipa::path(post, path = "/api/v1/payments", tag = "payments", request_body = NewPayment,
+#[utoipa::path(post, operation_id = "pay", path = "/api/v1/payments", tag = "payments", request_body = NewPayment,
     params(("Idempotency-Key" = String, Header, description = "A UUID or 32 hex digits: the operation's id")),
     responses((status = 201, description = "Written and final", body = Done),
         (status = 200, description = "Written before by the same request, and final", body = Done),

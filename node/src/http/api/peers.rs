@@ -20,7 +20,7 @@ pub(in crate::http) fn routes() -> OpenApiRouter<Ctx> {
 }
 
 /// All peers, and what stands between us and them.
-#[utoipa::path(get, path = "/api/v1/peers", tag = "peers",
+#[utoipa::path(get, operation_id = "peers", path = "/api/v1/peers", tag = "peers",
     responses((status = 200, description = "In order of alias", body = Peers)))]
 async fn list(State(ctx): State<Ctx>) -> Result<Json<Peers>, ApiError> {
     let peers = ctx.app.clearing.peers().await?;
@@ -28,7 +28,7 @@ async fn list(State(ctx): State<Ctx>) -> Result<Json<Peers>, ApiError> {
 }
 
 /// Makes a link, good for one use, that invites another network to pair.
-#[utoipa::path(post, path = "/api/v1/peers/invitations", tag = "peers", request_body = NewInvitation,
+#[utoipa::path(post, operation_id = "invite", path = "/api/v1/peers/invitations", tag = "peers", request_body = NewInvitation,
     responses((status = 201, description = "The link", body = Invitation)))]
 async fn invite(
     State(ctx): State<Ctx>,
@@ -38,7 +38,7 @@ async fn invite(
 }
 
 /// Answers an invitation: asks the other node for its terms.
-#[utoipa::path(post, path = "/api/v1/peers/join", tag = "peers", request_body = Join,
+#[utoipa::path(post, operation_id = "join", path = "/api/v1/peers/join", tag = "peers", request_body = Join,
     responses((status = 201, description = "What both operators compare and sign", body = Pairing)))]
 async fn join(
     State(ctx): State<Ctx>,
@@ -48,7 +48,7 @@ async fn join(
 }
 
 /// Pairings that are not done.
-#[utoipa::path(get, path = "/api/v1/peers/pairings", tag = "peers",
+#[utoipa::path(get, operation_id = "pairings", path = "/api/v1/peers/pairings", tag = "peers",
     responses((status = 200, description = "All of them", body = Pairings)))]
 async fn pairings(State(ctx): State<Ctx>) -> Result<Json<Pairings>, ApiError> {
     let pairings = ctx.app.clearing.pairings().await?;
@@ -56,7 +56,7 @@ async fn pairings(State(ctx): State<Ctx>) -> Result<Json<Pairings>, ApiError> {
 }
 
 /// Confirms a pairing: the words have been compared and the root set has signed.
-#[utoipa::path(post, path = "/api/v1/peers/pairings/{id}/confirm", tag = "peers", request_body = Confirm,
+#[utoipa::path(post, operation_id = "confirmPairing", path = "/api/v1/peers/pairings/{id}/confirm", tag = "peers", request_body = Confirm,
     params(("id" = String, Path, description = "Id of the pairing on this node")),
     responses((status = 200, description = "How it stands now", body = Pairing)))]
 async fn confirm(

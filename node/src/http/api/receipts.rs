@@ -31,7 +31,7 @@ pub(in crate::http) fn routes() -> OpenApiRouter<Ctx> {
 }
 
 /// The receipt of an entry, by its place in the ledger or by its op id.
-#[utoipa::path(get, path = "/api/v1/receipts/{id}", tag = "payments",
+#[utoipa::path(get, operation_id = "receipt", path = "/api/v1/receipts/{id}", tag = "payments",
     params(("id" = String, Path, description = "A place in the ledger, or an op id (32 hex digits)")),
     responses((status = 200, description = "The entry and its proof", body = Receipt)))]
 async fn receipt(State(ctx): State<Ctx>, Named(id): Named) -> Result<Json<Receipt>, ApiError> {

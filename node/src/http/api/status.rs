@@ -24,13 +24,13 @@ pub(in crate::http) fn routes() -> OpenApiRouter<Ctx> {
 }
 
 /// Whether the node's loop runs.
-#[utoipa::path(get, path = "/livez", tag = "node", responses((status = 200, description = "It runs", body = String)))]
+#[utoipa::path(get, operation_id = "livez", path = "/livez", tag = "node", responses((status = 200, description = "It runs", body = String)))]
 async fn livez() -> &'static str {
     "ok\n"
 }
 
 /// Whether the node can take payments; names each check.
-#[utoipa::path(get, path = "/readyz", tag = "node",
+#[utoipa::path(get, operation_id = "readyz", path = "/readyz", tag = "node",
     responses((status = 200, description = "It can", body = String), (status = 503, description = "It cannot, and why")))]
 async fn readyz(State(ctx): State<Ctx>) -> Result<&'static str, ApiError> {
     let not_ready = |code, why| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, why);
@@ -44,7 +44,7 @@ async fn readyz(State(ctx): State<Ctx>) -> Result<&'static str, ApiError> {
 }
 
 /// The node at a glance.
-#[utoipa::path(get, path = "/api/v1/status", tag = "node",
+#[utoipa::path(get, operation_id = "status", path = "/api/v1/status", tag = "node",
     responses((status = 200, description = "How it stands", body = Status)))]
 async fn status(State(ctx): State<Ctx>) -> Result<Json<Status>, ApiError> {
     let mut status = ctx.on_ledger(|core| read(core)).await?;
