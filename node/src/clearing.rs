@@ -1,7 +1,37 @@
 //! Clearing with peers, over the network: pushes our streams, answers theirs, asks about claims, pairs.
+//!
+//! Nothing is decided here: what arrives is handed to the ledger's thread, and what goes out stands on disk before.
+//! A time-out means *unknown*; whatever was not acknowledged is sent again, byte for byte.
 
+mod inbound;
+mod link;
+mod pairing;
+mod view;
+
+use crate::clock::Clock;
+use crate::data::Keys;
+use crate::network::{Network, NetworkEvent, PeerId, peer_id_from_public_key};
+use crate::service::{Ledger, ServiceError};
+use crate::store::private::LocalPeer;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc, watch};
 use weft_api::{Confirm, Invitation, Join, NewInvitation, Pairing, Peer};
-use weft_protocol::ids::ClaimId;
+use weft_protocol::encoding::Blob;
+use weft_protocol::federation::descriptor::{DESCRIPTOR_VERSION, Descriptor};
+use weft_protocol::ids::{ClaimId, KeyBytes, LedgerId};
+use weft_protocol::ledger::identity::{Identity, Purpose};
+use weft_protocol::wire::{Ask, Asked, Message};
+
+/// Requests of peers that are worked on at a time.
+const MAX_INBOUND: usize = 128;
+/// How often open claims are looked at again.
+const TICK: Duration = Duration::from_secs(1);
+/// Every so many ticks, claims past their expiry are asked about.
+const ASK_EVERY_TICKS: u64 = 5;
+/// A descriptor is good for this long; a new one is made at each contact.
+const DESCRIPTOR_LIFE_MS: u64 = 30 * 86_400_000;
 
 /// Why something about peers was not done.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -15,51 +45,316 @@ pub struct ClearingError {
     pub detail: String,
 }
 
+impl ClearingError {
+    fn new(status: u16, code: &str, detail: impl Into<String>) -> Self {
+        Self { status, code: code.to_owned(), detail: detail.into() }
+    }
+    fn refused(code: &str, detail: impl Into<String>) -> Self {
+        Self::new(422, code, detail)
+    }
+}
+
+impl From<ServiceError> for ClearingError {
+    fn from(error: ServiceError) -> Self {
+        Self::new(503, "ledger-stopped", error.to_string())
+    }
+}
+
 /// A handle on clearing.
 #[derive(Debug, Clone)]
-pub struct Clearing {}
+pub struct Clearing(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    ledger: Ledger,
+    network: Network,
+    keys: Arc<Keys>,
+    site: String,
+    external: Vec<String>,
+    clock: Clock,
+    links: Mutex<BTreeMap<PeerId, LinkEnd>>,
+    pairing: tokio::sync::Mutex<()>,
+    inbound: Arc<Semaphore>,
+}
+
+/// What the rest of the module holds of a running link.
+#[derive(Debug)]
+struct LinkEnd {
+    ledger: LedgerId,
+    connected: watch::Sender<bool>,
+}
+
+/// What clearing is made of.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each part is named after its type")]
+pub struct ClearingParts {
+    pub ledger: Ledger,
+    pub network: Network,
+    pub keys: Arc<Keys>,
+    pub site: String,
+    /// Addresses to tell others instead of those listened on.
+    pub external: Vec<String>,
+    pub clock: Clock,
+}
 
 impl Clearing {
+    /// Starts clearing: a link to every peer, an ear for their requests, a look at open claims every second.
+    ///
+    /// # Errors
+    /// When the ledger has stopped.
+    pub async fn start(
+        parts: ClearingParts,
+        events: mpsc::Receiver<NetworkEvent>,
+    ) -> Result<Self, ClearingError> {
+        let ClearingParts { ledger, network, keys, site, external, clock } = parts;
+        let shared = Arc::new(Shared {
+            ledger,
+            network,
+            keys,
+            site,
+            external,
+            clock,
+            links: Mutex::new(BTreeMap::new()),
+            pairing: tokio::sync::Mutex::new(()),
+            inbound: Arc::new(Semaphore::new(MAX_INBOUND)),
+        });
+        let clearing = Self(shared);
+        let peers = clearing.0.ledger.run(|core| {
+            let state = core.engine().state();
+            state.channels.values().map(|row| row.peer).collect::<Vec<LedgerId>>()
+        });
+        for peer in peers.await? {
+            clearing.open_link(peer).await?;
+        }
+        tokio::spawn(clearing.clone().listen(events));
+        tokio::spawn(clearing.clone().keep_looking());
+        clearing.resume_pairings().await?;
+        Ok(clearing)
+    }
+
+    /// Hears what the network layer has to say, until it ends.
+    async fn listen(self, mut events: mpsc::Receiver<NetworkEvent>) {
+        while let Some(event) = events.recv().await {
+            match event {
+                NetworkEvent::Listening { .. } => {}
+                NetworkEvent::Connected { peer } => self.note_connected(peer, true),
+                NetworkEvent::Disconnected { peer } => self.note_connected(peer, false),
+                NetworkEvent::Request { peer, protocol, bytes, answer } => {
+                    let Ok(permit) = self.0.inbound.clone().try_acquire_owned() else { continue };
+                    let clearing = self.clone();
+                    tokio::spawn(async move {
+                        // Dropping the answer refuses the request; the peer asks again.
+                        if let Some(reply) = clearing.answer(peer, protocol, &bytes).await {
+                            let _ = answer.send(reply);
+                        }
+                        drop(permit);
+                    });
+                }
+            }
+        }
+    }
+
+    async fn keep_looking(self) {
+        let mut interval = tokio::time::interval(TICK);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        for tick in 0_u64.. {
+            interval.tick().await;
+            let looked = self.0.ledger.run(|core| {
+                core.tick();
+                core.publish_if_due();
+                core.overdue_claims()
+            });
+            let Ok(overdue) = looked.await else { return };
+            if tick % ASK_EVERY_TICKS == 0 {
+                for claim in overdue {
+                    // An answer is tried for again; nothing depends on this one.
+                    let _ = self.ask(claim, true).await;
+                }
+            }
+        }
+    }
+
+    fn note_connected(&self, peer: PeerId, connected: bool) {
+        let links = self.0.links.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(link) = links.get(&peer) {
+            link.connected.send_replace(connected);
+        }
+    }
+
+    /// The network behind a connection, when it is a peer.
+    fn peer_behind(&self, peer: &PeerId) -> Option<LedgerId> {
+        let links = self.0.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.get(peer).map(|link| link.ledger)
+    }
+
+    /// Keeps connected to a peer and its streams moving.
+    async fn open_link(&self, ledger: LedgerId) -> Result<(), ClearingError> {
+        let found = self.0.ledger.run(move |core| {
+            let identity = core.engine().peers().identity(&ledger).cloned();
+            let local = core.private().peer(&ledger).ok().flatten();
+            let channel = core.engine().state().channel_with(&ledger).map(|(id, _)| id);
+            (identity, local, channel)
+        });
+        let (Some(identity), local, Some(channel)) = found.await? else {
+            return Err(ClearingError::new(500, "peer-unknown", "a channel with a network we do not know"));
+        };
+        let peer = peer_id(&identity)?;
+        let (connected, is_connected) = watch::channel(false);
+        {
+            let mut links = self.0.links.lock().unwrap_or_else(PoisonError::into_inner);
+            if links.contains_key(&peer) {
+                return Ok(());
+            }
+            links.insert(peer, LinkEnd { ledger, connected });
+        }
+        let addresses = local.map(|l| l.addresses).unwrap_or_default();
+        self.dial(peer, &addresses).await;
+        tokio::spawn(link::run(self.clone(), link::Link { ledger, peer, channel }, is_connected));
+        if let Ok(now) = self.0.network.connected_peers().await
+            && now.contains(&peer)
+        {
+            self.note_connected(peer, true);
+        }
+        Ok(())
+    }
+
+    async fn dial(&self, peer: PeerId, addresses: &[String]) {
+        let addresses = addresses.iter().filter_map(|a| a.parse().ok()).collect();
+        if let Err(error) = self.0.network.set_peer(peer, addresses).await {
+            tracing::warn!(%peer, %error, "cannot keep a connection to a peer");
+        }
+    }
+
+    /// Our descriptor, as of now.
+    async fn descriptor(&self, ledger: LedgerId) -> Blob {
+        let addresses = if self.0.external.is_empty() {
+            self.0.network.listen_addrs().await.iter().map(ToString::to_string).collect()
+        } else {
+            self.0.external.clone()
+        };
+        let now_ms = self.0.clock.now_ms();
+        let descriptor = Descriptor {
+            v: DESCRIPTOR_VERSION,
+            ledger,
+            dseq: now_ms,
+            issued_ms: now_ms,
+            expires_ms: now_ms.saturating_add(DESCRIPTOR_LIFE_MS),
+            site: self.0.site.clone(),
+            peer: KeyBytes(crate::network::public_key_of_seed(&self.0.keys.libp2p)),
+            addresses: addresses.into_iter().take(3).collect(),
+            capabilities: Vec::new(),
+        };
+        Blob(descriptor.sign(&self.0.keys.log))
+    }
+
+    /// A peer says where it is reached now.
+    async fn heard_from(&self, ledger: LedgerId, identity: &Identity, descriptor: &Blob) {
+        let descriptor = match Descriptor::open(&descriptor.0, identity) {
+            Ok(descriptor) => descriptor,
+            Err(error) => {
+                tracing::warn!(peer = %ledger.short(), %error, "a peer's descriptor was refused");
+                return;
+            }
+        };
+        let addresses = descriptor.addresses.clone();
+        let changed = self.0.ledger.run(move |core| {
+            let Ok(Some(known)) = core.private().peer(&ledger) else { return false };
+            let changed = known.addresses != addresses;
+            if changed && let Err(error) = core.private().put_peer(&LocalPeer { addresses, ..known }) {
+                tracing::warn!(%error, "a peer's addresses could not be kept");
+            }
+            changed
+        });
+        if matches!(changed.await, Ok(true))
+            && let Ok(peer) = peer_id(identity)
+        {
+            self.dial(peer, &descriptor.addresses).await;
+        }
+    }
+
+    /// Asks the decider of a claim of ours for its word, or to turn it down.
+    async fn ask(&self, claim: ClaimId, cancel: bool) -> Result<(), ClearingError> {
+        let found = self.0.ledger.run(move |core| {
+            let intent = core.intent_of(&claim).ok().flatten()?;
+            let payee = intent.parse().ok()?.payee;
+            let identity = core.engine().peers().identity(&payee)?.clone();
+            Some((intent, identity))
+        });
+        let (intent, identity) = found.await?.ok_or_else(|| {
+            ClearingError::new(404, "unknown-claim", "this network has proposed no such claim")
+        })?;
+        let ask = Ask { message: 1, intent, cancel, identity: Vec::new() };
+        let request =
+            self.0.network.request(peer_id(&identity)?, crate::network::Protocol::Claim, ask.to_bytes());
+        let bytes = request.await.map_err(|e| {
+            let detail = format!("the payee's network did not answer ({e}); the claim stays as it is, try again");
+            ClearingError::new(503, "not-reachable", detail)
+        })?;
+        let asked = Asked::parse(&bytes)
+            .map_err(|e| ClearingError::new(503, "bad-answer", format!("the answer is malformed: {e}")))?;
+        if let Some(why) = asked.refused {
+            return Err(ClearingError::refused("ask-refused", format!("the payee's network says: {why}")));
+        }
+        if let Some(decision) = asked.decision {
+            let learned = self.0.ledger.run(move |core| core.learn(&decision)).await?;
+            learned.map_err(|e| ClearingError::refused(&e.code(), e.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Asks the decider to turn a claim of ours down; what comes of it shows in the claim.
+    ///
+    /// # Errors
+    /// When it is not a claim of ours, or its network cannot be reached.
+    pub async fn cancel(&self, claim: ClaimId) -> Result<(), ClearingError> {
+        self.ask(claim, true).await
+    }
+
     /// Makes an invitation.
     ///
     /// # Errors
     /// Why not.
-    pub async fn invite(&self, _new: NewInvitation) -> Result<Invitation, ClearingError> {
-        unimplemented!()
+    pub async fn invite(&self, new: NewInvitation) -> Result<Invitation, ClearingError> {
+        self.make_invitation(new).await
     }
+
     /// Answers an invitation.
     ///
     /// # Errors
     /// Why not.
-    pub async fn join(&self, _join: Join) -> Result<Pairing, ClearingError> {
-        unimplemented!()
+    pub async fn join(&self, join: Join) -> Result<Pairing, ClearingError> {
+        self.answer_invitation(join).await
     }
+
     /// Pairings not done.
     ///
     /// # Errors
     /// When the ledger has stopped.
     pub async fn pairings(&self) -> Result<Vec<Pairing>, ClearingError> {
-        unimplemented!()
+        self.open_pairings().await
     }
+
     /// Confirms a pairing with our root set's signatures.
     ///
     /// # Errors
     /// Why not.
-    pub async fn confirm(&self, _id: &str, _confirm: Confirm) -> Result<Pairing, ClearingError> {
-        unimplemented!()
+    pub async fn confirm(&self, id: &str, confirm: Confirm) -> Result<Pairing, ClearingError> {
+        self.confirm_pairing(id, confirm).await
     }
+
     /// Peers, in order of alias.
     ///
     /// # Errors
     /// When the ledger has stopped.
     pub async fn peers(&self) -> Result<Vec<Peer>, ClearingError> {
-        unimplemented!()
+        view::peers(self).await
     }
-    /// Asks the decider to turn a claim of ours down; what comes of it shows in the claim.
-    ///
-    /// # Errors
-    /// When it is not a claim of ours, or its network cannot be reached.
-    pub async fn cancel(&self, _claim: ClaimId) -> Result<(), ClearingError> {
-        unimplemented!()
-    }
+}
+
+/// The libp2p name of a network's node, from the key bound in its ledger.
+fn peer_id(identity: &Identity) -> Result<PeerId, ClearingError> {
+    let key = identity.current(Purpose::Libp2p).map(|(_, key)| *key);
+    let key = key.ok_or_else(|| ClearingError::new(500, "no-libp2p-key", "the network binds no libp2p key"))?;
+    peer_id_from_public_key(key.as_bytes())
+        .map_err(|e| ClearingError::new(500, "no-libp2p-key", e.to_string()))
 }

@@ -12,8 +12,12 @@ use weft_protocol::encoding::Blob;
 use weft_protocol::entry::{Entry, Payload};
 use weft_protocol::ids::{ClaimId, Hash, LedgerId, PUBLIC_STREAM, StreamId};
 use weft_protocol::ledger::Rejected;
+use weft_protocol::ledger::state::Closing;
 use weft_protocol::seal::Envelope;
 use weft_protocol::wire::{MAX_PUSH_BYTES, MAX_PUSH_ENTRIES, Push, Pushed, Resume};
+
+/// Overdue claims asked about in one round.
+const MAX_ASKED_AT_ONCE: usize = 16;
 
 /// What is to be sent next on a channel.
 #[derive(Debug)]
@@ -236,6 +240,16 @@ impl Core {
     /// When it does not verify.
     pub fn learn(&mut self, decision: &Decision) -> Result<(), Rejected> {
         self.with_engine(|engine, cx| engine.learn(decision, cx))
+    }
+
+    /// Claims that we proposed, whose payee's network has not answered in time.
+    pub fn overdue_claims(&self) -> Vec<ClaimId> {
+        let now_ms = self.clock().now_ms();
+        let overdue = self.engine().state().claims.iter().filter(|(_, row)| {
+            let open = row.outgoing.as_ref().is_some_and(|out| out.closing == Closing::Open);
+            open && row.expires_ms < now_ms
+        });
+        overdue.map(|((claim, _), _)| *claim).take(MAX_ASKED_AT_ONCE).collect()
     }
 
     /// Looks again at open claims.

@@ -1,0 +1,139 @@
+//! One method for each endpoint: its path, its types, and nothing else.
+
+use crate::{Client, Error, Request, escape};
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+use weft_api::{
+    Claim, Claims, Confirm, Done, ImportPayments, Imported, Invitation, Join, Member, Members, NewInvitation,
+    NewMember, NewPayment, Pairing, Pairings, Peers, PostOp, Receipt, Statement, Status,
+};
+
+const API: &str = "/api/v1";
+/// How long an import may take: its largest file, checked line by line and synced in groups on a slow disk.
+const IMPORT_TIME: Duration = Duration::from_secs(900);
+/// How long the node may take to reach another one: several addresses, each with its own time-out.
+const DIAL_TIME: Duration = Duration::from_secs(90);
+
+/// Every method fails as [`Error`] says.
+#[expect(clippy::missing_errors_doc, reason = "said once for all of them")]
+impl Client {
+    /// Whether the node's loop runs.
+    pub async fn livez(&self) -> Result<(), Error> {
+        self.get_text("/livez").await.map(drop)
+    }
+
+    /// Whether the node can take payments; its own words either way.
+    pub async fn readyz(&self) -> Result<String, Error> {
+        self.get_text("/readyz").await
+    }
+
+    /// The node at a glance.
+    pub async fn status(&self) -> Result<Status, Error> {
+        self.get(&format!("{API}/status")).await
+    }
+
+    /// The description of the API.
+    pub async fn openapi(&self) -> Result<String, Error> {
+        self.get_text(&format!("{API}/openapi.json")).await
+    }
+
+    /// Posts a signed operation; `op_id` is the one inside it.
+    pub async fn post_op(&self, op: &PostOp, op_id: &str) -> Result<Done, Error> {
+        self.post_waiting(&format!("{API}/ops"), op, Some(op_id), op.wait_s).await
+    }
+
+    /// Members, all or those with this name.
+    pub async fn members(&self, name: Option<&str>) -> Result<Members, Error> {
+        let query = name.map_or_else(String::new, |name| format!("?name={}", escape(name)));
+        self.get(&format!("{API}/members{query}")).await
+    }
+
+    /// Opens an account.
+    pub async fn add_member(&self, member: &NewMember, op_id: &str) -> Result<Member, Error> {
+        self.post(&format!("{API}/members"), member, Some(op_id)).await
+    }
+
+    /// A page of an account's lines, newest first, older than `before`. `who` is a name or an account id.
+    pub async fn statement(
+        &self,
+        who: &str,
+        before: Option<u64>,
+        limit: Option<u32>,
+    ) -> Result<Statement, Error> {
+        let before = before.map(|seq| format!("before={seq}"));
+        let limit = limit.map(|lines| format!("limit={lines}"));
+        let query: Vec<String> = before.into_iter().chain(limit).collect();
+        let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
+        self.get(&format!("{API}/accounts/{}/statement{query}", escape(who))).await
+    }
+
+    /// Pays through the desk.
+    pub async fn pay(&self, payment: &NewPayment, op_id: &str) -> Result<Done, Error> {
+        self.post_waiting(&format!("{API}/payments"), payment, Some(op_id), payment.wait_s).await
+    }
+
+    /// The receipt of an entry, by its place or its op id.
+    pub async fn receipt(&self, seq_or_op_id: &str) -> Result<Receipt, Error> {
+        self.get(&format!("{API}/receipts/{}", escape(seq_or_op_id))).await
+    }
+
+    /// Claims that are not closed, or all that are remembered.
+    pub async fn claims(&self, all: bool) -> Result<Claims, Error> {
+        self.get(&format!("{API}/claims{}", if all { "?all=true" } else { "" })).await
+    }
+
+    /// A claim; the node may wait this long for its end before it answers.
+    pub async fn claim(&self, claim: &str, wait_s: u64) -> Result<Claim, Error> {
+        let path = format!("{API}/claims/{}?wait_s={wait_s}", escape(claim));
+        self.send(Request::get(&path).waiting(Duration::from_secs(wait_s))).await?.json()
+    }
+
+    /// Asks for a payment to another network back, if its decider has not accepted it.
+    pub async fn cancel(&self, claim: &str) -> Result<Claim, Error> {
+        self.post(&format!("{API}/claims/{}/cancel", escape(claim)), &serde_json::json!({}), None).await
+    }
+
+    /// All peers.
+    pub async fn peers(&self) -> Result<Peers, Error> {
+        self.get(&format!("{API}/peers")).await
+    }
+
+    /// Makes an invitation.
+    pub async fn invite(&self, invitation: &NewInvitation) -> Result<Invitation, Error> {
+        self.post(&format!("{API}/peers/invitations"), invitation, None).await
+    }
+
+    /// Answers an invitation.
+    pub async fn join(&self, join: &Join) -> Result<Pairing, Error> {
+        let request = Request::post(&format!("{API}/peers/join"), join, None)?;
+        self.send(request.waiting(DIAL_TIME)).await?.json()
+    }
+
+    /// Pairings that are not done.
+    pub async fn pairings(&self) -> Result<Pairings, Error> {
+        self.get(&format!("{API}/peers/pairings")).await
+    }
+
+    /// Confirms a pairing with the words compared and the root set's signatures.
+    pub async fn confirm(&self, id: &str, confirm: &Confirm) -> Result<Pairing, Error> {
+        self.post(&format!("{API}/peers/pairings/{}/confirm", escape(id)), confirm, None).await
+    }
+
+    /// Imports payments from a CSV.
+    pub async fn import_payments(&self, import: &ImportPayments) -> Result<Imported, Error> {
+        // The file names its own op ids, so a second post writes nothing twice; it needs no key.
+        let request = Request::post(&format!("{API}/import/payments"), import, None)?;
+        self.send(request.waiting(IMPORT_TIME)).await?.json()
+    }
+
+    async fn post_waiting<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &(impl serde::Serialize + Sync),
+        key: Option<&str>,
+        wait_s: Option<u64>,
+    ) -> Result<T, Error> {
+        let request = Request::post(path, body, key)?;
+        self.send(request.waiting(Duration::from_secs(wait_s.unwrap_or(0)))).await?.json()
+    }
+}

@@ -1,0 +1,198 @@
+//! `weft peer invite|join|confirm|list|show`: other networks, and how two of them become peers.
+//!
+//! One invites, the other joins, both operators compare six words by voice and confirm ([`confirm`]): only then
+//! does each root key sign the accord.
+
+mod confirm;
+mod show;
+
+use crate::context::Context;
+use crate::day;
+use crate::outcome::{Exit, Failure, Outcome, Report, clean};
+use crate::progress;
+use clap::{Args, Subcommand};
+use std::io::Read;
+use std::path::PathBuf;
+use weft_api::{Invitation, Join as JoinBody, NewInvitation};
+use weft_client::Client;
+use weft_protocol::federation::invite::{Invite as Link, MAX_LINK_BYTES};
+
+/// How long a confirmation waits for the other side when nothing else is said: two people on the telephone.
+const DEFAULT_CONFIRM_WAIT_S: u64 = 600;
+
+/// Peers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a link for the operator of another network
+    Invite(Invite),
+    /// Answer the link of another network
+    Join(Join),
+    /// Compare the words with the other operator, and sign
+    Confirm(Confirm),
+    /// List peers, and pairings that wait
+    List,
+    /// Show one peer
+    Show(Show),
+}
+
+/// Makes a link for the operator of another network.
+#[derive(Debug, Args)]
+pub(crate) struct Invite {
+    /// Our unit
+    #[arg(long, value_name = "CODE")]
+    unit: String,
+    /// The most that they may owe us, in our unit
+    #[arg(long, value_name = "AMOUNT")]
+    they_may_owe: String,
+    /// The most that we may owe them, in our unit
+    #[arg(long, value_name = "AMOUNT")]
+    we_may_owe: String,
+    /// Payments of others may pass through
+    #[arg(long)]
+    relay: bool,
+    /// How long the link is good (7 days when absent)
+    #[arg(long, value_name = "SECONDS")]
+    expires: Option<u64>,
+}
+
+/// Answers the link of another network.
+#[derive(Debug, Args)]
+pub(crate) struct Join {
+    /// The link, or `-` to read it from stdin
+    link: String,
+    /// Our unit that stands against theirs
+    #[arg(long, value_name = "CODE")]
+    unit: String,
+    /// What we call them after the @; their own name when absent
+    #[arg(long, value_name = "NAME")]
+    alias: Option<String>,
+    #[command(flatten)]
+    signing: Signing,
+}
+
+/// Compares the words with the other operator, and signs.
+#[derive(Debug, Args)]
+pub(crate) struct Confirm {
+    /// Id of the pairing, as `weft peer list` shows it; may be left out when only one waits
+    id: Option<String>,
+    #[command(flatten)]
+    signing: Signing,
+}
+
+/// What a confirmation needs.
+#[derive(Debug, Args)]
+pub(crate) struct Signing {
+    /// The root key file of this network
+    #[arg(long, value_name = "FILE")]
+    root_key: PathBuf,
+    /// For scripts: the words that the other operator sees; they must be the same as ours
+    #[arg(long, value_name = "W1 … W6")]
+    words: Option<String>,
+    /// How long to wait for the other operator
+    #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_CONFIRM_WAIT_S)]
+    wait: u64,
+}
+
+/// Shows one peer.
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// What we call it after the @
+    alias: String,
+}
+
+fn hand_over(invitation: &Invitation) -> String {
+    format!(
+        "Hand this link to the other network's operator; it is good once, until {}. They run `weft peer join LINK`; \
+         then run `weft peer confirm` here.",
+        day::moment(invitation.expires_ms)
+    )
+}
+
+pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
+    let client = context.client()?;
+    match command {
+        Command::Invite(args) => invite(&client, args).await,
+        Command::Join(args) => join(context, &client, args).await,
+        Command::Confirm(args) => {
+            let pairing = confirm::waiting(&client, args.id.as_deref()).await?;
+            confirm::run(context, &client, pairing, &args.signing).await
+        }
+        Command::List => show::list(context, &client).await,
+        Command::Show(args) => show::one(context, &client, &args.alias).await,
+    }
+}
+
+async fn invite(client: &Client, args: Invite) -> Outcome {
+    let invitation = NewInvitation {
+        unit: args.unit,
+        they_may_owe: args.they_may_owe,
+        we_may_owe: args.we_may_owe,
+        expires_s: args.expires,
+        relay: args.relay,
+    };
+    let invitation = client.invite(&invitation).await?;
+    Ok(Report::new(clean(&invitation.link), &invitation, "weft.invitation/1").noting(hand_over(&invitation)))
+}
+
+async fn join(context: &Context, client: &Client, args: Join) -> Outcome {
+    let link = if args.link == "-" { from_stdin()? } else { args.link };
+    let link = link.trim().to_owned();
+    Link::parse(&link).map_err(|e| {
+        let advice = "ask the other operator for the whole link";
+        Failure::new(Exit::Refused, "invitation", "this is no invitation", advice).because(e)
+    })?;
+    // The key is read before the link is used up.
+    confirm::check_key(&args.signing)?;
+    let join = JoinBody { link, unit: args.unit, alias: args.alias };
+    let pairing = progress::during(context, "reaching the other network", client.join(&join)).await?;
+    confirm::run(context, client, pairing, &args.signing).await
+}
+
+fn from_stdin() -> Result<String, Failure> {
+    let mut link = String::new();
+    // One more byte than a link and its line end may have shows that it is too long.
+    let cap = MAX_LINK_BYTES as u64 + 3;
+    std::io::stdin().lock().take(cap).read_to_string(&mut link).map_err(|e| {
+        let advice = "give the link as text";
+        Failure::new(Exit::Usage, "invitation", "stdin cannot be read", advice).because(e)
+    })?;
+    Ok(link)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::FakeNode;
+
+    #[tokio::test]
+    async fn the_link_alone_is_the_result() {
+        let invitation = Invitation {
+            schema: "weft.invitation/1".into(),
+            link: "weft-invite:abc".into(),
+            expires_ms: 951_782_400_000,
+        };
+        let node = FakeNode::new().answering("POST /api/v1/peers/invitations", 201, &invitation).start();
+        let args = Invite {
+            unit: "credit".into(),
+            they_may_owe: "100".into(),
+            we_may_owe: "50".into(),
+            relay: false,
+            expires: None,
+        };
+        let report = run(&node.context(), Command::Invite(args)).await.unwrap();
+        assert_eq!(report.text, "weft-invite:abc");
+        assert!(report.notes[0].contains("until 2000-02-29"), "{:?}", report.notes);
+        let body = node.body_of("POST /api/v1/peers/invitations");
+        assert_eq!((&body["they_may_owe"], &body["we_may_owe"]), (&"100".into(), &"50".into()));
+    }
+
+    #[tokio::test]
+    async fn a_link_that_is_none_is_refused_before_anything_is_asked() {
+        let node = FakeNode::new().start();
+        let signing = Signing { root_key: node.file("root"), words: None, wait: 0 };
+        let args = Join { link: "weft-invite:abc".into(), unit: "credit".into(), alias: None, signing };
+        let failure = run(&node.context(), Command::Join(args)).await.unwrap_err();
+        assert_eq!(failure.code, "invitation");
+        assert!(node.requests().is_empty());
+    }
+}

@@ -1,0 +1,74 @@
+//! `weft status`: the node at a glance.
+
+use crate::context::Context;
+use crate::outcome::{Outcome, Report, clean};
+use crate::table::Table;
+use weft_api::Status;
+
+pub(crate) async fn run(context: &Context) -> Outcome {
+    let status = context.client()?.status().await?;
+    Ok(Report::new(text(context, &status), &status, "weft.status/1"))
+}
+
+fn text(context: &Context, status: &Status) -> String {
+    let health = match status.problems.len() {
+        0 => "all is well".to_owned(),
+        1 => "1 problem".to_owned(),
+        many => format!("{many} problems"),
+    };
+    let mut out = format!("{}: {health}\n", clean(&status.site));
+    for problem in &status.problems {
+        out.push_str(&format!("  problem: {}\n", clean(problem)));
+    }
+    let lines = [
+        ("ledger", status.ledger.clone()),
+        (
+            "entries",
+            format!("{}, of which {} are in the published checkpoint", status.entries, status.checkpoint),
+        ),
+        ("members", status.members.to_string()),
+        ("open claims", status.claims_open.to_string()),
+        ("reachable at", listed(&status.addresses)),
+        ("peer id", status.peer_id.clone()),
+        ("version", format!("{}, start number {}", status.version, status.boot)),
+        ("digest", status.state_digest.clone()),
+    ];
+    for (label, value) in lines {
+        out.push_str(&format!("  {label:<13} {}\n", clean(&value)));
+    }
+    if !status.units.is_empty() {
+        let mut units = Table::new(&["Unit", "Name", ">Decimals", ">Sum of all balances"], context.colour);
+        for unit in &status.units {
+            units.row([unit.code.clone(), unit.name.clone(), unit.scale.to_string(), unit.sum_minor.clone()]);
+        }
+        out.push_str(&format!("\n{}", units.render()));
+    }
+    if !status.messages.is_empty() {
+        let mut messages = Table::new(&["Protocol", ">Requests in", ">Requests out"], context.colour);
+        for one in &status.messages {
+            messages.row([one.protocol.clone(), one.requests_in.to_string(), one.requests_out.to_string()]);
+        }
+        out.push_str(&format!("\n{}", messages.render()));
+    }
+    out
+}
+
+fn listed(addresses: &[String]) -> String {
+    if addresses.is_empty() { "nowhere: it listens to itself only".to_owned() } else { addresses.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{FakeNode, status};
+
+    #[tokio::test]
+    async fn the_status_names_the_network_and_its_problems() {
+        let mut answer = status();
+        answer.problems = vec!["the disk is full".into()];
+        let node = FakeNode::new().answering("GET /api/v1/status", 200, &answer).start();
+        let report = super::run(&node.context()).await.unwrap();
+        assert!(report.text.starts_with("hull: 1 problem\n  problem: the disk is full\n"), "{}", report.text);
+        assert!(report.text.contains("credit  Credit"), "{}", report.text);
+        assert_eq!(report.json["schema"], "weft.status/1");
+    }
+}

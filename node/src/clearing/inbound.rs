@@ -1,0 +1,70 @@
+//! Requests of other nodes: read within caps, handed to the ledger, answered with what is durable.
+//!
+//! `None` refuses a request without a word: nothing was done.
+
+use super::Clearing;
+use crate::network::{PeerId, Protocol};
+use crate::service::PushIn;
+use weft_protocol::clearing::engine::AskAnswer;
+use weft_protocol::ids::LedgerId;
+use weft_protocol::seal::Envelope;
+use weft_protocol::wire::{Ask, Asked, Hello, Message, PairAsk, Push, WIRE_VERSION};
+
+impl Clearing {
+    pub(super) async fn answer(&self, peer: PeerId, protocol: Protocol, bytes: &[u8]) -> Option<Vec<u8>> {
+        let ledger = self.peer_behind(&peer);
+        let answered = match (protocol, ledger) {
+            (Protocol::Hello, _) => self.hello_in(ledger, bytes).await,
+            (Protocol::Pair, _) => match PairAsk::parse(bytes) {
+                Ok(ask) => Ok(self.pair_in(peer, ask).await.to_bytes()),
+                Err(error) => Err(error.to_string()),
+            },
+            (Protocol::Stream, Some(ledger)) => self.push_in(ledger, bytes).await,
+            (Protocol::Claim, Some(ledger)) => self.ask_in(ledger, bytes).await,
+            (Protocol::Stream | Protocol::Claim, None) => Err("there is no accord with this network".to_owned()),
+        };
+        match answered {
+            Ok(reply) => Some(reply),
+            Err(why) => {
+                tracing::debug!(%peer, %protocol, %why, "a request was refused");
+                None
+            }
+        }
+    }
+
+    async fn hello_in(&self, ledger: Option<LedgerId>, bytes: &[u8]) -> Result<Vec<u8>, String> {
+        let hello = Hello::parse(bytes).map_err(|e| e.to_string())?;
+        let mut resume = None;
+        if let Some(ledger) = ledger {
+            // A disagreement is noted by the ledger; the peer is still told where we stand.
+            let _ = self.take_hello(ledger, &hello).await;
+            let read = self.0.ledger.run(move |core| core.resume(&ledger));
+            resume = read.await.map_err(|e| e.to_string())?.map(|(_, resume)| resume);
+        }
+        let us = self.0.ledger.run(|core| core.engine().state().ledger()).await.map_err(|e| e.to_string())?;
+        let us = us.map_err(|e| e.to_string())?;
+        let descriptor = self.descriptor(us).await;
+        Ok(Hello { message: 2, versions: vec![WIRE_VERSION], ledger: us, descriptor, resume }.to_bytes())
+    }
+
+    async fn push_in(&self, peer: LedgerId, bytes: &[u8]) -> Result<Vec<u8>, String> {
+        let push = Push::parse(bytes).map_err(|e| e.to_string())?;
+        let sidecars: Result<Vec<Envelope>, _> = push.sidecars.iter().map(|b| Envelope::parse(&b.0)).collect();
+        let sidecars = sidecars.map_err(|e| e.to_string())?;
+        let push = PushIn { peer, channel: push.channel, entries: push.entries, sidecars };
+        let pushed = self.0.ledger.run(move |core| core.push_in(push)).await.map_err(|e| e.to_string())?;
+        Ok(pushed.to_bytes())
+    }
+
+    async fn ask_in(&self, asker: LedgerId, bytes: &[u8]) -> Result<Vec<u8>, String> {
+        let ask = Ask::parse(bytes).map_err(|e| e.to_string())?;
+        let run = self.0.ledger.run(move |core| core.ask_in(&asker, &ask.intent, ask.cancel));
+        let (decision, refused) = match run.await.map_err(|e| e.to_string())? {
+            AskAnswer::Decided(decision) => (Some(*decision), None),
+            AskAnswer::Open => (None, None),
+            AskAnswer::Refused(why) => (None, Some(why.to_string())),
+        };
+        let refused = refused.map(|why| why.chars().take(200).collect());
+        Ok(Asked { message: 2, decision, refused }.to_bytes())
+    }
+}

@@ -1,0 +1,136 @@
+//! A link: keeps one peer's copy of our stream up to date (specs/network.md §3).
+//!
+//! On each connection both sides say where the streams stand; then entries go from the peer's `next` on, one push
+//! at a time, oldest first. It never gives up.
+
+use super::{Clearing, peer_id};
+use crate::network::{PeerId, Protocol, RequestError};
+use std::time::Duration;
+use tokio::sync::watch;
+use weft_protocol::ids::{LedgerId, StreamId};
+use weft_protocol::wire::{Hello, Message, Pushed, WIRE_VERSION};
+
+/// First wait after a failure; doubles.
+const RETRY_MIN: Duration = Duration::from_millis(250);
+/// Longest wait while the peer is connected.
+const RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// Whom a link is with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Link {
+    pub(super) ledger: LedgerId,
+    pub(super) peer: PeerId,
+    pub(super) channel: StreamId,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum LinkError {
+    #[error("{0}")]
+    Request(#[from] RequestError),
+    #[error("{0}")]
+    Answer(#[from] weft_protocol::encoding::EncodingError),
+    #[error("{0}")]
+    Refused(String),
+    #[error("{0}")]
+    Stopped(#[from] crate::service::ServiceError),
+}
+
+pub(super) async fn run(clearing: Clearing, link: Link, mut connected: watch::Receiver<bool>) {
+    let mut wait = RETRY_MIN;
+    loop {
+        if connected.wait_for(|is| *is).await.is_err() {
+            return;
+        }
+        match session(&clearing, link, &mut connected, &mut wait).await {
+            Ok(()) => {}
+            Err(LinkError::Stopped(_)) => return,
+            Err(error) => {
+                tracing::debug!(peer = %link.ledger.short(), %error, "the link will be tried again");
+                // The jitter keeps two nodes from waiting in step.
+                let jitter = u64::from(u16::from_le_bytes(clearing.0.clock.random())) % 100;
+                tokio::time::sleep(wait + Duration::from_millis(jitter)).await;
+                wait = (wait * 2).min(RETRY_MAX);
+            }
+        }
+    }
+}
+
+/// One connection: hello, then pushes until it ends.
+async fn session(
+    clearing: &Clearing,
+    link: Link,
+    connected: &mut watch::Receiver<bool>,
+    wait: &mut Duration,
+) -> Result<(), LinkError> {
+    let shared = &clearing.0;
+    let mut revision = shared.ledger.revision();
+    let mut next = hello(clearing, link).await?;
+    loop {
+        revision.mark_unchanged();
+        let channel = link.channel;
+        let outgoing = shared.ledger.run(move |core| core.outgoing(channel, next)).await?;
+        let Some(outgoing) = outgoing.map_err(LinkError::Refused)? else {
+            tokio::select! {
+                changed = revision.changed() => if changed.is_err() { return Ok(()) },
+                changed = connected.wait_for(|is| !*is) => { drop(changed); return Ok(()) }
+            }
+            continue;
+        };
+        let bytes = shared.network.request(link.peer, Protocol::Stream, outgoing.push.to_bytes()).await?;
+        let pushed = Pushed::parse(&bytes)?;
+        if pushed.next > outgoing.next {
+            let why = format!("it says it has {} entries, we sent {}", pushed.next, outgoing.next);
+            return Err(LinkError::Refused(why));
+        }
+        let (channel, got) = (link.channel, pushed.next);
+        shared.ledger.run(move |core| core.pushed(&channel, got)).await?;
+        if pushed.next <= next {
+            return Err(LinkError::Refused(pushed.problem.unwrap_or_else(|| "it took nothing in".to_owned())));
+        }
+        next = pushed.next;
+        *wait = RETRY_MIN;
+    }
+}
+
+/// Both sides say where the streams stand; the answer is the next place to send.
+async fn hello(clearing: &Clearing, link: Link) -> Result<u64, LinkError> {
+    let shared = &clearing.0;
+    let ledger = link.ledger;
+    let said = shared.ledger.run(move |core| (core.engine().state().ledger(), core.resume(&ledger))).await?;
+    let (us, resume) = (said.0.map_err(|e| LinkError::Refused(e.to_string()))?, said.1);
+    let hello = Hello {
+        message: 1,
+        versions: vec![WIRE_VERSION],
+        ledger: us,
+        descriptor: clearing.descriptor(us).await,
+        resume: resume.map(|(_, resume)| resume),
+    };
+    let bytes = shared.network.request(link.peer, Protocol::Hello, hello.to_bytes()).await?;
+    let answer = Hello::parse(&bytes)?;
+    clearing.take_hello(link.ledger, &answer).await.map_err(LinkError::Refused)
+}
+
+impl Clearing {
+    /// A hello from a peer, asked or answered: where it is reached, and how far it has our stream.
+    pub(super) async fn take_hello(&self, ledger: LedgerId, hello: &Hello) -> Result<u64, String> {
+        if hello.ledger != ledger {
+            return Err("it speaks for another ledger than its connection".to_owned());
+        }
+        if !hello.versions.contains(&WIRE_VERSION) {
+            return Err(format!("it speaks versions {:?}, we speak {WIRE_VERSION}", hello.versions));
+        }
+        let resume = hello.resume;
+        let found = self.0.ledger.run(move |core| {
+            let identity = core.engine().peers().identity(&ledger).cloned();
+            let next = resume.map_or(Ok(0), |theirs| core.resume_from(&ledger, &theirs));
+            (identity, next)
+        });
+        let (identity, next) = found.await.map_err(|e| e.to_string())?;
+        if let Some(identity) = identity
+            && peer_id(&identity).is_ok()
+        {
+            self.heard_from(ledger, &identity, &hello.descriptor).await;
+        }
+        next
+    }
+}

@@ -1,0 +1,68 @@
+//! What operators see of peers.
+
+use super::{Clearing, ClearingError};
+use crate::service::Core;
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+use weft_api::{Peer, Position};
+use weft_protocol::amount::format_decimal;
+use weft_protocol::ids::LedgerId;
+use weft_protocol::ledger::clearing::room;
+use weft_protocol::ledger::state::{ChannelRow, Closing};
+
+pub(super) async fn peers(clearing: &Clearing) -> Result<Vec<Peer>, ClearingError> {
+    let connected: BTreeMap<LedgerId, bool> = {
+        let links = clearing.0.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.values().map(|link| (link.ledger, *link.connected.borrow())).collect()
+    };
+    let mut peers = clearing.0.ledger.run(move |core| read(core, &connected)).await?;
+    peers.sort_by(|a, b| (&a.alias, &a.ledger).cmp(&(&b.alias, &b.ledger)));
+    Ok(peers)
+}
+
+fn read(core: &Core, connected: &BTreeMap<LedgerId, bool>) -> Vec<Peer> {
+    let state = core.engine().state();
+    let peers = state.channels.iter().map(|(id, row)| {
+        let theirs = core.engine().peers().stream(id);
+        let local = core.private().peer(&row.peer).ok().flatten();
+        let mut problems: Vec<String> = core.problems().get(&row.peer).cloned().into_iter().collect();
+        let findings = core.engine().peers().findings().iter().filter(|f| f.ledger == row.peer);
+        problems.extend(findings.map(|f| format!("{} (entry {})", f.what, f.leaf)));
+        Peer {
+            ledger: row.peer.to_string(),
+            alias: local.map_or_else(|| row.peer.short(), |l| l.alias),
+            connected: connected.get(&row.peer).copied().unwrap_or(false),
+            open: theirs.is_some_and(|s| s.accord_id == Some(row.accord_id)),
+            positions: positions(core, row),
+            acknowledged: theirs.map_or(0, |s| s.acked),
+            written: state.stream(id).next,
+            received: theirs.map_or(0, |s| s.next),
+            problems,
+        }
+    });
+    peers.collect()
+}
+
+fn positions(core: &Core, row: &ChannelRow) -> Vec<Position> {
+    let state = core.engine().state();
+    let lines = row.accord.pairs.iter().enumerate().filter_map(|(i, pair)| {
+        let index = u8::try_from(i).ok()?;
+        let unit = state.units.get(&pair.unit(row.we_are_a))?;
+        let show = |minor: i64| format_decimal(minor, unit.scale);
+        let limit = |minor: u64| show(i64::try_from(minor).unwrap_or(i64::MAX));
+        let in_flight = state.claims.values().filter_map(|c| c.outgoing.as_ref()).filter(|out| {
+            state.channels.get(&out.channel).is_some_and(|c| c.peer == row.peer)
+                && out.pair == index
+                && out.closing == Closing::Open
+        });
+        Some(Position {
+            unit: unit.code.clone(),
+            amount: show(state.balance(&row.account, unit.unit)),
+            we_may_owe: limit(pair.limit(row.we_are_a)),
+            they_may_owe: limit(pair.limit(!row.we_are_a)),
+            room: show(i64::try_from(room(state, row, index).unwrap_or(0)).unwrap_or(i64::MAX)),
+            in_flight: in_flight.count() as u64,
+        })
+    });
+    lines.collect()
+}
