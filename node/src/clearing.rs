@@ -302,6 +302,11 @@ impl Clearing {
         Ok(())
     }
 
+    /// Ends the links; the network layer ends the rest.
+    pub fn close(&self) {
+        self.0.links.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Asks the decider to turn a claim of ours down; what comes of it shows in the claim.
     ///
     /// # Errors

@@ -7,5 +7,6 @@ pub mod config;
 pub mod data;
 pub mod http;
 pub mod network;
+pub mod node;
 pub mod service;
 pub mod store;

@@ -1,1 +1,145 @@
-fn main() {}
+//! `weftd`: the node of a community network.
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use weft_node::config::Config;
+use weft_node::data::DataDir;
+use weft_node::node::{Node, Options, init};
+use weft_node::service::Hooks;
+use weft_protocol::ids::UnitId;
+use weft_protocol::ledger::units::{UnitDefined, UnitKind};
+
+/// Exit status: the configuration or the data cannot be used.
+const BAD_CONFIGURATION: u8 = 78;
+
+#[derive(Debug, Parser)]
+#[command(version, about = "The node of a community network")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a data folder with fresh keys and found its ledger
+    Init {
+        /// The data folder
+        #[arg(long, env = "WEFT_DATA", default_value = "weft-data")]
+        data: PathBuf,
+        /// Short name of the network: a-z, 0-9 and -
+        #[arg(long)]
+        site: String,
+        /// A unit as CODE:NAME:KIND:DECIMALS with KIND time or credit; may be given several times
+        #[arg(long = "unit", default_value = "hour:Hour:time:0", value_parser = unit)]
+        units: Vec<UnitDefined>,
+    },
+    /// Run the node until it is told to stop
+    Run {
+        /// The data folder
+        #[arg(long, env = "WEFT_DATA", default_value = "weft-data")]
+        data: PathBuf,
+        /// Listen for peers here instead of what weft.toml says
+        #[arg(long)]
+        listen: Vec<String>,
+        /// Tell peers this address instead of what weft.toml says
+        #[arg(long)]
+        external: Vec<String>,
+        /// Serve HTTP here instead of what weft.toml says
+        #[arg(long)]
+        http: Option<String>,
+        /// Faults for tests: ack-early, skip-sync
+        #[arg(long, hide = true)]
+        test_hook: Vec<String>,
+        /// For tests: write every frame exchanged with peers to this file
+        #[arg(long, hide = true)]
+        test_tap: Option<PathBuf>,
+    },
+}
+
+fn unit(text: &str) -> Result<UnitDefined, String> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let [code, name, kind, scale] = parts[..] else {
+        return Err("a unit is CODE:NAME:KIND:DECIMALS, such as hour:Hour:time:0".to_owned());
+    };
+    let kind = match kind {
+        "time" => UnitKind::Time,
+        "credit" => UnitKind::Credit,
+        other => return Err(format!("\"{other}\" is no kind of unit: use time or credit")),
+    };
+    let scale = scale.parse().map_err(|_| format!("\"{scale}\" is no number of decimals"))?;
+    Ok(UnitDefined { unit: UnitId(0), code: code.to_owned(), name: name.to_owned(), kind, scale })
+}
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("WEFT_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,weft_node=info")),
+        )
+        .init();
+    match Arguments::parse().command {
+        Command::Init { data, site, units } => report(make(data, &site, units)),
+        Command::Run { data, listen, external, http, test_hook, test_tap } => {
+            let has = |name: &str| test_hook.iter().any(|hook| hook == name);
+            let hooks = Hooks { ack_early: has("ack-early") };
+            let options =
+                Options { listen, external, http, hooks, skip_sync: has("skip-sync"), tap: test_tap };
+            report(run(DataDir::new(data), options))
+        }
+    }
+}
+
+fn report(outcome: Result<(), String>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            say_error(&why);
+            ExitCode::from(BAD_CONFIGURATION)
+        }
+    }
+}
+
+fn make(data: PathBuf, site: &str, mut units: Vec<UnitDefined>) -> Result<(), String> {
+    for (unit, number) in units.iter_mut().zip(0..) {
+        unit.unit = UnitId(number);
+    }
+    let config = Config::new(site).map_err(|e| e.to_string())?;
+    let data = DataDir::new(data);
+    init(&data, &config, &units).map_err(|e| e.to_string())?;
+    say(&format!("{site}: the ledger is founded in {}. Start it with `weftd run`.", data.path().display()));
+    Ok(())
+}
+
+#[tokio::main]
+async fn run(data: DataDir, options: Options) -> Result<(), String> {
+    let node = Node::start(data, options).await.map_err(|e| e.to_string())?;
+    let http = node.http_address().map_or_else(|| "off".to_owned(), |a| a.to_string());
+    let peers: Vec<String> = node.listen_addresses().await.iter().map(ToString::to_string).collect();
+    say(&format!("ready http={http} p2p={}", peers.join(",")));
+    stop_signal().await.map_err(|e| format!("cannot wait for signals: {e}"))?;
+    node.stop().await
+}
+
+/// Waits for an interrupt or a request to end.
+async fn stop_signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut end = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = end.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the program has to say")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "why the program ends")]
+fn say_error(text: &str) {
+    eprintln!("weftd: {text}");
+}

@@ -6,6 +6,7 @@
 //! answers nothing more but why it stopped.
 
 mod core;
+mod found;
 mod links;
 mod open;
 mod payments;
@@ -36,13 +37,19 @@ pub enum ServiceError {
     Closed,
 }
 
+/// What the thread is asked to do.
+enum Job {
+    Run(Task),
+    Close,
+}
+
 type Deferred = Box<dyn FnOnce(Result<(), ServiceError>) + Send>;
 type Task = Box<dyn FnOnce(Result<&mut Core, ServiceError>) -> Deferred + Send>;
 
 /// A handle on the service.
 #[derive(Clone)]
 pub struct Ledger {
-    tasks: mpsc::Sender<Task>,
+    tasks: mpsc::Sender<Job>,
     revision: watch::Receiver<u64>,
     stopped: watch::Receiver<Option<String>>,
 }
@@ -70,8 +77,14 @@ impl Ledger {
             }
             Err(error) => Box::new(move |_| drop(answer.send(Err(error)))),
         });
-        self.tasks.send(task).await.map_err(|_| ServiceError::Closed)?;
+        self.tasks.send(Job::Run(task)).await.map_err(|_| ServiceError::Closed)?;
         answered.await.map_err(|_| ServiceError::Closed)?
+    }
+
+    /// Ends the service after the tasks that wait already; whoever comes later is told that it is closed.
+    pub async fn close(&self) {
+        // When the thread is gone already there is nothing to end.
+        let _ = self.tasks.send(Job::Close).await;
     }
 
     /// Rises with every group that became durable.
@@ -87,7 +100,7 @@ impl Ledger {
 
 /// Starts the service over opened stores.
 ///
-/// The thread ends when every handle is gone; it then stops cleanly. The join handle says how that went.
+/// The thread ends at [`Ledger::close`]; it then stops cleanly. The join handle says how that went.
 pub fn start(core: Core) -> (Ledger, std::thread::JoinHandle<Result<(), String>>) {
     let (tasks, inbox) = mpsc::channel(QUEUE);
     let (revision_out, revision) = watch::channel(0);
@@ -104,17 +117,22 @@ pub fn start(core: Core) -> (Ledger, std::thread::JoinHandle<Result<(), String>>
 
 fn serve(
     core: &mut Core,
-    mut inbox: mpsc::Receiver<Task>,
+    mut inbox: mpsc::Receiver<Job>,
     revision: &watch::Sender<u64>,
     stopped: &watch::Sender<Option<String>>,
 ) {
-    while let Some(first) = inbox.blocking_recv() {
-        let mut group = vec![first];
-        while group.len() < MAX_GROUP {
-            match inbox.try_recv() {
-                Ok(task) => group.push(task),
-                Err(_) => break,
+    let mut closing = false;
+    while !closing {
+        let Some(first) = inbox.blocking_recv() else { return };
+        let mut group = Vec::new();
+        let mut next = Some(first);
+        while let Some(job) = next {
+            match job {
+                Job::Run(task) => group.push(task),
+                Job::Close => closing = true,
             }
+            let more = !closing && group.len() < MAX_GROUP;
+            next = if more { inbox.try_recv().ok() } else { None };
         }
         if let Some(why) = stopped.borrow().clone() {
             for task in group {

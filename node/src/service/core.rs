@@ -246,6 +246,16 @@ impl Core {
         }
     }
 
+    /// Makes durable what was written outside the service, then stops cleanly: for a folder that is only prepared.
+    ///
+    /// # Errors
+    /// When the stores cannot be written.
+    pub fn finish(mut self) -> Result<(), String> {
+        self.commit_group()?;
+        self.index_group();
+        self.close()
+    }
+
     /// The clean stop: a checkpoint over everything, a seal, and the token that says so.
     pub(super) fn close(mut self) -> Result<(), String> {
         self.publish().map_err(|e| e.to_string())?;

@@ -1,0 +1,45 @@
+//! Founding a ledger: the genesis, signed by the first root key, and the first units.
+
+use super::core::Core;
+use super::payments::{OpRefused, Prepared};
+use weft_protocol::entry::{How, Op, Payload, Role, SignedOp};
+use weft_protocol::ids::{KeyBytes, LedgerId, OpId};
+use weft_protocol::keys::SecretKey;
+use weft_protocol::ledger::identity::{Genesis, Purpose, PurposeKey, RootSet};
+use weft_protocol::ledger::units::UnitDefined;
+
+impl Core {
+    /// Writes the genesis with one root key, and the units.
+    ///
+    /// # Errors
+    /// The rule broken: a second genesis, a unit that is none.
+    pub fn found(&mut self, root: &SecretKey, units: &[UnitDefined]) -> Result<(), OpRefused> {
+        let keys = self.keys().clone();
+        let key = |purpose, key| PurposeKey { purpose, key };
+        let genesis = Genesis {
+            root: RootSet { threshold: 1, keys: vec![root.public().bytes()] },
+            next_root: None,
+            keys: vec![
+                key(Purpose::Log, keys.log.public().bytes()),
+                key(Purpose::Witness, keys.witness.public().bytes()),
+                key(Purpose::Seal, weft_protocol::seal::public_key(&keys.seal)),
+                key(Purpose::Libp2p, KeyBytes(crate::network::public_key_of_seed(&keys.libp2p))),
+                key(Purpose::Desk, keys.desk.public().bytes()),
+            ],
+            charter: None,
+        };
+        self.submit(self.by_root(Payload::Genesis(genesis), root, &LedgerId::ZERO))?;
+        let ledger = self.engine().state().ledger().map_err(OpRefused::Rule)?;
+        for unit in units {
+            self.submit(self.by_root(Payload::UnitDefined(unit.clone()), root, &ledger))?;
+        }
+        Ok(())
+    }
+
+    fn by_root(&self, payload: Payload, root: &SecretKey, ledger: &LedgerId) -> Prepared {
+        let not_after_ms = self.clock().now_ms().saturating_add(super::payments::DESK_OP_LIFE_MS);
+        let op = Op { op_id: OpId(self.clock().random()), not_after_ms, payload, sidecars: Vec::new() };
+        let signed = SignedOp::unsigned(&op).signed(ledger, root, Role::Root, How::OwnKey);
+        Prepared { signed, texts: Vec::new(), expires_ms: None }
+    }
+}
