@@ -14,6 +14,7 @@ use weft_protocol::ledger::identity::Purpose;
 use weft_protocol::ledger::state::{Closing, Origin};
 use weft_protocol::ledger::{Notice, Rejected};
 use weft_protocol::seal::{Envelope, Opened};
+use weft_protocol::sidecar::Content;
 
 /// How long an operation made at the desk may wait before it is void.
 pub const DESK_OP_LIFE_MS: u64 = 86_400_000;
@@ -166,7 +167,7 @@ impl Core {
         }
         for ((first, again), text) in first.iter().zip(again).zip(texts) {
             let kept = self.private().sidecar(first).map_err(|e| OpRefused::Store(e.to_string()))?;
-            if first != again && kept.is_none_or(|kept| kept.bytes() != text.bytes) {
+            if first != again && kept.is_none_or(|kept| wish(kept.bytes()) != wish(&text.bytes)) {
                 return Ok(false);
             }
         }
@@ -282,6 +283,12 @@ impl Core {
 
 fn answer(written: Written, claim: Option<ClaimId>) -> OpAnswer {
     OpAnswer { entry: written.entry, known: false, claim, notices: written.transition.notices }
+}
+
+/// What a text asks for: names differ in more than case. `None` when it is no payment's text.
+fn wish(bytes: &[u8]) -> Option<(String, Option<String>)> {
+    let content = Content::parse(bytes).ok()?;
+    Some((super::core::name_key(&content.payee), content.memo))
 }
 
 /// Whether an entry is what this request wants: a repeated request may carry a fresh signature and time limit.
