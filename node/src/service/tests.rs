@@ -14,8 +14,13 @@ use weft_protocol::ledger::units::{UnitDefined, UnitKind};
 fn founded(folder: &std::path::Path) -> (DataDir, Config) {
     let data = DataDir::new(folder.join("hull"));
     let config = Config::new("hull").unwrap();
-    let hour =
-        UnitDefined { unit: UnitId(0), code: "hour".into(), name: "Hour".into(), kind: UnitKind::Time, scale: 0 };
+    let hour = UnitDefined {
+        unit: UnitId(0),
+        code: "hour".into(),
+        name: "Hour".into(),
+        kind: UnitKind::Time,
+        scale: 0,
+    };
     crate::node::init(&data, &config, &[hour]).unwrap();
     (data, config)
 }
