@@ -147,10 +147,7 @@ pub(crate) mod list {
     ) -> Result<(), encode::Error<W::Error>> {
         items.encode(e, ctx)
     }
-    pub(crate) fn decode<'b, T: Decode<'b, C>, C>(
-        d: &mut Decoder<'b>,
-        ctx: &mut C,
-    ) -> Result<Vec<T>, Error> {
+    pub(crate) fn decode<'b, T: Decode<'b, C>, C>(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Vec<T>, Error> {
         Vec::decode(d, ctx)
     }
     #[expect(clippy::unnecessary_wraps, reason = "the derive asks for an Option")]
@@ -259,7 +256,14 @@ impl Entry {
     }
     /// The message that one [`Auth`] of this entry signs.
     pub fn auth_message(&self, auth: &Auth) -> Vec<u8> {
-        op_message(&context_ledger(&self.body), self.body.kind, auth.signer, auth.role, auth.how, &self.body.op.0)
+        op_message(
+            &context_ledger(&self.body),
+            self.body.kind,
+            auth.signer,
+            auth.role,
+            auth.how,
+            &self.body.op.0,
+        )
     }
     /// Whom the operation counts for in idempotency (specs/entry.md §3): all its signers, or zero for the node's own.
     pub fn authors(&self) -> BTreeSet<Signer> {

@@ -136,7 +136,7 @@ pub fn verify_signatures(state: &State, entry: &Entry) -> Result<(), Rejected> {
 pub fn apply(state: &State, entry: &Entry) -> Result<Transition, Rejected> {
     check_place(state, entry)?;
     check_op(state, entry)?;
-    let (authority, _) = Authority::resolve(state, entry)?;
+    let authority = Authority::of(state, entry)?;
     check_author(entry, &authority)?;
     let body = entry.body();
     let mut notices = Vec::new();
@@ -281,4 +281,3 @@ pub fn node_op_id(kind: u16, t: u8, channel: &[u8], claim: &[u8], part: u8) -> c
     let digest = Hash::of("WEFT-NODEOP/1\n", &[&kind.to_be_bytes(), &[t], channel, claim, &[part]]);
     crate::ids::OpId(digest.prefix())
 }
-

@@ -10,7 +10,7 @@ use super::weak::{self, Weak};
 use crate::entry::{Entry, EntryError, Payload};
 use crate::ids::{ClaimId, Hash, LedgerId, PUBLIC_STREAM, StreamId, UnitId};
 use crate::ledger::identity::Identity;
-use crate::ledger::state::{Answer, Closing, State};
+use crate::ledger::state::{Answer, Closing, State, StreamRow};
 use crate::ledger::units::UnitDefined;
 use crate::ledger::{Rejected, clearing};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +23,7 @@ const KEEP_ANSWER_MS: u64 = super::react::MAX_EXPIRY_SEEN_MS * 2;
 pub struct Peers {
     identities: BTreeMap<LedgerId, Identity>,
     units: BTreeMap<(LedgerId, UnitId), UnitDefined>,
-    public_next: BTreeMap<LedgerId, u64>,
+    public: BTreeMap<LedgerId, StreamRow>,
     streams: BTreeMap<StreamId, PeerStream>,
     decisions: BTreeMap<(ClaimId, LedgerId), Decision>,
     identity_entries: BTreeMap<LedgerId, Vec<Vec<u8>>>,
@@ -137,7 +137,9 @@ pub enum Refusal {
         sseq: u64,
     },
     /// The peer has more of our stream than we wrote: our own books are older than what the peer saw.
-    #[error("the peer has {claimed} entries of our stream, we wrote {written}: this node's data is older than what it has sent")]
+    #[error(
+        "the peer has {claimed} entries of our stream, we wrote {written}: this node's data is older than what it has sent"
+    )]
     AheadOfUs {
         /// What the peer says.
         claimed: u64,
@@ -216,7 +218,7 @@ impl Peers {
 
     /// The next place of a ledger's public stream that we do not have.
     pub fn public_next(&self, ledger: &LedgerId) -> u64 {
-        self.public_next.get(ledger).copied().unwrap_or(0)
+        self.public.get(ledger).map_or(0, |row| row.next)
     }
 
     /// What was wrong in peers' streams.
@@ -245,13 +247,17 @@ impl Peers {
         if header.sseq > next {
             return Err(Refusal::Gap { next, got: header.sseq });
         }
+        let head = self.public.get(&ledger).map_or(Hash::ZERO, |row| row.head);
+        if header.sprev != head {
+            return Err(Refusal::Forked { sseq: header.sseq });
+        }
         if !self.has_identity_entry(entry) {
             self.absorb_identity(entry)?;
         }
         if let Payload::UnitDefined(unit) = &entry.op().payload {
             self.units.insert((ledger, unit.unit), unit.clone());
         }
-        self.public_next.insert(ledger, next.saturating_add(1));
+        self.public.insert(ledger, StreamRow { next: next.saturating_add(1), head: entry.leaf() });
         Ok(())
     }
 
@@ -285,8 +291,9 @@ impl Peers {
         let key = identity.log_key(entry.body().epoch).map_err(Refusal::Rejected)?;
         key.verify_message(&entry.node_message(), entry.node_sig())
             .map_err(|e| Refusal::Rejected(Rejected::Signature(e)))?;
-        let written = state.stream(&step.channel).next;
-        if step.ack.next > written {
+        let ours = state.stream(&step.channel);
+        let written = ours.next;
+        if step.ack.next > written || (step.ack.next == written && step.ack.head != ours.head) {
             return Err(Refusal::AheadOfUs { claimed: step.ack.next, written });
         }
         Ok(entry)
@@ -303,7 +310,8 @@ impl Peers {
         if body.ledger != *peer {
             return Err(Refusal::Rejected(Rejected::LedgerMismatch { expected: *peer, got: body.ledger }));
         }
-        let (id, _) = state.channel_with(peer).ok_or(Refusal::Rejected(Rejected::NoAccord { peer: *peer }))?;
+        let (id, _) =
+            state.channel_with(peer).ok_or(Refusal::Rejected(Rejected::NoAccord { peer: *peer }))?;
         let header = body.stream.filter(|h| h.id == id).ok_or(Refusal::Rejected(Rejected::StreamHeader))?;
         let Payload::Step(step) = &entry.op().payload else {
             return Err(Refusal::Rejected(Rejected::StreamHeader));
@@ -311,7 +319,8 @@ impl Peers {
         if step.channel != id || !body.auth.is_empty() {
             return Err(Refusal::Rejected(Rejected::StepForm));
         }
-        let (next, head, boot) = self.streams.get(&id).map_or((0, Hash::ZERO, 0), |s| (s.next, s.head, s.boot));
+        let (next, head, boot) =
+            self.streams.get(&id).map_or((0, Hash::ZERO, 0), |s| (s.next, s.head, s.boot));
         if header.sseq < next {
             return Err(Refusal::Known { sseq: header.sseq });
         }
@@ -360,7 +369,8 @@ impl Peers {
 
     /// Notes what our own entries say to a peer, as far as it is needed for longer than our state keeps it.
     pub(super) fn absorb_own(&mut self, entry: &Entry) {
-        let Payload::Step(Step { channel, claim: Some(claim), args: StepArgs::Reject(_), .. }) = &entry.op().payload
+        let Payload::Step(Step { channel, claim: Some(claim), args: StepArgs::Reject(_), .. }) =
+            &entry.op().payload
         else {
             return;
         };
@@ -395,7 +405,9 @@ impl Peers {
             }
             StepArgs::Accept(args) => {
                 self.learn(state, &args.decision, entry)?;
-                if args.decision.body.outcome != Outcome::Accept || Some(args.decision.body.claim) != step.claim {
+                if args.decision.body.outcome != Outcome::Accept
+                    || Some(args.decision.body.claim) != step.claim
+                {
                     return Err("ACCEPT holds another Decision");
                 }
                 self.claim_mut(step)?.answer.get_or_insert(PeerAnswer::Accept);
@@ -425,7 +437,11 @@ impl Peers {
                 }
                 self.close(step, PeerClosing::Done(entry.leaf()), |proposal| {
                     let intent = proposal.signed.parse().map_err(|_| "DONE on a malformed proposal")?;
-                    if intent.payee == body.decider { Ok(()) } else { Err("DONE by the word of another decider") }
+                    if intent.payee == body.decider {
+                        Ok(())
+                    } else {
+                        Err("DONE by the word of another decider")
+                    }
                 })
             }
             StepArgs::Free => {
@@ -442,7 +458,8 @@ impl Peers {
                 self.close(step, PeerClosing::Free, |_| Ok(()))
             }
             StepArgs::Return => {
-                let out = state.claim(&step.claim.unwrap_or(ClaimId::ZERO)).and_then(|row| row.outgoing.clone());
+                let out =
+                    state.claim(&step.claim.unwrap_or(ClaimId::ZERO)).and_then(|row| row.outgoing.clone());
                 let done = out.is_some_and(|out| {
                     out.channel == step.channel && matches!(out.closing, Closing::Done(_))
                 });
@@ -464,12 +481,14 @@ impl Peers {
         let bytes = &args.accord.0;
         let accord = super::accord::Accord::parse(bytes).map_err(|_| "a malformed accord")?;
         let peer = entry.body().ledger;
-        if accord.other(&peer).is_none() || super::accord::channel_id(&accord.a, &accord.b, 0) != step.channel {
+        if accord.other(&peer).is_none() || super::accord::channel_id(&accord.a, &accord.b, 0) != step.channel
+        {
             return Err("an accord for another channel");
         }
         let identity = self.identities.get(&peer).ok_or("an accord of a network we do not know")?;
         let sigs = if accord.a == peer { &args.sigs_a } else { &args.sigs_b };
-        let checks = clearing::accord_signatures(identity, bytes, sigs).map_err(|_| "an accord without a quorum")?;
+        let checks =
+            clearing::accord_signatures(identity, bytes, sigs).map_err(|_| "an accord without a quorum")?;
         if checks.iter().any(|check| check.verify().is_err()) {
             return Err("an accord with a signature that does not verify");
         }
