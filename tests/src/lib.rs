@@ -4,6 +4,7 @@
 
 pub mod binaries;
 pub mod require;
+pub mod simulator;
 
 use std::env;
 use std::path::PathBuf;

@@ -146,7 +146,8 @@ impl Engine {
         expires_ms: u64,
         cx: &mut Cx<'_>,
     ) -> Result<(Written, ClaimId), Rejected> {
-        let kind = Kind::from_code(signed.kind).filter(|kind| *kind == Kind::Hold).ok_or(Rejected::StepForm)?;
+        let kind =
+            Kind::from_code(signed.kind).filter(|kind| *kind == Kind::Hold).ok_or(Rejected::StepForm)?;
         let op = Op::parse(kind, &signed.op.0).map_err(Rejected::Encoding)?;
         let Payload::Hold(hold) = &op.payload else { return Err(Rejected::StepForm) };
         // Before all else, so that a retry hears that it was done, not that it would not fit a second time.
@@ -305,8 +306,10 @@ impl Engine {
         if intent.payee != self.state.ledger()? {
             return Err(Rejected::DecisionMismatch);
         }
-        let place = intent.place(0, asker).ok_or(Rejected::HopMismatch { why: "the asker is not on the route" })?;
-        let payer = self.peers.identity(&intent.payer).ok_or(Rejected::NotIntroduced { ledger: intent.payer })?;
+        let place =
+            intent.place(0, asker).ok_or(Rejected::HopMismatch { why: "the asker is not on the route" })?;
+        let payer =
+            self.peers.identity(&intent.payer).ok_or(Rejected::NotIntroduced { ledger: intent.payer })?;
         signed.verify(payer, intent.epoch)?;
         let now_ms = cx.now_ms.max(self.state.head.time_ms);
         let expired = now_ms > intent.expires_ms;
@@ -457,10 +460,10 @@ impl Engine {
         about: &[u8],
         cx: &mut Cx<'_>,
     ) -> Result<(), Rejected> {
-        let ack = self.peers.stream(&channel).map_or(Ack { next: 0, head: Hash::ZERO }, |s| Ack {
-            next: s.next,
-            head: s.head,
-        });
+        let ack = self
+            .peers
+            .stream(&channel)
+            .map_or(Ack { next: 0, head: Hash::ZERO }, |s| Ack { next: s.next, head: s.head });
         let payload = Payload::Step(Step { channel, ack, claim, reference, args, part: 0 });
         self.own(payload, channel.as_bytes(), about, 0, cx)
     }

@@ -322,6 +322,9 @@ impl RejectCode {
 
     /// In words.
     pub fn text(self) -> &'static str {
-        Self::NAMED.iter().find(|(_, c, _)| *c == self).map_or("refused for a reason of a later version", |n| n.2)
+        Self::NAMED
+            .iter()
+            .find(|(_, c, _)| *c == self)
+            .map_or("refused for a reason of a later version", |n| n.2)
     }
 }

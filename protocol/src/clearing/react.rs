@@ -19,20 +19,74 @@ use crate::ledger::{Rejected, own_accounts};
 
 /// The next thing to do about a claim.
 enum Todo {
-    TurnAway { channel: StreamId, leaf: Hash, code: RejectCode },
-    Refuse { intent: Intent, code: RejectCode },
-    Accept { channel: StreamId, leaf: Hash, intent: SignedIntent, account: AccountId },
-    Credit { account: AccountId, unit: UnitId, amount: Amount },
-    Onward { from: StreamId, channel: StreamId, leaf: Hash, signed: SignedIntent, intent: Intent, place: usize },
-    Done { out: OutHop },
-    Free { out: OutHop, reject: Hash },
-    End { out: OutHop, closing: Hash },
-    PassAccept { channel: StreamId, leaf: Hash, out: OutHop },
-    PassReject { channel: StreamId, leaf: Hash, out: OutHop },
-    Book { channel: StreamId, done: Hash, value: (UnitId, Amount), decided: bool },
-    Return { channel: StreamId, leaf: Hash },
-    GaveBack { channel: StreamId, reference: Hash, value: (UnitId, Amount) },
-    GotBack { out: OutHop, reference: Hash },
+    TurnAway {
+        channel: StreamId,
+        leaf: Hash,
+        code: RejectCode,
+    },
+    Refuse {
+        intent: Intent,
+        code: RejectCode,
+    },
+    Accept {
+        channel: StreamId,
+        leaf: Hash,
+        intent: SignedIntent,
+        account: AccountId,
+    },
+    Credit {
+        account: AccountId,
+        unit: UnitId,
+        amount: Amount,
+    },
+    Onward {
+        from: StreamId,
+        channel: StreamId,
+        leaf: Hash,
+        signed: SignedIntent,
+        intent: Intent,
+        place: usize,
+    },
+    Done {
+        out: OutHop,
+    },
+    Free {
+        out: OutHop,
+        reject: Hash,
+    },
+    End {
+        out: OutHop,
+        closing: Hash,
+    },
+    PassAccept {
+        channel: StreamId,
+        leaf: Hash,
+        out: OutHop,
+    },
+    PassReject {
+        channel: StreamId,
+        leaf: Hash,
+        out: OutHop,
+    },
+    Book {
+        channel: StreamId,
+        done: Hash,
+        value: (UnitId, Amount),
+        decided: bool,
+    },
+    Return {
+        channel: StreamId,
+        leaf: Hash,
+    },
+    GaveBack {
+        channel: StreamId,
+        reference: Hash,
+        value: (UnitId, Amount),
+    },
+    GotBack {
+        out: OutHop,
+        reference: Hash,
+    },
 }
 
 /// A proposal that expires later than this is refused: twice what a payer may ask for, so that clocks may differ.
@@ -67,7 +121,9 @@ impl Engine {
         }
         for channel in self.peers.channels_of(claim) {
             let said = self.peers.claim(&channel, claim)?;
-            if let Some(todo) = said.proposal.as_ref().and_then(|p| self.todo_incoming(claim, channel, said, p, cx)) {
+            if let Some(todo) =
+                said.proposal.as_ref().and_then(|p| self.todo_incoming(claim, channel, said, p, cx))
+            {
                 return Some(todo);
             }
         }
@@ -89,7 +145,8 @@ impl Engine {
             },
             Closing::Done(leaf) if !out.ended => Some(Todo::End { out: out.clone(), closing: leaf }),
             Closing::Done(_) => {
-                let undone = weak::is(Weak::ContradictionUndoes) && self.peers.contradicted(claim, &out.decider);
+                let undone =
+                    weak::is(Weak::ContradictionUndoes) && self.peers.contradicted(claim, &out.decider);
                 let returned = said.and_then(|s| s.returned).or(undone.then_some(Hash::ZERO));
                 let reference = returned.filter(|_| !out.returned)?;
                 Some(Todo::GotBack { out: out.clone(), reference })
@@ -273,8 +330,10 @@ impl Engine {
             match hop.return_step {
                 Some(reference) => (!hop.returned).then_some(Todo::GaveBack { channel, reference, value }),
                 None => {
-                    let onward = row.outgoing.as_ref().filter(|out| out.origin == Origin::Upstream { channel });
-                    let stuck = onward.is_none_or(|out| matches!(out.closing, Closing::Freed(_)) || out.returned);
+                    let onward =
+                        row.outgoing.as_ref().filter(|out| out.origin == Origin::Upstream { channel });
+                    let stuck =
+                        onward.is_none_or(|out| matches!(out.closing, Closing::Freed(_)) || out.returned);
                     let decided = accepted_on(&self.state, claim, &channel).is_some();
                     let leaf = hop.done.filter(|_| stuck && !decided)?;
                     Some(Todo::Return { channel, leaf })
@@ -351,7 +410,7 @@ impl Engine {
             }
             Todo::Book { channel, done, value, decided } => {
                 let to = if decided { own_accounts::incoming() } else { own_accounts::transit() };
-                let postings = self.from_peer(channel, to, value)?;
+                let postings = self.peer_gives(channel, to, value)?;
                 let payload = Payload::Book(Book { claim: *claim, part, channel, closing: done, postings });
                 self.own(payload, channel.as_bytes(), claim.as_bytes(), part, cx)
             }
@@ -359,7 +418,8 @@ impl Engine {
             Todo::GaveBack { channel, reference, value: (unit, amount) } => {
                 let account = self.peer_account(channel)?;
                 let postings = move_value(own_accounts::transit(), account, unit, amount);
-                let payload = Payload::Returned(Returned { claim: *claim, part, channel, reference, postings });
+                let payload =
+                    Payload::Returned(Returned { claim: *claim, part, channel, reference, postings });
                 self.own(payload, channel.as_bytes(), claim.as_bytes(), part, cx)
             }
             Todo::GotBack { out, reference } => {
@@ -368,8 +428,9 @@ impl Engine {
                     Origin::Upstream { .. } => own_accounts::transit(),
                 };
                 let channel = out.channel;
-                let postings = self.from_peer(channel, to, (out.unit, out.amount))?;
-                let payload = Payload::Returned(Returned { claim: *claim, part, channel, reference, postings });
+                let postings = self.peer_gives(channel, to, (out.unit, out.amount))?;
+                let payload =
+                    Payload::Returned(Returned { claim: *claim, part, channel, reference, postings });
                 self.own(payload, channel.as_bytes(), claim.as_bytes(), part, cx)
             }
         }
@@ -380,7 +441,7 @@ impl Engine {
         row.map(|row| row.account).ok_or(Rejected::UnknownChannel { channel })
     }
 
-    fn from_peer(
+    fn peer_gives(
         &self,
         channel: StreamId,
         to: AccountId,

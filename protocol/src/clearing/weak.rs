@@ -41,6 +41,6 @@ mod switch {
     }
 }
 
+pub(crate) use switch::is;
 #[cfg(feature = "simulator")]
 pub use switch::set;
-pub(crate) use switch::is;

@@ -139,7 +139,13 @@ impl Founded {
         };
         let genesis = write(&LedgerId::ZERO, Payload::Genesis(keys.genesis()));
         let ledger = genesis.body().ledger;
-        let unit = UnitDefined { unit: HOUR, code: "hour".into(), name: "Hour".into(), kind: UnitKind::Time, scale: 0 };
+        let unit = UnitDefined {
+            unit: HOUR,
+            code: "hour".into(),
+            name: "Hour".into(),
+            kind: UnitKind::Time,
+            scale: 0,
+        };
         let unit = write(&ledger, Payload::UnitDefined(unit));
         let public = vec![genesis.bytes().to_vec(), unit.bytes().to_vec()];
         let mut members = Vec::new();
@@ -184,7 +190,9 @@ pub fn accord(a: (&LedgerId, &Keys), b: (&LedgerId, &Keys), limit_a: u64, limit_
     let bytes = accord.to_bytes();
     let sign = |keys: &Keys| {
         let quorum = keys.roots.iter().take(usize::from(keys.threshold));
-        quorum.map(|k| RootSig { signer: k.public().signer(), sig: k.sign(keys::ACCORD, &[&bytes]) }).collect()
+        quorum
+            .map(|k| RootSig { signer: k.public().signer(), sig: k.sign(keys::ACCORD, &[&bytes]) })
+            .collect()
     };
     AccordArgs { sigs_a: sign(a.1), sigs_b: sign(b.1), accord: Blob(bytes) }
 }
