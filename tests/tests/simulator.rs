@@ -45,39 +45,39 @@ fn a_seed_gives_the_same_run_twice() {
 
 #[test]
 fn two_networks_settle_every_payment_once() {
-    let tally = hold(Topology::Pair, 200).tally;
+    let tally = hold(Topology::Pair, 100).tally;
     assert!(tally.done > 500 && tally.freed > 500 && tally.crashes > 100 && tally.retried > 100, "{tally}");
     assert_eq!((tally.stuck, tally.returned, tally.findings), (0, 0, 0), "{tally}");
 }
 
 #[test]
 fn three_networks_settle_every_payment_once() {
-    let tally = hold(Topology::Three, 200).tally;
+    let tally = hold(Topology::Three, 80).tally;
     assert_eq!((tally.stuck, tally.returned, tally.findings), (0, 0, 0), "{tally}");
 }
 
 #[test]
 fn four_networks_settle_every_payment_once() {
-    let tally = hold(Topology::Four, 150).tally;
+    let tally = hold(Topology::Four, 70).tally;
     assert!(tally.done > 500 && tally.freed > 500 && tally.cancels > 50, "{tally}");
     assert_eq!((tally.stuck, tally.returned, tally.findings), (0, 0, 0), "{tally}");
 }
 
 #[test]
 fn a_lying_decider_costs_no_honest_network_anything() {
-    let tally = hold(Topology::LyingEnd, 150).tally;
+    let tally = hold(Topology::LyingEnd, 80).tally;
     assert!(tally.returns > 0 && tally.returned > 0, "no RETURN was needed: {tally}");
 }
 
 #[test]
 fn a_lying_middle_costs_no_honest_network_anything() {
-    let tally = hold(Topology::LyingMiddle, 150).tally;
+    let tally = hold(Topology::LyingMiddle, 60).tally;
     assert!(tally.findings > 0, "nobody noticed: {tally}");
 }
 
 #[test]
 fn a_liar_between_honest_networks_costs_them_nothing() {
-    let tally = hold(Topology::LyingSecond, 100).tally;
+    let tally = hold(Topology::LyingSecond, 60).tally;
     assert!(tally.returns > 0, "no RETURN was needed: {tally}");
 }
 
