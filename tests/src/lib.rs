@@ -4,6 +4,7 @@
 
 pub mod binaries;
 pub mod require;
+pub mod simulator;
 pub mod vectors;
 
 use std::env;

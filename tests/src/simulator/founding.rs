@@ -10,7 +10,7 @@ use weft_protocol::entry::{How, Op, Payload, Role, SignedOp};
 use weft_protocol::ids::{AccountId, Hash, KeyBytes, LedgerId, OpId, UnitId};
 use weft_protocol::keys::{self, SecretKey};
 use weft_protocol::ledger::author::Author;
-use weft_protocol::ledger::identity::{Genesis, PURPOSES, Purpose, PurposeKey, RootSet};
+use weft_protocol::ledger::identity::{Genesis, KeyBound, PURPOSES, Purpose, PurposeKey, RootSet};
 use weft_protocol::ledger::members::{AccountOpened, OwnerKind};
 use weft_protocol::ledger::rules::{Levels, LimitRule, Rule, RuleSet};
 use weft_protocol::ledger::units::{UnitDefined, UnitKind};
@@ -23,6 +23,10 @@ pub const START_MS: u64 = 1_700_000_000_000;
 pub const MEMBER_BELOW: u64 = 2_000;
 /// How far the balance of [`Founded::MODEST`] may go above zero: payments to that member run into it.
 pub const MODEST_ABOVE: u64 = 150;
+
+/// In one run of this many, networks have bound a second key: an identity entry with another entry before it on the
+/// public stream.
+const ROTATED: u64 = 7;
 
 /// A member of a simulated network.
 #[derive(Debug)]
@@ -139,9 +143,19 @@ impl Founded {
         };
         let genesis = write(&LedgerId::ZERO, Payload::Genesis(keys.genesis()));
         let ledger = genesis.body().ledger;
-        let unit = UnitDefined { unit: HOUR, code: "hour".into(), name: "Hour".into(), kind: UnitKind::Time, scale: 0 };
+        let unit = UnitDefined {
+            unit: HOUR,
+            code: "hour".into(),
+            name: "Hour".into(),
+            kind: UnitKind::Time,
+            scale: 0,
+        };
         let unit = write(&ledger, Payload::UnitDefined(unit));
-        let public = vec![genesis.bytes().to_vec(), unit.bytes().to_vec()];
+        let mut public = vec![genesis.bytes().to_vec(), unit.bytes().to_vec()];
+        if seed % ROTATED == ROTATED - 1 {
+            let key = KeyBound { purpose: Purpose::Seal, epoch: 1, key: KeyBytes([8; 32]) };
+            public.push(write(&ledger, Payload::KeyBound(key)).bytes().to_vec());
+        }
         let mut members = Vec::new();
         for number in 0..3_u8 {
             let name = [index as u8, number];
@@ -184,7 +198,9 @@ pub fn accord(a: (&LedgerId, &Keys), b: (&LedgerId, &Keys), limit_a: u64, limit_
     let bytes = accord.to_bytes();
     let sign = |keys: &Keys| {
         let quorum = keys.roots.iter().take(usize::from(keys.threshold));
-        quorum.map(|k| RootSig { signer: k.public().signer(), sig: k.sign(keys::ACCORD, &[&bytes]) }).collect()
+        quorum
+            .map(|k| RootSig { signer: k.public().signer(), sig: k.sign(keys::ACCORD, &[&bytes]) })
+            .collect()
     };
     AccordArgs { sigs_a: sign(a.1), sigs_b: sign(b.1), accord: Blob(bytes) }
 }

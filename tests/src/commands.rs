@@ -1,0 +1,3 @@
+//! One file per command; each has its arguments and a `run`.
+
+pub(crate) mod simulator;
