@@ -112,11 +112,28 @@ pub(super) fn steps_at_the_end(world: &World) -> Vec<Value> {
         let Payload::End(end) = entry.op().payload.clone() else { panic!("not an end") };
         end
     };
+    let second = |change: fn(&mut Accord)| {
+        let StepArgs::Accord(args) = found(0).args else { panic!("not an accord") };
+        let before = Accord::parse(&args.accord.0).expect("the accord in force");
+        let mut accord = Accord { version: 2, previous: Some(before.id()), ..before };
+        change(&mut accord);
+        let args = AccordArgs { accord: Blob(accord.to_bytes()), ..args };
+        Step { args: StepArgs::Accord(args), ..again(0) }
+    };
     let mut unknown_end = end.clone();
     unknown_end.claim = other;
     let mut out = vec![
         next.refused("a step outside its stream", Payload::Step(again(1)), false),
         step("an accord again", again(0)),
+        step(
+            "a second accord with another unit in the place of a pair",
+            second(|a| a.pairs[0].unit_b = UnitId(7)),
+        ),
+        step(
+            "a second accord that keeps a pair's position elsewhere",
+            second(|a| a.pairs[0].position = Side::B),
+        ),
+        step("a second accord that skips a version", second(|a| a.version = 3)),
         step("a proposal again", again(1)),
         step("a hop done again", again(4)),
         step("a hop freed again", again(5)),

@@ -59,6 +59,8 @@ pub(super) fn at_the_start() -> Vec<Value> {
         case(&book, "a threshold above the number of keys", start(|g| g.root.threshold = 3, &ROOTS)),
         case(&book, "root keys out of order", start(|g| g.root.keys.reverse(), &ROOTS)),
         case(&book, "a key missing", start(|g| g.keys.truncate(4), &ROOTS)),
+        case(&book, "one key for two purposes", start(|g| g.keys[4].key = g.keys[1].key, &ROOTS)),
+        case(&book, "a root key for another purpose", start(|g| g.keys[1].key = g.root.keys[0], &ROOTS)),
         case(
             &book,
             "a weak log key",
@@ -400,6 +402,8 @@ fn rules(book: &Book) -> Vec<Value> {
         ),
         case(book, "an epoch left out", by(bound(2, 15), &ROOTS)),
         case(book, "a key bound before", by(bound(1, 10), &ROOTS)),
+        case(book, "a key bound for another purpose", by(bound(2, 11), &ROOTS)),
+        case(book, "a root key bound", by(bound(2, 1), &ROOTS)),
         case(book, "a key bound by a coordinator", by(bound(1, 15), &[CY])),
     ]
 }
