@@ -92,6 +92,11 @@ impl Keys {
         quorum.fold(SignedOp::unsigned(op), |signed, key| signed.signed(ledger, key, Role::Root, How::OwnKey))
     }
 
+    fn unused(&self, purpose: &str) -> KeyBytes {
+        let seed = Hash::of("", &[self.desk.public().bytes().as_bytes(), purpose.as_bytes()]);
+        SecretKey::from_seed(&seed.0).public().bytes()
+    }
+
     fn genesis(&self) -> Genesis {
         let key = |purpose: &Purpose| PurposeKey {
             purpose: *purpose,
@@ -99,7 +104,9 @@ impl Keys {
                 Purpose::Log => self.log().public().bytes(),
                 Purpose::Desk => self.desk.public().bytes(),
                 Purpose::Seal => KeyBytes([9; 32]),
-                Purpose::Witness | Purpose::Libp2p => self.desk.public().bytes(),
+                // Nothing is signed with these here, but no two purposes may share a key.
+                Purpose::Witness => self.unused("witness"),
+                Purpose::Libp2p => self.unused("libp2p"),
             },
         };
         let roots = self.roots.iter().map(|k| k.public().bytes()).collect();
