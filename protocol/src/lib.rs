@@ -6,6 +6,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects, clippy::float_arithmetic))]
 
 pub mod amount;
+pub mod audit;
 pub mod clearing;
 pub mod encoding;
 pub mod entry;
@@ -17,3 +18,6 @@ pub mod log;
 pub mod seal;
 pub mod sidecar;
 pub mod wire;
+pub mod record;
+#[cfg(any(test, feature = "simulator"))]
+pub mod testing;

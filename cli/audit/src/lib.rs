@@ -1,1 +1,126 @@
+//! The offline auditor: files in, findings out.
+//!
+//! Walks a bundle folder or a node's data folder, runs the audit of `weft-protocol` over it, and renders the report
+//! for people and for programs. Every byte of every file is accounted for: recomputed, verified, or reported.
+//! Nothing here needs a node, a network or a clock, and nothing audited is ever written to.
 
+mod bundle;
+mod dir;
+mod files;
+mod json;
+mod prove;
+mod store;
+mod text;
+
+pub use bundle::{BundleError, BundleReport, write_bundle};
+pub use dir::DirSource;
+pub use json::{SCHEMA, comparison_json, report_json};
+pub use prove::{ReceiptError, receipt};
+pub use store::StoreSource;
+pub use text::{comparison_text, finding_text, report_text};
+pub use weft_protocol::audit::{Audit, Class, Comparison, EntryRef, Finding, Outcome, Report, compare};
+
+use std::path::{Path, PathBuf};
+use weft_protocol::audit::{self, NamedBytes, Source};
+use weft_protocol::ids::LedgerId;
+use weft_protocol::log::note::MAX_NOTE_BYTES;
+
+/// What a verification is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct VerifyOptions {
+    /// Threads that verify signatures; `None` takes all cores.
+    pub threads: Option<usize>,
+    /// The ledger that it must be; `None` takes what the genesis says.
+    pub ledger: Option<LedgerId>,
+    /// A checkpoint of the same ledger from an earlier day, kept by somebody else.
+    pub earlier: Option<PathBuf>,
+}
+
+/// An audit with what it amounts to.
+#[derive(Debug)]
+pub struct AuditOutcome {
+    /// The audit, for comparing it with another.
+    pub audit: Audit,
+    /// 0 nothing wrong, 1 something wrong, 3 could not check.
+    pub exit_code: u8,
+}
+
+impl AuditOutcome {
+    /// The report.
+    pub fn report(&self) -> &Report {
+        &self.audit.report
+    }
+}
+
+/// Why an audit could not begin: exit code 3.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// A folder or file could not be read.
+    #[error("{path} cannot be read: {why}")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        why: std::io::Error,
+    },
+    /// The earlier checkpoint is larger than any note.
+    #[error("{path} has more than {MAX_NOTE_BYTES} bytes: it is no checkpoint")]
+    TooLong {
+        /// Which file.
+        path: PathBuf,
+    },
+}
+
+/// Audits a bundle: a folder in the tlog-tiles layout with entries and peers' folders.
+///
+/// # Errors
+/// When the folder itself cannot be read. Everything else is a finding.
+pub fn verify_dir(
+    folder: &Path,
+    options: &VerifyOptions,
+    progress: &mut dyn FnMut(u64),
+) -> Result<AuditOutcome, AuditError> {
+    let read = |why| AuditError::Read { path: folder.to_path_buf(), why };
+    verify(&mut DirSource::open(folder).map_err(read)?, options, progress)
+}
+
+/// Audits the data folder of a node that is not running (or a copy of it): segments, checkpoint, tiles.
+///
+/// # Errors
+/// When the folder itself cannot be read. Everything else is a finding.
+pub fn verify_store(
+    data: &Path,
+    options: &VerifyOptions,
+    progress: &mut dyn FnMut(u64),
+) -> Result<AuditOutcome, AuditError> {
+    let read = |why| AuditError::Read { path: data.to_path_buf(), why };
+    verify(&mut StoreSource::open(data).map_err(read)?, options, progress)
+}
+
+fn verify(
+    source: &mut dyn Source,
+    options: &VerifyOptions,
+    progress: &mut dyn FnMut(u64),
+) -> Result<AuditOutcome, AuditError> {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let options = audit::Options {
+        threads: options.threads.unwrap_or_else(cores),
+        ledger: options.ledger,
+        earlier: options.earlier.as_deref().map(read_checkpoint).transpose()?,
+    };
+    let audit = audit::replay(source, &options, progress);
+    let exit_code = audit.report.findings.outcome().exit_code();
+    Ok(AuditOutcome { audit, exit_code })
+}
+
+fn read_checkpoint(path: &Path) -> Result<NamedBytes, AuditError> {
+    let read = |why| AuditError::Read { path: path.to_path_buf(), why };
+    if std::fs::metadata(path).map_err(read)?.len() > MAX_NOTE_BYTES as u64 {
+        return Err(AuditError::TooLong { path: path.to_path_buf() });
+    }
+    let bytes = std::fs::read(path).map_err(read)?;
+    Ok(NamedBytes { file: path.display().to_string(), bytes })
+}
+
+#[cfg(test)]
+mod tests;

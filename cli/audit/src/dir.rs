@@ -1,0 +1,204 @@
+//! An audit bundle: a folder in the tlog-tiles layout.
+//!
+//! ```text
+//! checkpoint                       the note
+//! tile/<level>/<index>[.p/<width>] hash tiles
+//! tile/entries/<index>[.p/<width>] entries
+//! peers/<ledger, hex>/public       the peer's public stream, each entry after its length as two bytes
+//! peers/<ledger, hex>/channel      the peer's stream to this ledger, in the same form
+//! ```
+//! Nothing else belongs there, and no tile that a log of the checkpoint's size does not have.
+
+use crate::files::{self, Folder};
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+use std::sync::Arc;
+use weft_protocol::audit::{EntryRef, Finding, Item, NamedBytes, Source};
+use weft_protocol::ids::LedgerId;
+use weft_protocol::log::note::MAX_NOTE_BYTES;
+use weft_protocol::log::tile::{MAX_ENTRY_BYTES, TILE_WIDTH, TileKind, TilePath, all_tiles};
+
+/// Largest bundle file of entries that the format allows.
+const MAX_BUNDLE_BYTES: u64 = TILE_WIDTH as u64 * (MAX_ENTRY_BYTES as u64 + 2);
+
+/// See the module.
+#[derive(Debug)]
+pub struct DirSource {
+    folder: Folder,
+    tiles: BTreeMap<(TileKind, u64), Vec<TilePath>>,
+    /// What is still to be read.
+    todo: VecDeque<Todo>,
+    ready: VecDeque<Item>,
+    reading: Option<PeerFile>,
+}
+
+#[derive(Debug)]
+enum Todo {
+    Peer(LedgerId, String),
+    Entries(TilePath),
+}
+
+/// A peer's file, read entry by entry.
+#[derive(Debug)]
+struct PeerFile {
+    reader: BufReader<File>,
+    from: LedgerId,
+    file: Arc<str>,
+}
+
+impl DirSource {
+    /// Lists a bundle.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn open(folder: &Path) -> io::Result<Self> {
+        let mut folder = Folder::open(folder, "")?;
+        let tiles = folder.tiles();
+        let peers = |last: &str| {
+            let of = |name: &str| {
+                let hex = name.strip_prefix("peers/")?.strip_suffix(last)?;
+                let ledger: LedgerId = hex.parse().ok()?;
+                // A name in capitals would be a second name for the same folder.
+                (ledger.to_string() == hex).then(|| Todo::Peer(ledger, name.to_owned()))
+            };
+            folder.names().filter_map(of).collect::<Vec<_>>()
+        };
+        let mut todo: VecDeque<Todo> = peers("/public").into();
+        let widest = |((kind, _), paths): (&(TileKind, u64), &Vec<TilePath>)| {
+            let widest = paths.iter().max_by_key(|path| path.width())?;
+            (*kind == TileKind::Entries).then_some(Todo::Entries(*widest))
+        };
+        todo.extend(tiles.iter().filter_map(widest));
+        todo.extend(peers("/channel"));
+        let ready = folder.take_problems().into_iter().map(Item::Problem).collect();
+        Ok(Self { folder, tiles, todo, ready, reading: None })
+    }
+
+    fn begin(&mut self, todo: Todo) {
+        match todo {
+            Todo::Peer(from, name) => match self.folder.open_file(&name) {
+                Ok(file) => {
+                    let reader = BufReader::new(file);
+                    self.reading = Some(PeerFile { reader, from, file: self.folder.shown(&name).into() });
+                }
+                Err(finding) => self.ready.push_back(Item::Problem(finding)),
+            },
+            Todo::Entries(path) => match self.folder.read(&path.to_string(), MAX_BUNDLE_BYTES) {
+                Ok(stored) => self.ready.extend(split(path, &stored)),
+                Err(finding) => self.ready.push_back(Item::Problem(finding)),
+            },
+        }
+    }
+}
+
+/// The entries of a bundle, as far as they can be told apart.
+fn split(path: TilePath, stored: &NamedBytes) -> Vec<Item> {
+    let file: Arc<str> = stored.file.as_str().into();
+    let mut items = Vec::new();
+    let mut rest = stored.bytes.as_slice();
+    for seq in (path.first_element()..).take(usize::from(path.width())) {
+        let entry = rest
+            .split_first_chunk()
+            .and_then(|(len, after)| after.split_at_checked(usize::from(u16::from_be_bytes(*len))));
+        let Some((bytes, after)) = entry else {
+            let what =
+                format!("the file ends inside it, or before it; {} entries should be here", path.width());
+            items.push(Item::Problem(Finding::error(what).at(EntryRef::Own(seq)).in_file(&*file)));
+            return items;
+        };
+        items.push(Item::Own { seq, bytes: bytes.to_vec(), file: file.clone() });
+        rest = after;
+    }
+    if !rest.is_empty() {
+        let what = format!("{} bytes follow its {} entries", rest.len(), path.width());
+        items.push(Item::Problem(Finding::error(what).in_file(&*file)));
+    }
+    items
+}
+
+impl PeerFile {
+    /// The next entry; `None` at the end.
+    fn next_entry(&mut self) -> Option<Result<Vec<u8>, Finding>> {
+        let mut len = [0; 2];
+        let mut bytes = Vec::new();
+        let read = match self.reader.read(&mut len[..1]) {
+            Ok(0) => return None,
+            Ok(_) => self.reader.read_exact(&mut len[1..]),
+            Err(why) => Err(why),
+        };
+        let read = read.and_then(|()| {
+            bytes.resize(usize::from(u16::from_be_bytes(len)), 0);
+            self.reader.read_exact(&mut bytes)
+        });
+        Some(match read {
+            Ok(()) => Ok(bytes),
+            Err(why) if why.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(Finding::error("the file ends inside an entry").in_file(&*self.file))
+            }
+            Err(why) => Err(Finding::unreadable(format!("it cannot be read: {why}")).in_file(&*self.file)),
+        })
+    }
+}
+
+impl Source for DirSource {
+    fn is_exact(&self) -> bool {
+        true
+    }
+
+    fn checkpoint(&mut self) -> Result<Option<NamedBytes>, Finding> {
+        if !self.folder.has("checkpoint") {
+            return Ok(None);
+        }
+        self.folder.read("checkpoint", MAX_NOTE_BYTES as u64).map(Some)
+    }
+
+    fn next_item(&mut self) -> Option<Item> {
+        loop {
+            if let Some(item) = self.ready.pop_front() {
+                return Some(item);
+            }
+            if let Some(peer) = &mut self.reading {
+                match peer.next_entry() {
+                    Some(Ok(bytes)) => {
+                        let (from, file) = (peer.from, peer.file.clone());
+                        return Some(Item::Received { from, place: None, bytes, file });
+                    }
+                    Some(Err(finding)) => {
+                        self.reading = None;
+                        return Some(Item::Problem(finding));
+                    }
+                    None => self.reading = None,
+                }
+                continue;
+            }
+            let todo = self.todo.pop_front()?;
+            self.begin(todo);
+        }
+    }
+
+    fn hash_tiles(&mut self, level: u8, index: u64) -> Vec<(TilePath, Result<NamedBytes, Finding>)> {
+        let paths = self.tiles.get(&(TileKind::Hashes(level), index)).cloned().unwrap_or_default();
+        self.folder.hash_tiles(&paths)
+    }
+
+    fn finish(&mut self, size: Option<u64>) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut stale = std::collections::BTreeSet::new();
+        if let Some(size) = size {
+            findings.extend(files::missing(&self.folder, all_tiles(size)));
+            for path in self.tiles.values().flatten() {
+                if TilePath::in_tree(path.kind(), path.first_element(), size) != Some(*path) {
+                    let (name, what) =
+                        (path.to_string(), format!("a log of {size} entries has no such tile: it is stale"));
+                    findings.push(Finding::error(what).in_file(&name));
+                    stale.insert(name);
+                }
+            }
+        }
+        let unread = self.folder.unread().filter(|name| !stale.contains(*name));
+        findings.extend(unread.map(|name| Finding::error("nothing refers to this file").in_file(name)));
+        findings
+    }
+}

@@ -1,0 +1,213 @@
+//! A node's data folder, read without the node: segments record by record, public files compared.
+//!
+//! Every byte of a segment is covered by a checksum, and by a seal where the node stopped cleanly; the checkpoint
+//! and tiles in `ledger/public` are compared with what the segments give.
+
+use crate::files::{self, Folder};
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use weft_protocol::audit::{Class, EntryRef, Finding, Item, NamedBytes, Source};
+use weft_protocol::log::note::MAX_NOTE_BYTES;
+use weft_protocol::log::tile::{TileKind, TilePath, tiles_for};
+use weft_protocol::record::{Fault, RecordKey, Scanner, Step, claimed_key, is_unfinished};
+
+/// Largest segment that is read: what a node writes, with room for one record more.
+const MAX_SEGMENT_BYTES: u64 = 16 * 1024 * 1024 + 128 * 1024;
+
+/// See the module.
+#[derive(Debug)]
+pub struct StoreSource {
+    segments: Folder,
+    public: Folder,
+    tiles: BTreeMap<(TileKind, u64), Vec<TilePath>>,
+    /// Segment files still to be read, in order.
+    todo: VecDeque<String>,
+    ready: VecDeque<Item>,
+    notes: u64,
+}
+
+impl StoreSource {
+    /// Lists a data folder.
+    ///
+    /// # Errors
+    /// When it has no `ledger/segments` that can be read.
+    pub fn open(data: &Path) -> io::Result<Self> {
+        let ledger = data.join("ledger");
+        let mut segments = Folder::open(&ledger.join("segments"), "ledger/segments/")?;
+        let mut problems = segments.take_problems();
+        let public = match Folder::open(&ledger.join("public"), "ledger/public/") {
+            Ok(folder) => folder,
+            Err(why) if why.kind() == io::ErrorKind::NotFound => Folder::none("ledger/public/"),
+            Err(why) => return Err(why),
+        };
+        let todo: VecDeque<String> =
+            segments.names().filter(|name| is_segment(name)).map(str::to_owned).collect();
+        for (number, name) in todo.iter().enumerate() {
+            let expected = format!("{number:08}.seg");
+            if *name != expected
+                && (number == 0 || todo.get(number - 1).is_some_and(|last| next_name(last) != *name))
+            {
+                let what = format!("{expected} or the file before this one is missing");
+                problems.push(Finding::error(what).in_file(segments.shown(name)));
+            }
+        }
+        if todo.is_empty() {
+            problems.push(Finding::unreadable("there are no segments").in_file("ledger/segments"));
+        }
+        problems.extend(others(&ledger)?);
+        let tiles = public.tiles();
+        let mut source = Self { segments, public, tiles, todo, ready: VecDeque::new(), notes: 0 };
+        problems.extend(source.public.take_problems());
+        source.ready.extend(problems.into_iter().map(Item::Problem));
+        Ok(source)
+    }
+
+    /// Everything in one segment, in order.
+    fn read_segment(&mut self, name: &str, is_last: bool) {
+        let stored = match self.segments.read(name, MAX_SEGMENT_BYTES) {
+            Ok(stored) => stored,
+            Err(finding) => return self.ready.push_back(Item::Problem(finding)),
+        };
+        let file: Arc<str> = stored.file.as_str().into();
+        let mut scanner = Scanner::new(&stored.bytes);
+        loop {
+            match scanner.step() {
+                Ok(None) => break,
+                Ok(Some(Step::Seal(_))) => {}
+                Ok(Some(Step::Record(_, record))) => {
+                    let (bytes, file) = (record.bytes().to_vec(), file.clone());
+                    match record.key() {
+                        RecordKey::Own { seq } => self.ready.push_back(Item::Own { seq, bytes, file }),
+                        RecordKey::Received { ledger, stream, sseq, boot } => {
+                            let place = Some((stream, sseq, boot));
+                            self.ready.push_back(Item::Received { from: ledger, place, bytes, file });
+                        }
+                        RecordKey::Note { .. } => self.notes += 1,
+                    }
+                }
+                Err(fault) => {
+                    let (offset, number) = (scanner.offset(), scanner.number());
+                    let unfinished = is_last && is_unfinished(&stored.bytes, offset, fault);
+                    let skipped = scanner.skip_damage();
+                    let finding = damage(&stored.bytes[offset..], offset, number, skipped, fault, unfinished);
+                    self.ready.push_back(Item::Problem(finding.in_file(&*file)));
+                    if unfinished {
+                        break;
+                    }
+                }
+            }
+        }
+        if !is_last && scanner.sealed_to() != stored.bytes.len() {
+            let what = "it does not end with a seal, and it is not the last one";
+            self.ready.push_back(Item::Problem(Finding::error(what).in_file(&*file)));
+        }
+    }
+}
+
+/// What is said of a record that cannot be read.
+fn damage(
+    bytes: &[u8],
+    offset: usize,
+    number: u64,
+    skipped: usize,
+    fault: Fault,
+    unfinished: bool,
+) -> Finding {
+    let key = claimed_key(bytes);
+    let about = key.map_or_else(String::new, |key| format!(" ({key}, if that can be read)"));
+    if unfinished {
+        let what = format!(
+            "record {number} at offset {offset}{about} is an unfinished write of {skipped} bytes, which the node puts \
+             aside at its next start: {fault}"
+        );
+        return Finding::new(Class::Warning, what);
+    }
+    let what = format!("record {number} at offset {offset}{about} is damaged, {skipped} bytes: {fault}");
+    match key {
+        Some(RecordKey::Own { seq }) => Finding::error(what).at(EntryRef::Own(seq)),
+        Some(RecordKey::Received { ledger, stream, sseq, .. }) => {
+            Finding::error(what).at(EntryRef::Stream { ledger, stream, sseq })
+        }
+        Some(RecordKey::Note { .. }) | None => Finding::error(what),
+    }
+}
+
+fn is_segment(name: &str) -> bool {
+    name.strip_suffix(".seg")
+        .is_some_and(|digits| digits.len() == 8 && digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn next_name(name: &str) -> String {
+    let number: u64 = name.get(..8).and_then(|digits| digits.parse().ok()).unwrap_or(0);
+    format!("{:08}.seg", number + 1)
+}
+
+/// What else lies in the ledger folder.
+fn others(ledger: &Path) -> io::Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for entry in std::fs::read_dir(ledger)? {
+        let name: PathBuf = entry?.file_name().into();
+        match name.to_str() {
+            Some("segments" | "public") => {}
+            Some("torn") => {
+                let what = "bytes of unfinished writes, which the node put aside";
+                findings.push(Finding::new(Class::Warning, what).in_file("ledger/torn"));
+            }
+            _ => {
+                let file = format!("ledger/{}", name.display());
+                findings.push(Finding::new(Class::NotChecked, "it is no part of the ledger").in_file(file));
+            }
+        }
+    }
+    Ok(findings)
+}
+
+impl Source for StoreSource {
+    fn is_exact(&self) -> bool {
+        false
+    }
+
+    fn checkpoint(&mut self) -> Result<Option<NamedBytes>, Finding> {
+        if !self.public.has("checkpoint") {
+            return Ok(None);
+        }
+        self.public.read("checkpoint", MAX_NOTE_BYTES as u64).map(Some)
+    }
+
+    fn next_item(&mut self) -> Option<Item> {
+        loop {
+            if let Some(item) = self.ready.pop_front() {
+                return Some(item);
+            }
+            let name = self.todo.pop_front()?;
+            self.read_segment(&name, self.todo.is_empty());
+        }
+    }
+
+    fn hash_tiles(&mut self, level: u8, index: u64) -> Vec<(TilePath, Result<NamedBytes, Finding>)> {
+        let paths = self.tiles.get(&(TileKind::Hashes(level), index)).cloned().unwrap_or_default();
+        self.public.hash_tiles(&paths)
+    }
+
+    fn finish(&mut self, size: Option<u64>) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        if let Some(size) = size {
+            findings.extend(files::missing(&self.public, tiles_for(0, size)));
+        }
+        for folder in [&self.segments, &self.public] {
+            for name in folder.unread() {
+                // A node that was killed leaves the file that it was about to rename.
+                let left_over = name.ends_with(".tmp");
+                let class = if left_over { Class::Warning } else { Class::Error };
+                findings.push(Finding::new(class, "nothing refers to this file").in_file(folder.shown(name)));
+            }
+        }
+        if self.notes > 0 {
+            let what = format!("{} descriptors and cosignatures of others", self.notes);
+            findings.push(Finding::new(Class::NotChecked, what));
+        }
+        findings
+    }
+}

@@ -1,0 +1,201 @@
+//! The audit: a ledger replayed from its bytes alone, and two ledgers held against each other (specs/audit.md).
+//!
+//! Pure; reads through [`Source`]. It never stops at the first problem and changes nothing. Every entry goes through
+//! the same `apply` as in the node; signatures are verified in batches; memory is that of the state, of the facts of
+//! the claims, and of a bounded number of signatures.
+
+mod channel;
+mod compare;
+pub mod finding;
+mod networks;
+mod peers;
+mod replay;
+mod signatures;
+pub mod source;
+mod tree;
+
+pub use finding::{
+    Class, EntryRef, Finding, Findings, Outcome, PeerReport, Position, Report, SignatureCounts, UnitSum,
+};
+pub use source::{Item, NamedBytes, Source};
+
+use crate::ids::{Hash, LedgerId, UnitId};
+use crate::ledger::state::State;
+use crate::log::checkpoint::{Checkpoint, CheckpointError};
+use crate::log::note::{Note, NoteError};
+use crate::log::proof::{BuildError, ProofError, build_inclusion, verify_inclusion};
+use crate::log::receipt::Receipt;
+use crate::log::tile::{TilePath, TileReader};
+use channel::Side;
+use std::collections::BTreeMap;
+
+/// What an audit is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Threads that verify signatures; 0 counts as 1.
+    pub threads: usize,
+    /// The ledger that it must be; `None` takes whatever the genesis says.
+    pub ledger: Option<LedgerId>,
+    /// An earlier checkpoint of the same ledger, kept by somebody else.
+    pub earlier: Option<NamedBytes>,
+}
+
+/// An audited ledger: its report, and what is needed to compare it with another.
+#[derive(Debug)]
+pub struct Audit {
+    /// What was found.
+    pub report: Report,
+    sides: BTreeMap<crate::ids::StreamId, Side>,
+    state: State,
+}
+
+impl Audit {
+    /// The state after the last entry.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+}
+
+/// Replays a ledger and reports. `progress` is told the number of entries read, now and then.
+pub fn replay(source: &mut dyn Source, options: &Options, progress: &mut dyn FnMut(u64)) -> Audit {
+    replay::run(source, options, progress)
+}
+
+/// The two peer accounts of one unit pair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairPosition {
+    /// Index of the pair in the accord.
+    pub pair: u8,
+    /// The first ledger's unit.
+    pub unit_a: UnitId,
+    /// The second ledger's unit.
+    pub unit_b: UnitId,
+    /// What the first ledger owes the second, in its own books.
+    pub a: i64,
+    /// What the second owes the first, in its own books.
+    pub b: i64,
+    /// What is in flight: a + b.
+    pub in_flight: i128,
+}
+
+/// Two audited ledgers held against each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comparison {
+    /// The first ledger.
+    pub a: Option<LedgerId>,
+    /// The second.
+    pub b: Option<LedgerId>,
+    /// Claims that both know.
+    pub claims: u64,
+    /// How the peer accounts stand.
+    pub positions: Vec<PairPosition>,
+    /// What was found.
+    pub findings: Findings,
+}
+
+/// Compares what two audited ledgers say of each other: acknowledgements, hops, amounts, positions.
+pub fn compare(a: &Audit, b: &Audit) -> Comparison {
+    let (ledger_a, ledger_b) = (a.report.ledger, b.report.ledger);
+    let mut comparison = Comparison {
+        a: ledger_a,
+        b: ledger_b,
+        claims: 0,
+        positions: Vec::new(),
+        findings: Findings::default(),
+    };
+    let findings = &mut comparison.findings;
+    let (Some(ledger_a), Some(ledger_b)) = (ledger_a, ledger_b) else {
+        findings.add(Finding::unreadable("one of the ledgers has no readable genesis"));
+        return comparison;
+    };
+    let mut common = a.sides.iter().filter(|(_, side)| side.peer == ledger_b);
+    let common = common.find_map(|(id, side)| Some((side, b.sides.get(id).filter(|s| s.peer == ledger_a)?)));
+    let Some((one, other)) = common else {
+        findings.add(Finding::unreadable("the two ledgers have no channel with each other"));
+        return comparison;
+    };
+    let now_ms = a.state.head.time_ms.max(b.state.head.time_ms);
+    // Neither is "the" audited ledger: entries are named with their network.
+    let cross = compare::Cross { audited: LedgerId::ZERO, now_ms, may_lag: true, one, other };
+    cross.check(findings);
+    comparison.claims = one.claims.keys().filter(|claim| other.claims.contains_key(claim)).count() as u64;
+    comparison.positions = positions(a, b, one, other, findings);
+    comparison
+}
+
+fn positions(a: &Audit, b: &Audit, one: &Side, other: &Side, findings: &mut Findings) -> Vec<PairPosition> {
+    let Some(accord) = &one.accord else { return Vec::new() };
+    let moving = compare::in_flight(one, other);
+    let balance = |audit: &Audit, side: &Side, unit| {
+        audit.state.channels.get(&side.channel).map_or(0, |row| audit.state.balance(&row.account, unit))
+    };
+    let a_is_a = accord.a == one.ledger;
+    let mut positions = Vec::new();
+    for (pair, terms) in (0_u8..).zip(&accord.pairs) {
+        let (unit_a, unit_b) = (terms.unit(a_is_a), terms.unit(!a_is_a));
+        let (at_a, at_b) = (balance(a, one, unit_a), balance(b, other, unit_b));
+        let difference = i128::from(at_a).saturating_add(i128::from(at_b));
+        let expected = moving.get(&pair).copied().unwrap_or(0);
+        if !terms.is_one_to_one() {
+            findings.add(Finding::new(Class::NotChecked, format!("unit pair {pair} is not one to one")));
+        } else if difference != expected {
+            let what = format!(
+                "the positions {at_a} and {at_b} are not opposite: they differ by {difference}, in flight is {expected}"
+            );
+            findings.add(Finding::new(Class::Mismatch, what));
+        }
+        positions.push(PairPosition { pair, unit_a, unit_b, a: at_a, b: at_b, in_flight: expected });
+    }
+    positions
+}
+
+/// Why no receipt could be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProveError {
+    /// The checkpoint is no note.
+    #[error("the checkpoint: {0}")]
+    Note(#[from] NoteError),
+    /// The note is no checkpoint.
+    #[error("the checkpoint: {0}")]
+    Checkpoint(#[from] CheckpointError),
+    /// The entry is not covered, or tiles are missing.
+    #[error("no proof for entry {seq}: {why}")]
+    Build {
+        /// Which entry.
+        seq: u64,
+        /// Why not.
+        why: BuildError,
+    },
+    /// The tiles do not lead to the root.
+    #[error("the tiles do not prove entry {seq}: {why}")]
+    Tiles {
+        /// Which entry.
+        seq: u64,
+        /// Why not.
+        why: ProofError,
+    },
+}
+
+/// Makes the receipt of an entry, the text of a `tlog-proof` file: from a checkpoint note, hash tiles and the
+/// entry's leaf hash. The note's signature is the receiver's to check.
+///
+/// # Errors
+/// When the entry is not covered by the checkpoint, or the tiles do not prove it.
+pub fn prove(
+    note: &[u8],
+    seq: u64,
+    leaf: &Hash,
+    load: impl FnMut(&TilePath) -> Option<Vec<u8>>,
+) -> Result<Receipt, ProveError> {
+    let note = Note::parse(note)?;
+    let checkpoint: Checkpoint = note.text().parse()?;
+    let mut reader = TileReader::new(checkpoint.size(), load);
+    let proof =
+        build_inclusion(&mut reader, seq, checkpoint.size()).map_err(|why| ProveError::Build { seq, why })?;
+    verify_inclusion(leaf, seq, checkpoint.size(), &proof, &checkpoint.root())
+        .map_err(|why| ProveError::Tiles { seq, why })?;
+    Ok(Receipt { extra: Vec::new(), index: seq, proof, note })
+}
+
+#[cfg(test)]
+mod tests;

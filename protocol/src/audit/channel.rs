@@ -1,0 +1,266 @@
+//! What one network has said on a channel, as facts that can be compared with the other's (specs/clearing.md §8).
+//!
+//! A [`Side`] is built from the stream's entries alone, and from the books beside them where those are at hand. It
+//! holds a few hundred bytes for each claim and a hash for each entry of the stream.
+
+use super::finding::EntryRef;
+use crate::clearing::accord::Accord;
+use crate::clearing::step::{Step, StepArgs};
+use crate::entry::{Entry, Payload};
+use crate::ids::{ClaimId, Hash, LedgerId, StreamId, UnitId};
+use crate::ledger::state::State;
+use crate::ledger::transfer::Posting;
+use std::collections::BTreeMap;
+
+/// Where something was said: its place in the stream and in the ledger, and its leaf hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) leaf: Hash,
+    pub(super) sseq: u64,
+    pub(super) seq: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Proposed {
+    pub(super) line: Line,
+    pub(super) time_ms: u64,
+    pub(super) expires_ms: u64,
+    pub(super) payee: LedgerId,
+    pub(super) pair: u8,
+    /// What leaves the sender; `None` when the Intent cannot be read or has no such hop.
+    pub(super) amounts: Option<(i64, i64)>,
+    /// Whether the Intent is the claim's and the hop leads from the one side to the other.
+    pub(super) fits: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Answered {
+    pub(super) line: Line,
+    pub(super) accepted: bool,
+    pub(super) reference: Option<Hash>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Closed {
+    pub(super) line: Line,
+    pub(super) done_by: Option<LedgerId>,
+    pub(super) reference: Option<Hash>,
+}
+
+/// Value moved on the peer account, or off it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moved {
+    pub(super) seq: u64,
+    pub(super) unit: UnitId,
+    pub(super) amount: i64,
+    /// Leaf hash of what it follows.
+    pub(super) cause: Hash,
+}
+
+/// What one network has said, and booked, about one claim on the channel.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Said {
+    pub(super) proposed: Option<Proposed>,
+    pub(super) answered: Option<Answered>,
+    pub(super) closed: Option<Closed>,
+    pub(super) returned: Option<Line>,
+    pub(super) ended: Option<Moved>,
+    pub(super) booked: Option<Moved>,
+    /// After a RETURN of its own.
+    pub(super) gave_back: Option<Moved>,
+    /// After a RETURN of the peer's.
+    pub(super) got_back: Option<Moved>,
+}
+
+/// An acknowledgement: at `line`, the next place expected and the head before it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Acked {
+    pub(super) line: Line,
+    pub(super) next: u64,
+    pub(super) head: Hash,
+}
+
+/// One network's side of a channel.
+#[derive(Debug, Clone)]
+pub(super) struct Side {
+    pub(super) ledger: LedgerId,
+    pub(super) peer: LedgerId,
+    pub(super) channel: StreamId,
+    /// Whether `seq` of its lines is known and its books are at hand.
+    pub(super) own: bool,
+    /// Leaf hash and place in the ledger, by place in the stream; zero where the entry is missing.
+    pub(super) lines: Vec<(Hash, u64)>,
+    pub(super) acks: Vec<Acked>,
+    pub(super) claims: BTreeMap<ClaimId, Box<Said>>,
+    pub(super) accord: Option<Accord>,
+}
+
+/// Places of a stream that are filled when entries are missing.
+const MAX_STREAM_GAP: u64 = 1 << 20;
+
+impl Side {
+    pub(super) fn new(ledger: LedgerId, peer: LedgerId, channel: StreamId, own: bool) -> Self {
+        let (lines, acks, claims) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Self { ledger, peer, channel, own, lines, acks, claims, accord: None }
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.lines.len() as u64
+    }
+
+    pub(super) fn entry(&self, line: &Line, audited: &LedgerId) -> EntryRef {
+        match (self.own, self.ledger == *audited) {
+            (true, true) => EntryRef::Own(line.seq),
+            (true, false) => EntryRef::Of { ledger: self.ledger, seq: line.seq },
+            (false, _) => EntryRef::Stream { ledger: self.ledger, stream: self.channel, sseq: line.sseq },
+        }
+    }
+
+    pub(super) fn booked_at(&self, moved: &Moved, audited: &LedgerId) -> EntryRef {
+        if self.ledger == *audited {
+            EntryRef::Own(moved.seq)
+        } else {
+            EntryRef::Of { ledger: self.ledger, seq: moved.seq }
+        }
+    }
+
+    pub(super) fn acked_to(&self) -> u64 {
+        self.acks.last().map_or(0, |ack| ack.next)
+    }
+
+    /// Takes in a stream entry. Gives what is wrong with it as a line of this stream.
+    pub(super) fn say(&mut self, entry: &Entry, step: &Step) -> Option<&'static str> {
+        let (body, sseq) = (entry.body(), entry.body().stream.map_or(0, |header| header.sseq));
+        let line = Line { leaf: entry.leaf(), sseq, seq: body.seq };
+        if sseq.saturating_sub(self.len()) > MAX_STREAM_GAP {
+            return Some("its place in the stream is far beyond the entries before it");
+        }
+        let place = usize::try_from(sseq).unwrap_or(usize::MAX);
+        while self.lines.len() < place {
+            self.lines.push((Hash::ZERO, body.seq));
+        }
+        match self.lines.get_mut(place) {
+            Some(known) => *known = (line.leaf, line.seq),
+            None => self.lines.push((line.leaf, line.seq)),
+        }
+        if step.ack.next > self.acked_to() {
+            self.acks.push(Acked { line, next: step.ack.next, head: step.ack.head });
+        }
+        let Some(claim) = step.claim else {
+            if let StepArgs::Accord(args) = &step.args {
+                self.accord = Accord::parse(&args.accord.0).ok();
+            }
+            return None;
+        };
+        let ends = (self.ledger, self.peer);
+        let said = self.claims.entry(claim).or_default();
+        said.say(line, body.time_ms, step, claim, ends)
+    }
+
+    /// Takes in an own entry beside the stream. The state is that before it.
+    pub(super) fn book(sides: &mut BTreeMap<StreamId, Self>, state: &State, entry: &Entry) {
+        let seq = entry.body().seq;
+        let moved = |channel: &StreamId, cause: Hash, postings: &[Posting]| {
+            let account = state.channels.get(channel)?.account;
+            let posting = postings.iter().find(|p| p.account == account)?;
+            Some(Moved { seq, unit: posting.unit, amount: posting.delta.checked_abs()?, cause })
+        };
+        let mut with = |channel: &StreamId, claim: ClaimId, act: &dyn Fn(&mut Said)| {
+            if let Some(side) = sides.get_mut(channel) {
+                act(side.claims.entry(claim).or_default());
+            }
+        };
+        match &entry.op().payload {
+            Payload::End(end) => {
+                let row = state.claims.get(&(end.claim, end.part)).and_then(|row| row.outgoing.as_ref());
+                if let Some(out) = row {
+                    let ended = moved(&out.channel, end.closing, &end.postings);
+                    with(&out.channel, end.claim, &|said| said.ended = ended);
+                }
+            }
+            Payload::Book(book) => {
+                let booked = moved(&book.channel, book.closing, &book.postings);
+                with(&book.channel, book.claim, &|said| said.booked = booked);
+            }
+            Payload::Returned(returned) => {
+                let back = moved(&returned.channel, returned.reference, &returned.postings);
+                with(&returned.channel, returned.claim, &|said| {
+                    if said.returned.is_some_and(|line| line.leaf == returned.reference) {
+                        said.gave_back = back;
+                    } else {
+                        said.got_back = back;
+                    }
+                });
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Said {
+    fn say(
+        &mut self,
+        line: Line,
+        time_ms: u64,
+        step: &Step,
+        claim: ClaimId,
+        ends: (LedgerId, LedgerId),
+    ) -> Option<&'static str> {
+        let reference = step.reference;
+        match &step.args {
+            StepArgs::Accord(_) | StepArgs::Key(_) => None,
+            StepArgs::Propose(args) => {
+                let intent = args.intent.parse().ok();
+                let place = usize::from(args.hop);
+                let part = intent.as_ref().and_then(|intent| intent.parts.first());
+                let hop = part.and_then(|part| part.hops.get(place));
+                let route = part
+                    .and_then(|part| Some((part.route.get(place)?, part.route.get(place.checked_add(1)?)?)));
+                let proposed = Proposed {
+                    line,
+                    time_ms,
+                    expires_ms: intent.as_ref().map_or(0, |intent| intent.expires_ms),
+                    payee: intent.as_ref().map_or(LedgerId::ZERO, |intent| intent.payee),
+                    pair: hop.map_or(0, |hop| hop.pair),
+                    amounts: hop.map(|hop| (hop.src.minor(), hop.dst.minor())),
+                    fits: args.intent.claim() == claim && route == Some((&ends.0, &ends.1)),
+                };
+                once(&mut self.proposed, proposed, "it proposes the claim a second time")
+            }
+            StepArgs::Accept(args) => {
+                let answered = Answered { line, accepted: true, reference };
+                let again = once(&mut self.answered, answered, "it answers the claim a second time");
+                again.or_else(|| {
+                    (args.decision.body.claim != claim).then_some("its Decision is on another claim")
+                })
+            }
+            StepArgs::Reject(args) => {
+                let answered = Answered { line, accepted: false, reference };
+                let again = once(&mut self.answered, answered, "it answers the claim a second time");
+                let other = args.decision.is_some_and(|decision| decision.body.claim != claim);
+                again.or_else(|| other.then_some("its Decision is on another claim"))
+            }
+            StepArgs::Done(args) => {
+                let closed = Closed { line, done_by: Some(args.decision.body.decider), reference };
+                let again = once(&mut self.closed, closed, "it closes the hop a second time");
+                again.or_else(|| {
+                    (args.decision.body.claim != claim).then_some("its Decision is on another claim")
+                })
+            }
+            StepArgs::Free => {
+                let closed = Closed { line, done_by: None, reference };
+                once(&mut self.closed, closed, "it closes the hop a second time")
+            }
+            StepArgs::Return => once(&mut self.returned, line, "it returns the claim a second time"),
+        }
+    }
+}
+
+/// The first counts.
+fn once<T>(slot: &mut Option<T>, value: T, again: &'static str) -> Option<&'static str> {
+    if slot.is_some() {
+        return Some(again);
+    }
+    *slot = Some(value);
+    None
+}

@@ -1,0 +1,253 @@
+//! Other networks as an audit sees them: who they are, what their streams say, and every signature of theirs that
+//! our own books rest on.
+//!
+//! A network's identity is built from its own entries only, each signature verified. What a network signed before
+//! its identity is known waits; what still waits at the end is reported as not checked.
+
+mod inside;
+
+use super::channel::Side;
+use super::finding::{Class, EntryRef, Finding, Findings};
+use super::signatures::{About, Checker, Job};
+use crate::clearing::accord::Accord;
+use crate::clearing::intent::Outcome;
+use crate::clearing::step::{RootSig, StepArgs};
+use crate::entry::{Entry, Payload};
+use crate::ids::{ClaimId, Hash, LedgerId, PUBLIC_STREAM, SigBytes, StreamId};
+use crate::keys::PublicKey;
+use crate::ledger::identity::Identity;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Signatures that may wait for an identity: 300 bytes each.
+const MAX_WAITING: usize = 100_000;
+
+/// Sides of accords held until the end: two for each version of each accord.
+const MAX_WAITING_ACCORDS: usize = 4_096;
+
+/// A stream received: where it ends.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tail {
+    next: u64,
+    head: Option<Hash>,
+    boot: u64,
+    /// After an entry that cannot be read, the next one is taken as it is.
+    torn: bool,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    ledger: LedgerId,
+    epoch: u32,
+    message: Vec<u8>,
+    sig: SigBytes,
+    about: About,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Networks {
+    identities: BTreeMap<LedgerId, Identity>,
+    tails: BTreeMap<(LedgerId, StreamId), Tail>,
+    /// The peers' sides, by channel and writer.
+    pub(super) sides: BTreeMap<StreamId, Side>,
+    decisions: BTreeMap<(ClaimId, LedgerId), (Outcome, EntryRef)>,
+    waiting: Vec<Waiting>,
+    waiting_accords: Vec<(LedgerId, Vec<u8>, Vec<RootSig>, About)>,
+    left_out: u64,
+    /// Networks whose last entry could not be read.
+    unreadable: BTreeSet<LedgerId>,
+    /// Signatures of peers' nodes.
+    pub(super) node_signatures: u64,
+    /// Signatures under accords, Intents and Decisions.
+    pub(super) clearing_signatures: u64,
+}
+
+impl Networks {
+    /// What is known of ourselves, for what peers show us of our own words.
+    pub(super) fn know_us(&mut self, identity: &Identity) {
+        self.identities.insert(identity.ledger, identity.clone());
+    }
+
+    /// Takes in an entry received.
+    pub(super) fn receive(
+        &mut self,
+        from: LedgerId,
+        place: Option<(StreamId, u64, u64)>,
+        bytes: &[u8],
+        file: &Arc<str>,
+        checker: &mut Checker,
+        findings: &mut Findings,
+    ) {
+        let entry = match Entry::parse(bytes) {
+            Ok(entry) => entry,
+            Err(why) => {
+                let what = format!("an entry received from {} cannot be read: {why}", from.short());
+                // Where one length is wrong, everything after it in the file is unreadable: the first one counts.
+                let again = !self.unreadable.insert(from);
+                let class = if again { Class::Warning } else { Class::Error };
+                findings.add(Finding::new(class, what).in_file(&**file));
+                self.tails
+                    .iter_mut()
+                    .filter(|((ledger, _), _)| *ledger == from)
+                    .for_each(|(_, t)| t.torn = true);
+                return;
+            }
+        };
+        self.unreadable.remove(&from);
+        let body = entry.body();
+        let Some(header) = body.stream.filter(|_| body.ledger == from) else {
+            let what =
+                format!("an entry kept as received from {} is not of a stream of that network", from.short());
+            findings.add(Finding::error(what).in_file(&**file));
+            return;
+        };
+        let at = EntryRef::Stream { ledger: from, stream: header.id, sseq: header.sseq };
+        let error = |what: &str| Finding::error(what).at(at).in_file(&**file);
+        if place.is_some_and(|place| place != (header.id, header.sseq, body.boot)) {
+            findings.add(error("it is kept under another stream, place or boot than its own"));
+        }
+        if !self.chained(&entry, at, file, findings) {
+            return;
+        }
+        if header.id == PUBLIC_STREAM {
+            self.node_signatures = self.node_signatures.saturating_add(1);
+            if let Err(why) = self.learn(&entry) {
+                findings.add(error(&format!("the identity entry does not verify: {why}")));
+            }
+            return;
+        }
+        let Payload::Step(step) = &entry.op().payload else {
+            findings.add(error("it stands on a channel and is no step"));
+            return;
+        };
+        if step.channel != header.id || !body.auth.is_empty() {
+            findings.add(error("it names another channel than its stream, or carries people's signatures"));
+            return;
+        }
+        let about = About { entry: at, what: "its node's signature", file: file.clone() };
+        self.node_signatures = self.node_signatures.saturating_add(1);
+        self.queue(from, body.epoch, entry.node_message(), *entry.node_sig(), about.clone(), checker);
+        self.embedded(step, None, &about, checker, findings);
+        let side = self.sides.entry(header.id);
+        // Who the other end is becomes known with the audited ledger's channels.
+        let side = side.or_insert_with(|| Side::new(from, LedgerId::ZERO, header.id, false));
+        if let StepArgs::Accord(args) = &step.args
+            && let Ok(accord) = Accord::parse(&args.accord.0)
+            && let Some((other, _)) = accord.other(&from)
+        {
+            side.peer = other;
+        }
+        if side.ledger != from {
+            findings.add(error("two networks write as the peer on one channel"));
+        } else if let Some(what) = side.say(&entry, step) {
+            findings.add(error(what));
+        }
+    }
+
+    /// Place, chain and boot in its stream.
+    fn chained(&mut self, entry: &Entry, at: EntryRef, file: &Arc<str>, findings: &mut Findings) -> bool {
+        let (body, leaf) = (entry.body(), entry.leaf());
+        let Some(header) = body.stream else { return false };
+        let tail = self.tails.entry((body.ledger, header.id)).or_default();
+        let report = |class, what: String| Finding::new(class, what).at(at).in_file(&**file);
+        if header.sseq < tail.next && !tail.torn {
+            let known =
+                self.sides.get(&header.id).and_then(|s| s.lines.get(usize::try_from(header.sseq).ok()?));
+            findings.add(match known {
+                Some((known, _)) if *known == leaf => report(Class::Warning, "it is kept twice".into()),
+                Some(_) if body.boot == tail.boot => report(
+                    Class::Equivocation,
+                    "its network has signed two different entries for this place".into(),
+                ),
+                Some(_) | None => report(Class::Error, "it stands after later entries of its stream".into()),
+            });
+            return false;
+        }
+        if header.sseq > tail.next && !tail.torn {
+            let missing =
+                format!("entries {} to {} before it are missing", tail.next, header.sseq.saturating_sub(1));
+            findings.add(report(Class::Error, missing));
+        } else if !tail.torn && header.sprev != tail.head.unwrap_or(Hash::ZERO) {
+            findings.add(report(Class::Error, "it does not name the entry before it in its stream".into()));
+        }
+        if body.boot < tail.boot {
+            findings.add(report(Class::Error, "its boot is before that of the entry before it".into()));
+        }
+        let next = header.sseq.saturating_add(1);
+        *tail = Tail { next, head: Some(leaf), boot: tail.boot.max(body.boot), torn: false };
+        true
+    }
+
+    /// An identity entry of another network, from its public stream or shown with KEY.
+    fn learn(&mut self, entry: &Entry) -> Result<(), String> {
+        let ledger = entry.body().ledger;
+        let known = self.identities.get(&ledger);
+        let identity = match (&entry.op().payload, known) {
+            (Payload::Genesis(_), Some(known)) if known.genesis == entry.leaf() => return Ok(()),
+            (Payload::Genesis(_), Some(_)) => return Err("the network has another genesis".into()),
+            (Payload::KeyBound(bound), Some(known))
+                if known.key(bound.purpose, bound.epoch) == Some(&bound.key) =>
+            {
+                return Ok(());
+            }
+            (_, Some(known)) => known.after(entry),
+            (_, None) => Identity::from_entries([entry]),
+        };
+        self.identities.insert(ledger, identity.map_err(|e| e.to_string())?);
+        Ok(())
+    }
+
+    fn queue(
+        &mut self,
+        ledger: LedgerId,
+        epoch: u32,
+        message: Vec<u8>,
+        sig: SigBytes,
+        about: About,
+        checker: &mut Checker,
+    ) {
+        match self.key(&ledger, epoch) {
+            Some(key) => checker.push(Job { key, message, sig, about }),
+            None if self.waiting.len() < MAX_WAITING => {
+                self.waiting.push(Waiting { ledger, epoch, message, sig, about });
+            }
+            None => self.left_out = self.left_out.saturating_add(1),
+        }
+    }
+
+    fn key(&self, ledger: &LedgerId, epoch: u32) -> Option<PublicKey> {
+        self.identities.get(ledger)?.log_key(epoch).ok()
+    }
+
+    /// Queues what has waited; what nobody can check is said.
+    pub(super) fn finish(&mut self, checker: &mut Checker, findings: &mut Findings) {
+        let mut unknown: BTreeMap<LedgerId, (u64, EntryRef)> = BTreeMap::new();
+        for (signer, bytes, sigs, about) in std::mem::take(&mut self.waiting_accords) {
+            self.accord(&signer, &bytes, &sigs, &about, checker, findings);
+        }
+        for waiting in std::mem::take(&mut self.waiting) {
+            let Waiting { ledger, epoch, message, sig, about } = waiting;
+            match self.key(&ledger, epoch) {
+                Some(key) => checker.push(Job { key, message, sig, about }),
+                // An identity that is here but has no such epoch: the signature is by nobody.
+                None if self.identities.contains_key(&ledger) => {
+                    let what = format!("{}: {} has no log key of epoch {epoch}", about.what, ledger.short());
+                    findings.add(Finding::error(what).at(about.entry).in_file(&*about.file));
+                }
+                None => {
+                    let (count, _) = unknown.entry(ledger).or_insert((0, about.entry));
+                    *count = count.saturating_add(1);
+                }
+            }
+        }
+        for (ledger, (count, first)) in unknown {
+            let what = format!("{count} signatures of {}, whose identity is not here", ledger.short());
+            findings.add(Finding::new(Class::NotChecked, what).at(first));
+        }
+        if self.left_out > 0 {
+            let what = format!("{} signatures of networks not known when they were met", self.left_out);
+            findings.add(Finding::new(Class::NotChecked, what));
+        }
+    }
+}

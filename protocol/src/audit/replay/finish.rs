@@ -1,0 +1,116 @@
+//! The end of a replay: checkpoint and tree, signatures, sums, peers, and the report.
+
+use super::Replay;
+use crate::audit::finding::{Class, Finding, Report, UnitSum};
+use crate::audit::signatures::Checker;
+use crate::audit::source::Source;
+use crate::audit::tree::Claimed;
+use crate::audit::{Audit, Options, peers};
+use crate::ids::LedgerId;
+use crate::ledger::members::OwnerKind;
+use crate::ledger::own_accounts;
+use crate::ledger::state::Account;
+
+impl Replay {
+    pub(super) fn finish(
+        mut self,
+        source: &mut dyn Source,
+        newest: Option<&Claimed>,
+        earlier: Option<&Claimed>,
+        options: &Options,
+    ) -> Audit {
+        let ledger = self.state.identity.as_ref().map(|identity| identity.ledger);
+        let keys = std::mem::take(&mut self.log_keys);
+        let signer = |size: u64| {
+            let (_, key) = keys.iter().rev().find(|(from, _)| *from < size).or(keys.first())?;
+            Some((ledger?, *key))
+        };
+        let size = self.tree.finish(source, newest, earlier, &signer, &mut self.findings);
+        let says = newest.and_then(|claimed| claimed.says.as_ref()).map(|says| says.size());
+        source.finish(says).into_iter().for_each(|finding| self.findings.add(finding));
+        self.finish_signatures();
+        self.check_identity(ledger, options);
+        let units = self.check_units();
+        let peers = match ledger {
+            Some(ledger) => {
+                peers::check(ledger, &self.state, &self.sides, &mut self.networks, &mut self.findings)
+            }
+            None => Vec::new(),
+        };
+        let pinned = peers.iter().any(|peer| peer.pinned_to.is_some());
+        if options.earlier.is_none() && !pinned && self.entries > 0 {
+            let what = "WITHOUT AN EARLIER CHECKPOINT OR A PEER'S FOLDER a history that this node has rewritten and \
+                        signed again cannot be excluded: keep this checkpoint, and give it to the next audit";
+            self.findings.add(Finding::new(Class::NotChecked, what));
+        }
+        if self.entries == 0 {
+            self.findings.add(Finding::unreadable("there are no entries"));
+        }
+        let holders = |row: &&Account| !matches!(row.owner, OwnerKind::Own | OwnerKind::Peer);
+        let report = Report {
+            ledger,
+            entries: self.entries,
+            checkpoint_size: size,
+            root: self.tree.root(),
+            state_digest: self.state.digest(),
+            time_ms: self.time_ms,
+            accounts: self.state.accounts.values().filter(holders).count() as u64,
+            units,
+            kinds: self.kinds.into_iter().collect(),
+            signatures: self.counts,
+            peers,
+            findings: self.findings,
+        };
+        Audit { report, sides: self.sides, state: self.state }
+    }
+
+    fn finish_signatures(&mut self) {
+        self.networks.finish(&mut self.checker, &mut self.findings);
+        self.counts.peers = self.networks.node_signatures;
+        self.counts.clearing = self.counts.clearing.saturating_add(self.networks.clearing_signatures);
+        let checker = std::mem::replace(&mut self.checker, Checker::new(1));
+        let mut failed = checker.finish();
+        failed.sort_by_key(|about| about.entry);
+        for about in failed {
+            let finding = Finding::error(format!("{} does not verify", about.what)).at(about.entry);
+            self.findings.add(finding.in_file(&*about.file));
+        }
+    }
+
+    fn check_identity(&mut self, ledger: Option<LedgerId>, options: &Options) {
+        if let (Some(expected), Some(got)) = (options.ledger, ledger)
+            && expected != got
+        {
+            self.findings.add(Finding::error(format!("this is ledger {got}, asked for was {expected}")));
+        }
+    }
+
+    fn check_units(&mut self) -> Vec<UnitSum> {
+        let mut units = Vec::new();
+        for (unit, sum) in self.state.sums() {
+            let carried = self.sums.get(&unit).copied().unwrap_or(0);
+            if sum != 0 || carried != sum {
+                let what = format!("the balances in unit {unit} sum to {sum}, not to zero");
+                self.findings.add(Finding::error(what));
+            }
+            let above = self.state.balances.iter().filter(|((_, u), balance)| *u == unit && **balance > 0);
+            let outstanding = above.map(|(_, balance)| i128::from(*balance)).sum();
+            let defined = self.state.units.get(&unit);
+            let code = defined.map_or_else(String::new, |defined| defined.code.clone());
+            units.push(UnitSum {
+                unit,
+                code,
+                scale: defined.map_or(0, |defined| defined.scale),
+                sum,
+                outstanding,
+            });
+        }
+        for (unit, balance) in self.state.balances_of(&own_accounts::id("disputed")) {
+            if balance != 0 {
+                let what = format!("{balance} of unit {unit} stand on the account for disputes");
+                self.findings.add(Finding::new(Class::Disputed, what));
+            }
+        }
+        units
+    }
+}

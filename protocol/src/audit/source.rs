@@ -1,0 +1,68 @@
+//! Where an audit reads from: a small trait, so that a folder, a node's store and a test are audited alike.
+//!
+//! A source hands over bytes and says what it could not read; it judges nothing.
+
+use super::finding::Finding;
+use crate::ids::{LedgerId, StreamId};
+use crate::log::tile::TilePath;
+use std::sync::Arc;
+
+/// One thing that a source holds, in the order in which it is to be replayed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// An entry of the audited ledger. Places ascend; one left out could not be read.
+    Own {
+        /// Its place, as the source has it.
+        seq: u64,
+        /// Its bytes.
+        bytes: Vec<u8>,
+        /// The file it stands in.
+        file: Arc<str>,
+    },
+    /// An entry received from another network, in the order of its stream.
+    Received {
+        /// From whom, as the source has it.
+        from: LedgerId,
+        /// Stream, place in it and boot, where the source keeps them beside the bytes.
+        place: Option<(StreamId, u64, u64)>,
+        /// Its bytes.
+        bytes: Vec<u8>,
+        /// The file it stands in.
+        file: Arc<str>,
+    },
+    /// Something that could not be read, or should not be there.
+    Problem(Finding),
+}
+
+/// Bytes with the name of their file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedBytes {
+    /// The file.
+    pub file: String,
+    /// All of it.
+    pub bytes: Vec<u8>,
+}
+
+/// A ledger and what belongs to it. See the module.
+pub trait Source {
+    /// Whether it must hold exactly what its checkpoint covers, as a bundle does. A node's store may be ahead of its
+    /// checkpoint.
+    fn is_exact(&self) -> bool;
+
+    /// The newest checkpoint note; `None` when there is none.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    fn checkpoint(&mut self) -> Result<Option<NamedBytes>, Finding>;
+
+    /// The next item; `None` at the end. Peers' public streams come before their channels, best before our own
+    /// entries.
+    fn next_item(&mut self) -> Option<Item>;
+
+    /// Every stored file of one hash tile, of whatever width.
+    fn hash_tiles(&mut self, level: u8, index: u64) -> Vec<(TilePath, Result<NamedBytes, Finding>)>;
+
+    /// After everything else: files missing from a log of this size (`None`: unknown), and files that nothing refers
+    /// to.
+    fn finish(&mut self, size: Option<u64>) -> Vec<Finding>;
+}

@@ -1,0 +1,239 @@
+//! The tree of an audit: leaf hashes as they come, compared with stored tiles, checkpoints and roots.
+//!
+//! Only the right edge of the tree is held. A place whose entry is missing gets a zero leaf, so that the tiles after
+//! it can still be compared; the root is then not judged.
+
+use super::finding::{Class, EntryRef, Finding, Findings};
+use super::source::{NamedBytes, Source};
+use crate::ids::{Hash, LedgerId};
+use crate::keys::PublicKey;
+use crate::log::checkpoint::Checkpoint;
+use crate::log::note::Note;
+use crate::log::tile::{HASH_LEN, TILE_WIDTH, Tile, TileBuilder, TileKind};
+use std::collections::BTreeMap;
+
+/// Places left out that are filled with zero leaves: more than a lost segment file can hold.
+const MAX_GAP: u64 = 1 << 20;
+
+/// A checkpoint note, and what it says if it is to be believed.
+#[derive(Debug)]
+pub(super) struct Claimed {
+    named: NamedBytes,
+    note: Option<Note>,
+    /// What its text says, unverified.
+    pub(super) says: Option<Checkpoint>,
+}
+
+impl Claimed {
+    pub(super) fn read(named: NamedBytes, findings: &mut Findings) -> Self {
+        let parsed = Note::parse(&named.bytes).map_err(|e| e.to_string());
+        let read = parsed.and_then(|note| {
+            let says = note.text().parse::<Checkpoint>().map_err(|e| e.to_string())?;
+            Ok((note, says))
+        });
+        match read {
+            Ok((note, says)) => Self { named, note: Some(note), says: Some(says) },
+            Err(why) => {
+                findings.add(
+                    Finding::error(format!("the checkpoint cannot be read: {why}")).in_file(&named.file),
+                );
+                Self { named, note: None, says: None }
+            }
+        }
+    }
+
+    /// Whether the log key in force vouches for it; lines of others are findings.
+    fn verify(&self, ledger: &LedgerId, key: &PublicKey, findings: &mut Findings) -> bool {
+        let Some(note) = &self.note else { return false };
+        let origin = ledger.origin();
+        if let Ok(known) = Checkpoint::log_key(&origin, key) {
+            for line in note.lines_of_others(std::slice::from_ref(&known)) {
+                let what = format!(
+                    "the checkpoint carries a signature line of {} ({}), which is not known here",
+                    line.name, line.id
+                );
+                findings.add(Finding::error(what).in_file(&self.named.file));
+            }
+        }
+        match Checkpoint::open_note(note, &origin, key) {
+            Ok(_) => true,
+            Err(why) => {
+                let what = format!("the checkpoint is not this ledger's: {why}");
+                findings.add(Finding::error(what).in_file(&self.named.file));
+                false
+            }
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Tree {
+    builder: TileBuilder,
+    /// Tiles at the right edge, by level.
+    edge: BTreeMap<u8, Tile>,
+    /// Roots wanted at these sizes.
+    roots: BTreeMap<u64, Option<Hash>>,
+    missing: u64,
+    /// False after a gap too wide to fill: then nothing after it has its place.
+    placed: bool,
+}
+
+impl Tree {
+    pub(super) fn new(sizes: impl IntoIterator<Item = u64>) -> Self {
+        let roots = sizes.into_iter().map(|size| (size, None)).collect();
+        Self { builder: TileBuilder::new(), edge: BTreeMap::new(), roots, missing: 0, placed: true }
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.builder.size()
+    }
+
+    pub(super) fn root(&self) -> Hash {
+        self.builder.root()
+    }
+
+    /// Fills the places up to `seq`.
+    pub(super) fn skip_to(&mut self, seq: u64, source: &mut dyn Source, findings: &mut Findings) {
+        let gap = seq.saturating_sub(self.size());
+        self.missing = self.missing.saturating_add(gap);
+        if gap > MAX_GAP {
+            self.placed = false;
+            return;
+        }
+        for _ in 0..gap {
+            self.push(Hash::ZERO, source, findings);
+        }
+    }
+
+    pub(super) fn push(&mut self, leaf: Hash, source: &mut dyn Source, findings: &mut Findings) {
+        if !self.placed {
+            return;
+        }
+        self.builder.push(leaf);
+        let size = self.size();
+        if let Some(wanted) = self.roots.get_mut(&size) {
+            *wanted = Some(self.builder.root());
+        }
+        if size.is_multiple_of(u64::from(TILE_WIDTH)) {
+            self.compare_changed(source, findings);
+        }
+    }
+
+    fn compare_changed(&mut self, source: &mut dyn Source, findings: &mut Findings) {
+        for tile in self.builder.take_changed() {
+            let TileKind::Hashes(level) = tile.path.kind() else { continue };
+            if tile.path.is_partial() {
+                self.edge.insert(level, tile);
+            } else {
+                self.edge.remove(&level);
+                compare(&tile, level, source, findings);
+            }
+        }
+    }
+
+    /// Compares the right edge, the checkpoint and the earlier checkpoint. Gives the size that is vouched for.
+    pub(super) fn finish(
+        &mut self,
+        source: &mut dyn Source,
+        newest: Option<&Claimed>,
+        earlier: Option<&Claimed>,
+        signer: &dyn Fn(u64) -> Option<(LedgerId, PublicKey)>,
+        findings: &mut Findings,
+    ) -> Option<u64> {
+        self.compare_changed(source, findings);
+        for (level, tile) in std::mem::take(&mut self.edge) {
+            compare(&tile, level, source, findings);
+        }
+        if let Some(earlier) = earlier {
+            self.judge(earlier, "the earlier checkpoint", signer, findings);
+        }
+        let newest = newest?;
+        let size = self.judge(newest, "the checkpoint", signer, findings)?;
+        let beyond = self.size().saturating_sub(size);
+        if beyond > 0 {
+            let what = format!("{beyond} entries from {size} on are not covered by the checkpoint yet");
+            let class = if source.is_exact() { Class::Error } else { Class::NotChecked };
+            findings.add(Finding::new(class, what).at(EntryRef::Own(size)).in_file(&newest.named.file));
+        }
+        Some(size)
+    }
+
+    fn judge(
+        &self,
+        claimed: &Claimed,
+        name: &str,
+        signer: &dyn Fn(u64) -> Option<(LedgerId, PublicKey)>,
+        findings: &mut Findings,
+    ) -> Option<u64> {
+        let says = claimed.says.as_ref()?;
+        let (size, file) = (says.size(), &claimed.named.file);
+        let Some((ledger, key)) = signer(size) else {
+            findings.add(
+                Finding::unreadable(format!("{name} cannot be checked without the genesis")).in_file(file),
+            );
+            return None;
+        };
+        if !claimed.verify(&ledger, &key, findings) {
+            return None;
+        }
+        if size > self.size() {
+            let what = format!("{name} covers {size} entries, only {} are here", self.size());
+            findings.add(Finding::error(what).at(EntryRef::Own(self.size())).in_file(file));
+            return None;
+        }
+        if self.missing > 0 {
+            let what = format!("the root of {name} was not compared, because entries are missing");
+            findings.add(Finding::new(Class::NotChecked, what).in_file(file));
+            return None;
+        }
+        let root =
+            if size == 0 { Some(crate::log::tree::empty_root()) } else { self.roots.get(&size).copied()? };
+        if root == Some(says.root()) {
+            return Some(size);
+        }
+        let what = format!(
+            "{name} of {size} entries has another root than these entries: their history was changed"
+        );
+        findings.add(Finding::new(Class::Mismatch, what).in_file(file));
+        None
+    }
+}
+
+/// Compares every stored file of a tile with what the entries give; narrower files are beginnings of it.
+fn compare(tile: &Tile, level: u8, source: &mut dyn Source, findings: &mut Findings) {
+    for (path, stored) in source.hash_tiles(level, tile.path.index()) {
+        let stored = match stored {
+            Ok(stored) => stored,
+            Err(finding) => {
+                findings.add(finding);
+                continue;
+            }
+        };
+        let wanted = usize::from(path.width()).saturating_mul(HASH_LEN);
+        let what = match tile.content.get(..wanted) {
+            None => Some(format!("it names {} hashes, the entries give {}", path.width(), tile.path.width())),
+            Some(_) if stored.bytes.len() != wanted => {
+                Some(format!("it has {} bytes, {wanted} are right", stored.bytes.len()))
+            }
+            Some(right) => first_difference(right, &stored.bytes)
+                .map(|at| format!("hash {at} is not what the entries give")),
+        };
+        if let Some(what) = what {
+            let finding = Finding::error(format!("the tile is wrong: {what}")).in_file(stored.file);
+            let at = tile.content.get(..wanted).and_then(|right| first_difference(right, &stored.bytes));
+            let first = tile.path.first_element();
+            findings.add(match at {
+                Some(at) if level == 0 => finding.at(EntryRef::Own(first.saturating_add(at))),
+                Some(_) | None => finding,
+            });
+        }
+    }
+}
+
+/// Index of the first hash that differs.
+fn first_difference(right: &[u8], stored: &[u8]) -> Option<u64> {
+    let differs = |(a, b): (&[u8], &[u8])| a != b;
+    let at = right.chunks(HASH_LEN).zip(stored.chunks(HASH_LEN)).position(differs)?;
+    u64::try_from(at).ok()
+}
