@@ -63,3 +63,39 @@ impl Context {
         Ok(Client::url(url, token.as_ref().map(|token| token.trim()))?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Exit;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn context(url: Option<&str>, token_file: Option<std::path::PathBuf>) -> Context {
+        let url = url.map(str::to_owned);
+        Context::plain(Globals { data: "/nowhere".into(), url, token_file, json: true })
+    }
+
+    #[test]
+    fn without_an_address_the_socket_in_the_data_folder_is_used() {
+        assert_eq!(context(None, None).client().unwrap().place(), "/nowhere/weftd.sock");
+    }
+
+    #[test]
+    fn a_token_file_must_be_private_and_its_line_end_is_not_part_of_the_token() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        std::fs::write(&path, "s3cret\n").unwrap();
+        let client = |mode| {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            context(Some("http://127.0.0.1:8080"), Some(path.clone())).client()
+        };
+        assert!(client(0o600).is_ok());
+        assert_eq!(client(0o644).unwrap_err().exit, Exit::BadConfiguration);
+    }
+
+    #[test]
+    fn a_node_elsewhere_is_not_spoken_to() {
+        let failure = context(Some("http://192.0.2.1:80"), None).client().unwrap_err();
+        assert_eq!((failure.exit, failure.code.as_str()), (Exit::BadConfiguration, "bad-address"));
+    }
+}

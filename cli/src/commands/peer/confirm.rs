@@ -22,6 +22,8 @@ use weft_protocol::keys::{ACCORD, SecretKey};
 const STEP: Duration = Duration::from_millis(500);
 /// State of a pairing that we have signed already.
 const SIGNED: &str = "waiting-for-them";
+/// State of a pairing that nobody can confirm any more.
+const EXPIRED: &str = "expired";
 /// What an operator types to confirm.
 const YES: &str = "yes";
 
@@ -46,6 +48,16 @@ fn still_waiting(pairing: &Pairing, seconds: u64) -> Failure {
     let what = format!("{} has not confirmed within {seconds} s", clean(&pairing.site));
     let advice = "nothing is lost: we have signed; see `weft peer list`, and confirm again to wait longer";
     Failure::new(Exit::TryAgain, "waiting-for-them", what, advice)
+}
+
+fn no_words(pairing: &Pairing) -> Failure {
+    let what = format!("the node of {} has not shown its part of the words yet", clean(&pairing.site));
+    Failure::new(Exit::TryAgain, "no-words", what, "see whether it runs, then try again")
+}
+
+fn expired(pairing: &Pairing) -> Failure {
+    let what = format!("the pairing with {} has expired", clean(&pairing.site));
+    Failure::new(Exit::Refused, "pairing-expired", what, "invite again: `weft peer invite`")
 }
 
 /// The pairing that is meant.
@@ -79,12 +91,16 @@ pub(super) fn check_key(signing: &Signing) -> Result<(), Failure> {
 
 /// Compares, signs, and waits until payments can go.
 pub(super) async fn run(context: &Context, client: &Client, pairing: Pairing, signing: &Signing) -> Outcome {
+    let time = Duration::from_secs(signing.wait);
+    let ready = tokio::time::timeout(time, with_words(client, pairing.clone()));
+    let ready = progress::during(context, "waiting for the other node", ready).await;
+    let pairing = ready.map_err(|_time_is_over| no_words(&pairing))??;
     let mut now = match pairing.state.as_str() {
         SIGNED => pairing.clone(),
         _ => sign_accord(context, client, &pairing, signing).await?,
     };
-    let waited = progress::during(context, "waiting for the other operator", open(client, &pairing));
-    match tokio::time::timeout(Duration::from_secs(signing.wait), waited).await {
+    let opened = tokio::time::timeout(time, open(client, &pairing));
+    match progress::during(context, "waiting for the other operator", opened).await {
         Ok(alias) => {
             let alias = alias?;
             "done".clone_into(&mut now.state);
@@ -92,6 +108,15 @@ pub(super) async fn run(context: &Context, client: &Client, pairing: Pairing, si
         }
         Err(_time_is_over) => Err(still_waiting(&pairing, signing.wait)),
     }
+}
+
+/// The pairing once there is something to compare: the words need a number that the other node shows last.
+async fn with_words(client: &Client, mut pairing: Pairing) -> Result<Pairing, Failure> {
+    while pairing.words.is_empty() && pairing.state != EXPIRED {
+        tokio::time::sleep(STEP).await;
+        pairing = waiting(client, Some(&pairing.id)).await?;
+    }
+    if pairing.state == EXPIRED { Err(expired(&pairing)) } else { Ok(pairing) }
 }
 
 async fn sign_accord(
@@ -179,14 +204,8 @@ async fn open(client: &Client, pairing: &Pairing) -> Result<String, Failure> {
             return Ok(peer.alias);
         }
         let pairings = client.pairings().await?.pairings;
-        if pairings.iter().any(|now| now.id == pairing.id && now.state == "expired") {
-            let what = format!("the pairing with {} has expired", clean(&pairing.site));
-            return Err(Failure::new(
-                Exit::Refused,
-                "pairing-expired",
-                what,
-                "invite again: `weft peer invite`",
-            ));
+        if pairings.iter().any(|now| now.id == pairing.id && now.state == EXPIRED) {
+            return Err(expired(pairing));
         }
         tokio::time::sleep(STEP).await;
     }
@@ -275,16 +294,26 @@ mod tests {
         let pairing = pairing();
         let none = Peers { schema: String::new(), peers: Vec::new() };
         let pairings = Pairings { schema: String::new(), pairings: vec![pairing.clone()] };
+        let early = Pairing { words: Vec::new(), ..pairing.clone() };
+        let soon = Pairings { schema: String::new(), pairings: vec![early.clone()] };
         let node = FakeNode::new()
             .answering("GET /api/v1/status", 200, &status())
+            .answering("GET /api/v1/peers/pairings", 200, &soon)
             .answering("GET /api/v1/peers/pairings", 200, &pairings)
             .answering("GET /api/v1/peers", 200, &none)
             .answering("POST /api/v1/peers/pairings/7/confirm", 200, &pairing)
             .start();
         let client = node.context().client().unwrap();
-        let signing = Signing { wait: 0, ..signing(&node, Some(SAME)) };
-        let failure = run(&node.context(), &client, pairing, &signing).await.unwrap_err();
-        assert_eq!(failure.exit, Exit::TryAgain);
+        let signing = Signing { wait: 2, ..signing(&node, Some(SAME)) };
+        let failure = run(&node.context(), &client, early, &signing).await.unwrap_err();
+        assert_eq!((failure.exit, failure.code.as_str()), (Exit::TryAgain, "waiting-for-them"));
+    }
+
+    #[tokio::test]
+    async fn an_expired_pairing_is_neither_signed_nor_waited_for() {
+        let node = node(&Pairing { state: EXPIRED.into(), ..pairing() });
+        assert_eq!(confirm(&node, Some(SAME)).await.unwrap_err().code, "pairing-expired");
+        assert!(node.requests().iter().all(|seen| !seen.line.starts_with("POST")));
     }
 
     #[tokio::test]
