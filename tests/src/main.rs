@@ -1,0 +1,39 @@
+//! `weft-tests`: long runs that are started by hand, and the programs that other tests start.
+
+mod commands;
+
+use clap::{Parser, Subcommand};
+use commands::{kills, powerloss, rebuild};
+use std::process::ExitCode;
+
+#[derive(Debug, Parser)]
+#[command(about = "Long tests of Weft")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Kill nodes at random moments while two networks pay each other
+    Kills(kills::Arguments),
+    /// Run a node in this process and pay it, for tests/powerloss.py
+    PowerlossWorker(powerloss::Worker),
+    /// Check what a power loss has left, for tests/powerloss.py
+    PowerlossVerify(powerloss::Verify),
+    /// Make a large ledger, delete its index, and measure how it is made anew
+    Rebuild(rebuild::Arguments),
+    /// The measured half of `rebuild`
+    #[command(hide = true)]
+    RebuildHere(rebuild::Here),
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Kills(arguments) => kills::run(&arguments),
+        Command::PowerlossWorker(arguments) => powerloss::work(&arguments),
+        Command::PowerlossVerify(arguments) => powerloss::verify(&arguments),
+        Command::Rebuild(arguments) => rebuild::run(&arguments),
+        Command::RebuildHere(arguments) => rebuild::here(&arguments),
+    }
+}
