@@ -17,6 +17,7 @@ pub enum Owner {
 
 /// `POST /api/v1/members`: opens an account. Needs an `Idempotency-Key`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewMember {
     /// Name, unique in this network; kept in the private store only.
     pub name: String,

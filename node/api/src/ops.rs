@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 /// A text that an operation commits to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Sidecar {
     /// 32 bytes, hex.
     pub salt: String,
@@ -14,6 +15,7 @@ pub struct Sidecar {
 
 /// `POST /api/v1/ops`: an operation that its authors have signed. The `Idempotency-Key` must be its op id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct PostOp {
     /// Canonical CBOR of the signed operation (specs/entry.md), hex.
     pub signed_op: String,

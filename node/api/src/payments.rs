@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 /// `POST /api/v1/payments`: pays for a person who has no key of their own. Needs an `Idempotency-Key`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewPayment {
     /// Who pays: a name or account id of this network.
     pub from: String,
@@ -34,6 +35,7 @@ pub struct NewPayment {
 
 /// `POST /api/v1/import/payments`: a CSV with the columns from, to, amount and optionally unit, date, memo.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ImportPayments {
     /// The whole file.
     pub csv: String,

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 /// `POST /api/v1/peers/invitations`: makes a one-use link and keeps the terms we offer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewInvitation {
     /// Code of our unit.
     pub unit: String,
@@ -33,6 +34,7 @@ pub struct Invitation {
 
 /// `POST /api/v1/peers/join`: answers an invitation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Join {
     /// The link.
     pub link: String,
@@ -75,6 +77,7 @@ pub struct Pairings {
 
 /// A root key's signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct RootSignature {
     /// The root key's signer id, hex.
     pub signer: String,
@@ -84,6 +87,7 @@ pub struct RootSignature {
 
 /// `POST /api/v1/peers/pairings/{id}/confirm`: the operators have compared the words, the root set has signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Confirm {
     /// The words that were compared.
     pub words: Vec<String>,

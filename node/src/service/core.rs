@@ -72,7 +72,10 @@ impl Core {
             let people = parts.private.people(after.as_ref(), 500)?;
             let Some(last) = people.last() else { break };
             after = Some(last.account);
-            names.extend(people.iter().map(|p| (name_key(&p.name), p.account)));
+            // A crash between a name and its account leaves a name that nobody has.
+            let accounts = &parts.engine.state().accounts;
+            let people = people.iter().filter(|p| accounts.contains_key(&p.account));
+            names.extend(people.map(|p| (name_key(&p.name), p.account)));
         }
         let last_checkpoint = parts.clock.instant();
         let reader = parts.segments.reader();
@@ -130,6 +133,10 @@ impl Core {
     /// Size that the last published checkpoint covers.
     pub fn checkpoint_size(&self) -> u64 {
         self.parts.checkpoint
+    }
+    /// Where the public log stands as files.
+    pub fn public_folder(&self) -> std::path::PathBuf {
+        self.parts.data.public()
     }
     /// What is wrong with peers' streams.
     pub fn problems(&self) -> &BTreeMap<LedgerId, String> {

@@ -1,0 +1,24 @@
+//! The HTTP API (`specs/openapi.json`): one router, served on the Unix socket and on loopback.
+//!
+//! What must always hold: an answer about the ledger goes out only when all it says is durable ([`Ledger::run`]
+//! gives it no sooner); every refusal is a problem+json with the name of the rule, and has changed nothing; nothing
+//! is read without a cap; on TCP nothing but `/livez` and `/readyz` is answered without the bearer token.
+//!
+//! [`Ledger::run`]: crate::service::Ledger::run
+
+mod api;
+mod auth;
+mod csv;
+mod day;
+mod error;
+mod openapi;
+mod request;
+mod server;
+mod state;
+#[cfg(test)]
+mod testkit;
+mod view;
+
+pub use openapi::openapi_json;
+pub use server::{bind_unix, serve};
+pub use state::App;

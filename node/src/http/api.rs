@@ -1,0 +1,26 @@
+//! The resources, one file each: handlers, refusals, description and tests together.
+
+mod claims;
+mod import;
+mod members;
+mod ops;
+mod payments;
+mod peers;
+mod receipts;
+mod status;
+
+use super::state::Ctx;
+use utoipa_axum::router::OpenApiRouter;
+
+/// All routes with their descriptions.
+pub(super) fn routes() -> OpenApiRouter<Ctx> {
+    OpenApiRouter::new()
+        .merge(status::routes())
+        .merge(members::routes())
+        .merge(payments::routes())
+        .merge(ops::routes())
+        .merge(receipts::routes())
+        .merge(claims::routes())
+        .merge(peers::routes())
+        .merge(import::routes())
+}

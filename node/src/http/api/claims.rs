@@ -1,0 +1,216 @@
+//! `/api/v1/claims`: payments between networks, as this network sees them.
+
+use crate::http::error::ApiError;
+use crate::http::request::{Asked, Named};
+use crate::http::state::Ctx;
+use crate::http::view::{claim_state, decimal, unit_code, wait_until_final};
+use crate::service::Core;
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use weft_api::{Claim, Claims, PaymentState};
+use weft_protocol::clearing::intent::{Intent, Outcome, RejectCode};
+use weft_protocol::ids::{ClaimId, LedgerId, StreamId, UnitId};
+use weft_protocol::ledger::clearing::check_hop;
+use weft_protocol::ledger::state::{Answer, ChannelRow, ClaimRow, Closing, Origin, OutHop};
+
+/// Claims in one answer: some 6 MB, far above what any network has open.
+const MAX_LISTED: usize = 20_000;
+
+pub(in crate::http) fn routes() -> OpenApiRouter<Ctx> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(one)).routes(routes!(cancel))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// Also those that are closed and still remembered.
+    #[serde(default)]
+    all: bool,
+}
+
+/// Claims that are not closed, or all that are remembered.
+#[utoipa::path(get, operation_id = "claims", path = "/api/v1/claims", tag = "claims", params(ListQuery),
+    responses((status = 200, description = "In order of id", body = Claims)))]
+async fn list(State(ctx): State<Ctx>, Asked(query): Asked<ListQuery>) -> Result<Json<Claims>, ApiError> {
+    let read = move |core: &mut Core| {
+        let aliases = aliases(core)?;
+        let state = core.engine().state();
+        let wanted = |id: &ClaimId| query.all || !state.claim(id).is_some_and(ClaimRow::is_closed);
+        let ids = ids(core).into_iter().filter(wanted).take(MAX_LISTED);
+        Ok(ids.filter_map(|id| view(core, &aliases, &id)).collect::<Vec<_>>())
+    };
+    Ok(Json(Claims { schema: "weft.claims/1".to_owned(), claims: ctx.on_ledger(read).await? }))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct OneQuery {
+    /// How long the answer may wait for the end of the claim, in seconds; at most 300.
+    #[serde(default)]
+    wait_s: u64,
+}
+
+/// One claim, at once or when it is final.
+#[utoipa::path(get, operation_id = "claim", path = "/api/v1/claims/{claim}", tag = "claims",
+    params(("claim" = String, Path, description = "Its id"), OneQuery),
+    responses((status = 200, description = "How it stands", body = Claim)))]
+async fn one(
+    State(ctx): State<Ctx>,
+    Named(claim): Named,
+    Asked(query): Asked<OneQuery>,
+) -> Result<Json<Claim>, ApiError> {
+    let id = parse(&claim)?;
+    let read = move |core: &mut Core| {
+        let claim = known(core, &id)?;
+        let is_final = claim.state != PaymentState::Held;
+        Ok((claim, is_final))
+    };
+    Ok(Json(wait_until_final(&ctx, query.wait_s, read).await?))
+}
+
+/// Asks for a payment of ours back; what comes of it shows in the claim.
+#[utoipa::path(post, operation_id = "cancelClaim", path = "/api/v1/claims/{claim}/cancel", tag = "claims",
+    params(("claim" = String, Path, description = "Its id")),
+    responses((status = 200, description = "It was asked; how the claim stands", body = Claim)))]
+async fn cancel(State(ctx): State<Ctx>, Named(claim): Named) -> Result<Json<Claim>, ApiError> {
+    let id = parse(&claim)?;
+    ctx.on_ledger(move |core| known(core, &id)).await?;
+    ctx.app.clearing.cancel(id).await?;
+    Ok(Json(ctx.on_ledger(move |core| known(core, &id)).await?))
+}
+
+fn parse(claim: &str) -> Result<ClaimId, ApiError> {
+    claim.parse().map_err(|e| ApiError::malformed("malformed-path", e))
+}
+
+fn known(core: &Core, id: &ClaimId) -> Result<Claim, ApiError> {
+    let unknown = || ApiError::not_found("unknown-claim", format!("this network knows no claim {id}"));
+    view(core, &aliases(core)?, id).ok_or_else(unknown)
+}
+
+/// Every claim that we or a peer have spoken of and that is still remembered.
+pub(super) fn ids(core: &Core) -> BTreeSet<ClaimId> {
+    let own = core.engine().state().claims.keys().map(|(id, _)| *id);
+    own.chain(core.engine().peers().claims()).collect()
+}
+
+fn aliases(core: &Core) -> Result<BTreeMap<LedgerId, String>, ApiError> {
+    Ok(core.private().peers()?.into_iter().map(|peer| (peer.ledger, peer.alias)).collect())
+}
+
+/// How a claim stands for us.
+struct Standing {
+    direction: &'static str,
+    channel: StreamId,
+    value: Option<(UnitId, i64)>,
+    state: PaymentState,
+    note: Option<String>,
+    expires_ms: u64,
+}
+
+fn view(core: &Core, aliases: &BTreeMap<LedgerId, String>, id: &ClaimId) -> Option<Claim> {
+    let state = core.engine().state();
+    let row = state.claim(id);
+    let standing = match row.and_then(|row| Some((row, row.outgoing.as_ref()?))) {
+        Some((row, out)) => outgoing(core, id, row, out),
+        None => incoming(core, id, row)?,
+    };
+    let peer = state.channels.get(&standing.channel)?.peer;
+    let (unit, minor) = standing.value.unwrap_or_default();
+    Some(Claim {
+        claim: id.to_string(),
+        direction: standing.direction.to_owned(),
+        peer: aliases.get(&peer).cloned().unwrap_or_else(|| peer.short()),
+        unit: unit_code(state, unit),
+        amount: decimal(state, unit, minor),
+        state: standing.state,
+        expires_ms: standing.expires_ms,
+        note: standing.note,
+    })
+}
+
+fn outgoing(core: &Core, id: &ClaimId, row: &ClaimRow, out: &OutHop) -> Standing {
+    let (direction, state, note) = match out.origin {
+        Origin::Hold { .. } => {
+            let (state, reason) = claim_state(core, id);
+            let waits = || "the other network has not answered for good".to_owned();
+            ("out", state, if state == PaymentState::Held { Some(waits()) } else { reason })
+        }
+        Origin::Upstream { .. } => {
+            let state = match out.closing {
+                Closing::Open => PaymentState::Held,
+                Closing::Done(_) if !out.returned => PaymentState::Done,
+                Closing::Done(_) | Closing::Freed(_) => PaymentState::Freed,
+            };
+            ("through", state, None)
+        }
+    };
+    let value = Some((out.unit, out.amount.minor()));
+    Standing { direction, channel: out.channel, value, state, note, expires_ms: row.expires_ms }
+}
+
+fn incoming(core: &Core, id: &ClaimId, row: Option<&ClaimRow>) -> Option<Standing> {
+    let (state, peers) = (core.engine().state(), core.engine().peers());
+    let answered = row.and_then(|row| row.incoming.first_key_value());
+    let channel = answered.map(|(channel, _)| *channel).or_else(|| peers.channels_of(id).first().copied())?;
+    let proposal = peers.claim(&channel, id).and_then(|said| said.proposal.as_ref());
+    let intent = proposal.and_then(|proposal| Some((proposal.signed.parse().ok()?, proposal.hop)));
+    let decision = state.decisions.get(id);
+    let is_payee =
+        decision.is_some() || intent.as_ref().is_some_and(|(intent, _)| state.ledger() == Ok(intent.payee));
+    let hop = answered.map(|(_, hop)| hop);
+    let (standing, note) = match (decision.map(|d| (d.outcome, d.code)), hop.map(|hop| hop.answer)) {
+        (Some((Outcome::Accept, _)), _) => (PaymentState::Done, None),
+        (Some((Outcome::Reject, code)), _) => {
+            (PaymentState::Freed, Some(RejectCode::from_code(code).text().to_owned()))
+        }
+        (None, Some(Answer::Rejected(_))) => (PaymentState::Freed, None),
+        (None, Some(Answer::None | Answer::Accepted(_)) | None) => (PaymentState::Held, None),
+    };
+    let booked = hop.and_then(|hop| hop.booked).map(|(unit, amount)| (unit, amount.minor()));
+    let decided = || decision.and_then(|d| d.value).map(|(unit, amount)| (unit, amount.minor()));
+    let proposed = || value(state.channels.get(&channel)?, intent.as_ref()?);
+    let expires_ms = row.map(|row| row.expires_ms).or_else(|| Some(intent.as_ref()?.0.expires_ms))?;
+    Some(Standing {
+        direction: if is_payee { "in" } else { "through" },
+        channel,
+        value: booked.or_else(decided).or_else(proposed),
+        state: standing,
+        note,
+        expires_ms,
+    })
+}
+
+/// What reaches us over a hop of an Intent, in our unit.
+fn value(channel: &ChannelRow, (intent, hop): &(Intent, u8)) -> Option<(UnitId, i64)> {
+    let hop = intent.parts.first()?.hops.get(usize::from(*hop))?;
+    Some((check_hop(channel, hop).ok()?, hop.dst.minor()))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::http::testkit::Node;
+    use weft_api::Claims;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_network_without_peers_has_no_claims_and_says_so_by_name() {
+        let node = Node::start().await;
+        let none: Claims = node.get("/api/v1/claims?all=true").await.json(200);
+        assert_eq!(none.claims, vec![]);
+        let before = node.digest().await;
+        let id = "00".repeat(32);
+        node.get(&format!("/api/v1/claims/{id}?wait_s=1")).await.problem(404, "unknown-claim");
+        node.get("/api/v1/claims/xyz").await.problem(400, "malformed-path");
+        node.get(&format!("/api/v1/claims/{id}?wait_s=-1")).await.problem(400, "malformed-query");
+        node.post(&format!("/api/v1/claims/{id}/cancel"), None, "{}").await.problem(404, "unknown-claim");
+        assert_eq!(node.digest().await, before);
+        node.stop().await;
+    }
+}

@@ -1,0 +1,92 @@
+//! `/api/v1/peers`: other networks, invitations and pairings. The work is clearing's; here it is only asked for.
+
+use crate::http::error::ApiError;
+use crate::http::request::{Given, Named};
+use crate::http::state::Ctx;
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use weft_api::{Confirm, Invitation, Join, NewInvitation, Pairing, Pairings, Peers};
+
+pub(in crate::http) fn routes() -> OpenApiRouter<Ctx> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(invite))
+        .routes(routes!(join))
+        .routes(routes!(pairings))
+        .routes(routes!(confirm))
+}
+
+/// All peers, and what stands between us and them.
+#[utoipa::path(get, operation_id = "peers", path = "/api/v1/peers", tag = "peers",
+    responses((status = 200, description = "In order of alias", body = Peers)))]
+async fn list(State(ctx): State<Ctx>) -> Result<Json<Peers>, ApiError> {
+    let peers = ctx.app.clearing.peers().await?;
+    Ok(Json(Peers { schema: "weft.peers/1".to_owned(), peers }))
+}
+
+/// Makes a link, good for one use, that invites another network to pair.
+#[utoipa::path(post, operation_id = "invite", path = "/api/v1/peers/invitations", tag = "peers", request_body = NewInvitation,
+    responses((status = 201, description = "The link", body = Invitation)))]
+async fn invite(
+    State(ctx): State<Ctx>,
+    Given(new): Given<NewInvitation>,
+) -> Result<(StatusCode, Json<Invitation>), ApiError> {
+    Ok((StatusCode::CREATED, Json(ctx.app.clearing.invite(new).await?)))
+}
+
+/// Answers an invitation: asks the other node for its terms.
+#[utoipa::path(post, operation_id = "join", path = "/api/v1/peers/join", tag = "peers", request_body = Join,
+    responses((status = 201, description = "What both operators compare and sign", body = Pairing)))]
+async fn join(
+    State(ctx): State<Ctx>,
+    Given(join): Given<Join>,
+) -> Result<(StatusCode, Json<Pairing>), ApiError> {
+    Ok((StatusCode::CREATED, Json(ctx.app.clearing.join(join).await?)))
+}
+
+/// Pairings that are not done.
+#[utoipa::path(get, operation_id = "pairings", path = "/api/v1/peers/pairings", tag = "peers",
+    responses((status = 200, description = "All of them", body = Pairings)))]
+async fn pairings(State(ctx): State<Ctx>) -> Result<Json<Pairings>, ApiError> {
+    let pairings = ctx.app.clearing.pairings().await?;
+    Ok(Json(Pairings { schema: "weft.pairings/1".to_owned(), pairings }))
+}
+
+/// Confirms a pairing: the words have been compared and the root set has signed.
+#[utoipa::path(post, operation_id = "confirmPairing", path = "/api/v1/peers/pairings/{id}/confirm", tag = "peers", request_body = Confirm,
+    params(("id" = String, Path, description = "Id of the pairing on this node")),
+    responses((status = 200, description = "How it stands now", body = Pairing)))]
+async fn confirm(
+    State(ctx): State<Ctx>,
+    Named(id): Named,
+    Given(confirm): Given<Confirm>,
+) -> Result<Json<Pairing>, ApiError> {
+    Ok(Json(ctx.app.clearing.confirm(&id, confirm).await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::http::testkit::Node;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_no_request_about_peers_is_refused_by_name() {
+        let node = Node::start().await;
+        let before = node.digest().await;
+        let unknown = r#"{"link":"x","unit":"credit","extra":1}"#;
+        node.post("/api/v1/peers/join", None, unknown).await.problem(400, "malformed-json");
+        node.post("/api/v1/peers/join", None, "").await.problem(400, "malformed-json");
+        node.post("/api/v1/peers/invitations", None, r#"{"unit":"credit"}"#)
+            .await
+            .problem(400, "malformed-json");
+        let confirm = r#"{"words":[],"signatures":[{"signer":"00","sig":"00","x":1}]}"#;
+        node.post("/api/v1/peers/pairings/1/confirm", None, confirm).await.problem(400, "malformed-json");
+        node.send("POST", "/api/v1/peers/join", &[("Content-Type", "text/plain")], "{}")
+            .await
+            .problem(415, "media-type");
+        assert_eq!(node.digest().await, before);
+        node.stop().await;
+    }
+}

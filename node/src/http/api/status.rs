@@ -1,0 +1,149 @@
+//! `/livez`, `/readyz`, `/api/v1/status`: whether the node runs, can take payments, and how it stands.
+
+use crate::http::error::ApiError;
+use crate::http::state::Ctx;
+use crate::network::Counters;
+use crate::service::Core;
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use std::time::Duration;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use weft_api::{Messages, Status, Unit};
+use weft_protocol::ledger::members::OwnerKind;
+use weft_protocol::ledger::state::ClaimRow;
+
+/// How long status waits for the network layer to say where it listens.
+const LISTEN_WAIT: Duration = Duration::from_secs(1);
+/// How long readiness waits for the ledger: longer than a slow disk's sync.
+const READY_WAIT: Duration = Duration::from_secs(5);
+
+pub(in crate::http) fn routes() -> OpenApiRouter<Ctx> {
+    OpenApiRouter::new().routes(routes!(livez)).routes(routes!(readyz)).routes(routes!(status))
+}
+
+/// Whether the node's loop runs.
+#[utoipa::path(get, operation_id = "livez", path = "/livez", tag = "node", responses((status = 200, description = "It runs", body = String)))]
+async fn livez() -> &'static str {
+    "ok\n"
+}
+
+/// Whether the node can take payments; names each check.
+#[utoipa::path(get, operation_id = "readyz", path = "/readyz", tag = "node",
+    responses((status = 200, description = "It can", body = String), (status = 503, description = "It cannot, and why")))]
+async fn readyz(State(ctx): State<Ctx>) -> Result<&'static str, ApiError> {
+    let not_ready = |code, why| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, why);
+    let asked = ctx.app.ledger.run(|core| core.engine().state().identity.is_some());
+    match tokio::time::timeout(READY_WAIT, asked).await {
+        Ok(Ok(true)) => Ok("ledger: ok\ngenesis: ok\n"),
+        Ok(Err(stopped)) => Err(stopped.into()),
+        Ok(Ok(false)) => Err(not_ready("no-genesis", "the ledger has no genesis yet")),
+        Err(_) => Err(not_ready("ledger-slow", "the ledger has not answered within 5 s")),
+    }
+}
+
+/// The node at a glance.
+#[utoipa::path(get, operation_id = "status", path = "/api/v1/status", tag = "node",
+    responses((status = 200, description = "How it stands", body = Status)))]
+async fn status(State(ctx): State<Ctx>) -> Result<Json<Status>, ApiError> {
+    let mut status = ctx.on_ledger(|core| read(core)).await?;
+    let addresses =
+        tokio::time::timeout(LISTEN_WAIT, ctx.app.network.listen_addrs()).await.unwrap_or_default();
+    status.peer_id = ctx.app.network.local_peer_id().to_string();
+    status.addresses = addresses.iter().map(ToString::to_string).collect();
+    status.messages = messages(&ctx.app.network.counters());
+    Ok(Json(status))
+}
+
+fn read(core: &Core) -> Result<Status, ApiError> {
+    let state = core.engine().state();
+    let identity = state.identity()?;
+    let sums = state.sums();
+    let units = state.units.values().map(|unit| Unit {
+        unit: unit.unit.0,
+        code: unit.code.clone(),
+        name: unit.name.clone(),
+        scale: unit.scale,
+        sum_minor: sums.get(&unit.unit).copied().unwrap_or_default().to_string(),
+    });
+    let mut problems: Vec<String> =
+        core.problems().iter().map(|(ledger, why)| format!("network {}: {why}", ledger.short())).collect();
+    let off = sums.iter().filter(|(_, sum)| **sum != 0);
+    problems.extend(off.map(|(unit, sum)| format!("the balances of unit {unit} sum to {sum}, not to zero")));
+    let is_member = |owner| matches!(owner, OwnerKind::Member | OwnerKind::Organisation);
+    Ok(Status {
+        schema: "weft.status/1".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        site: core.site().to_owned(),
+        ledger: identity.ledger.to_string(),
+        genesis: identity.genesis.to_string(),
+        entries: state.head.next_seq,
+        checkpoint: core.checkpoint_size(),
+        state_digest: state.digest().to_string(),
+        boot: core.boot(),
+        peer_id: String::new(),
+        addresses: Vec::new(),
+        desk: core.keys().desk.public().signer().to_string(),
+        units: units.collect(),
+        members: state.accounts.values().filter(|a| is_member(a.owner) && !a.closed).count() as u64,
+        claims_open: super::claims::ids(core)
+            .iter()
+            .filter(|id| !state.claim(id).is_some_and(ClaimRow::is_closed))
+            .count() as u64,
+        messages: Vec::new(),
+        problems,
+    })
+}
+
+fn messages(counters: &Counters) -> Vec<Messages> {
+    let one = |of: &crate::network::ProtocolCounters| Messages {
+        protocol: of.protocol.name().to_owned(),
+        requests_in: of.requests_in.messages,
+        requests_out: of.requests_out.messages,
+    };
+    counters.protocols.iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::http::testkit::Node;
+    use weft_api::Status;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn status_says_how_the_ledger_stands() {
+        let node = Node::start().await;
+        let status: Status = node.get("/api/v1/status").await.json(200);
+        assert_eq!(
+            (status.schema.as_str(), status.site.as_str(), status.entries),
+            ("weft.status/1", "hull", 2)
+        );
+        assert_eq!((status.units[0].code.as_str(), status.units[0].sum_minor.as_str()), ("credit", "0"));
+        assert_eq!((status.addresses.len(), status.messages.len(), status.problems.len()), (1, 4, 0));
+        node.stop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn tcp_needs_the_token_and_the_probes_do_not() {
+        let node = Node::start().await;
+        assert_eq!(node.tcp("GET", "/livez", &[], "").await.text(200), "ok\n");
+        assert_eq!(node.tcp("GET", "/readyz", &[], "").await.text(200), "ledger: ok\ngenesis: ok\n");
+        let token = format!("Bearer {}", &*node.token());
+        for (header, status) in [("", 401), ("Bearer wrong", 401), ("Basic x", 401), (token.as_str(), 200)] {
+            let answer = node.tcp("GET", "/api/v1/status", &[("Authorization", header)], "").await;
+            assert_eq!(answer.status, status, "{header}");
+        }
+        node.tcp("GET", "/nowhere", &[], "").await.problem(401, "unauthorized");
+        node.stop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn unknown_paths_and_methods_are_problems_too() {
+        let node = Node::start().await;
+        node.get("/nowhere").await.problem(404, "no-such-path");
+        node.post("/api/v1/status", None, "{}").await.problem(405, "method");
+        let openapi = node.get("/api/v1/openapi.json").await.text(200);
+        assert_eq!(openapi, crate::http::openapi_json());
+        node.stop().await;
+    }
+}
