@@ -16,7 +16,7 @@ use weft_protocol::ledger::{Notice, Rejected};
 use weft_protocol::seal::{Envelope, Opened};
 
 /// How long an operation made at the desk may wait before it is void.
-pub(super) const DESK_OP_LIFE_MS: u64 = 86_400_000;
+pub const DESK_OP_LIFE_MS: u64 = 86_400_000;
 
 /// A text that an operation commits to.
 #[derive(Debug, Clone)]
