@@ -29,6 +29,8 @@ const KILL_WITHIN_MS: u64 = 400;
 const AWAY_MS: u64 = 150;
 /// How long paying goes on once the node is back.
 const AFTERWARDS: Duration = Duration::from_millis(60);
+/// Rounds between two audits: an audit reads everything since the first entry. The last one is always made.
+const AUDIT_EVERY: u64 = 10;
 /// How long payments between the networks may take once both are up: peers wait longer and longer for one away.
 const QUIET: Duration = Duration::from_secs(60);
 
@@ -124,13 +126,15 @@ pub async fn run(options: &Options, say: &mut dyn FnMut(String)) -> Outcome<Tall
     for round in 0..options.rounds {
         pay_and_kill(&mut sites, &mut dice, &book).await?;
         let copy = folder.path().join(format!("round-{round}"));
-        let entries = check::check(&sites, &book, &copy).await?;
+        let audit = (round + 1) % AUDIT_EVERY == 0;
+        let entries = check::check(&sites, &book, &copy, audit).await?;
         std::fs::remove_dir_all(&copy)?;
         tally = count(&book, round + 1, entries);
         if (round + 1) % 10 == 0 {
             say(format!("{} rounds: {} payments acknowledged", tally.rounds, tally.acknowledged));
         }
     }
+    check::learn_ends(&sites, &book, true).await?;
     for site in &mut sites {
         site.stop().await?;
     }

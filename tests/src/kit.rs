@@ -7,7 +7,7 @@ pub mod books;
 pub mod relay;
 pub mod site;
 
-pub use books::Books;
+pub use books::{Audited, Books};
 pub use relay::Relay;
 pub use site::Site;
 

@@ -3,7 +3,7 @@
 //! A place in the ledger is given out only after the node has answered 2xx for the payment that stands there. After
 //! the power is back, every place up to the highest one given out must hold an entry, and the audit must be clean.
 
-use crate::kit::{Books, Failure, Outcome, fresh_id, hour, payment};
+use crate::kit::{Audited, Books, Failure, Outcome, fresh_id, hour, payment};
 use std::path::Path;
 use tokio::task::JoinSet;
 use weft_api::NewMember;
@@ -84,11 +84,11 @@ pub fn verify(data: &Path, acked: u64) -> Outcome<()> {
     if acked == 0 && !is_founded(data) {
         return Ok(());
     }
-    let books = Books::read(data)?;
-    if let Some(wrong) = books.wrong.first() {
-        return Err(Failure::new(format!("the audit found {} things, such as: {wrong}", books.wrong.len())));
+    let wrong = Audited::read(data)?.wrong;
+    if let Some(first) = wrong.first() {
+        return Err(Failure::new(format!("the audit found {} things, such as: {first}", wrong.len())));
     }
-    let have = books.own.len() as u64;
+    let have = Books::read(data)?.own.len() as u64;
     if have <= acked && acked > 0 {
         return Err(Failure::new(format!("entry {acked} was acknowledged, the ledger ends with {have} entries")));
     }

@@ -1,7 +1,7 @@
 //! What must hold between two rounds, when nobody pays and nothing is open.
 
 use super::{Answer, Book, MEMBERS, NAMES, Payment, To};
-use crate::kit::{Books, Failure, Outcome, Site};
+use crate::kit::{Audited, Books, Failure, Outcome, Site};
 use std::path::Path;
 use weft_api::PaymentState;
 use weft_protocol::ids::OpId;
@@ -14,10 +14,13 @@ struct Sums {
 }
 
 /// Checks everything against the running nodes and copies of their ledgers; gives the number of entries.
-pub(super) async fn check(sites: &[Site; 2], book: &Book, copy: &Path) -> Outcome<u64> {
-    let books = [sites[0].books(&copy.join("0"))?, sites[1].books(&copy.join("1"))?];
-    written_once(&books, book)?;
-    learn_ends(sites, book).await?;
+pub(super) async fn check(sites: &[Site; 2], book: &Book, copy: &Path, audit: bool) -> Outcome<u64> {
+    let copies = [copy.join("0"), copy.join("1")];
+    for (site, copy) in sites.iter().zip(&copies) {
+        site.copy_ledger(copy)?;
+    }
+    let entries = written_once([&copies[0], &copies[1]], book)?;
+    learn_ends(sites, book, false).await?;
     let expected = book.with(|payments, _| expected(payments));
     let found = found(sites).await?;
     if found != expected {
@@ -30,64 +33,73 @@ pub(super) async fn check(sites: &[Site; 2], book: &Book, copy: &Path) -> Outcom
             }
         }
     }
-    books[0].agree(&books[1])?;
-    Ok(books.iter().map(|b| b.own.len() as u64).sum())
+    if audit {
+        Audited::read(&copies[0])?.agree(&Audited::read(&copies[1])?)?;
+    }
+    Ok(entries)
 }
 
 /// Checks the folders themselves after a clean stop.
 pub(super) fn stopped(sites: &[Site; 2], book: &Book) -> Outcome<()> {
-    let books = [Books::read(sites[0].data.path())?, Books::read(sites[1].data.path())?];
-    written_once(&books, book)?;
-    books[0].agree(&books[1])
+    let folders = [sites[0].data.path(), sites[1].data.path()];
+    written_once(folders, book)?;
+    Audited::read(folders[0])?.agree(&Audited::read(folders[1])?)
 }
 
 /// Every acknowledged payment stands in its ledger once, where its answer said; every refused one does not.
-fn written_once(books: &[Books; 2], book: &Book) -> Outcome<()> {
-    book.with(|payments, _| payments.iter().try_for_each(|payment| written(&books[payment.site], payment)))
+fn written_once(folders: [&Path; 2], book: &Book) -> Outcome<u64> {
+    let books = [Books::read(folders[0])?, Books::read(folders[1])?];
+    let times = [books[0].times(), books[1].times()];
+    let one = |payment: &Payment| {
+        let op: OpId = payment.op.parse()?;
+        let times = times[payment.site].get(&op).copied().unwrap_or(0);
+        written(&books[payment.site], times, op, payment)
+    };
+    book.with(|payments, _| payments.iter().try_for_each(one))?;
+    Ok(books.iter().map(|books| books.own.len() as u64).sum())
 }
 
-fn written(books: &Books, payment: &Payment) -> Outcome<()> {
-    let op: OpId = payment.op.parse()?;
+fn written(books: &Books, times: usize, op: OpId, payment: &Payment) -> Outcome<()> {
     let name = NAMES[payment.site];
-    let times = books.times(&op);
+    let fail = |why: String| Err(Failure::new(format!("{name}: payment {op} {why}")));
     match &payment.answer {
-        Answer::None => Err(Failure::new(format!("{name}: payment {op} has no answer"))),
-        Answer::Refused(why) if times == 0 => {
-            Err(Failure::new(format!("{name}: payment {op} was refused ({why}), and no limit should stop it")))
-        }
-        Answer::Refused(why) => Err(Failure::new(format!("{name}: payment {op} was refused ({why}) and written"))),
+        Answer::None => fail("has no answer".to_owned()),
+        Answer::Refused(why) if times == 0 => fail(format!("was refused ({why}), and no limit should stop it")),
+        Answer::Refused(why) => fail(format!("was refused ({why}) and written")),
         Answer::Done { .. } if times != 1 => {
-            Err(Failure::new(format!("{name}: payment {op} was acknowledged and stands in the ledger {times} times")))
+            fail(format!("was acknowledged and stands in the ledger {times} times"))
         }
         Answer::Done { seq, leaf, .. } => {
             let entry = usize::try_from(*seq).ok().and_then(|seq| books.own.get(seq));
             match entry {
                 Some(entry) if entry.op().op_id == op && entry.leaf().to_string() == *leaf => Ok(()),
-                _ => Err(Failure::new(format!("{name}: entry {seq} is not the payment {op} that was acknowledged"))),
+                _ => fail(format!("was acknowledged as entry {seq}, which is another")),
             }
         }
     }
 }
 
-/// Asks how payments between the networks have ended; an end that is known never changes.
-async fn learn_ends(sites: &[Site; 2], book: &Book) -> Outcome<()> {
-    let asked: Vec<(usize, usize, String, To, Option<bool>)> = book.with(|payments, _| {
+/// Asks how payments between the networks have ended: those whose end is not known, or all once more, because an
+/// end that is known never changes.
+pub(super) async fn learn_ends(sites: &[Site; 2], book: &Book, all: bool) -> Outcome<()> {
+    let asked: Vec<(usize, Payment, String)> = book.with(|payments, _| {
         let between = payments.iter().enumerate().filter_map(|(place, payment)| match &payment.answer {
-            Answer::Done { claim: Some(claim), .. } => {
-                Some((place, payment.site, claim.clone(), payment.to, payment.arrived))
+            Answer::Done { claim: Some(claim), .. } if all || payment.arrived.is_none() => {
+                Some((place, payment.clone(), claim.clone()))
             }
             _ => None,
         });
         between.collect()
     });
-    for (place, site, claim, to, known) in asked {
-        let arrived = match sites[site].client.claim(&claim, 0).await?.state {
+    for (place, payment, claim) in asked {
+        let (name, to, known) = (NAMES[payment.site], payment.to, payment.arrived);
+        let arrived = match sites[payment.site].client.claim(&claim, 0).await?.state {
             PaymentState::Done => true,
             PaymentState::Freed => false,
-            PaymentState::Held => return Err(Failure::new(format!("{}: {claim} is still held", NAMES[site]))),
+            PaymentState::Held => return Err(Failure::new(format!("{name}: {claim} is still held"))),
         };
         if known.is_some_and(|known| known != arrived) || arrived != (to != To::Nobody) {
-            let why = format!("{}: {claim} to {to:?} arrived: {arrived}, before: {known:?}", NAMES[site]);
+            let why = format!("{name}: {claim} to {to:?} arrived: {arrived}, before: {known:?}");
             return Err(Failure::new(why));
         }
         book.with(|payments, _| payments[place].arrived = Some(arrived));

@@ -10,6 +10,8 @@ use weft_client::{Client, Error};
 const AGAIN: Duration = Duration::from_millis(15);
 /// Repetitions of one request: far beyond the time a node needs to start.
 const MOST_REPEATED: u64 = 8_000;
+/// Payments of one payer in one round: enough to go on until the kill, and no more while a node takes long to start.
+const MOST_PAYMENTS: u64 = 16;
 /// Longest pause between two payments, in milliseconds.
 const PAUSE_MS: u64 = 30;
 
@@ -28,7 +30,10 @@ impl Payer {
 
     /// Pays until told to stop, and ends the payment it is at.
     pub(super) async fn run(mut self, stop: watch::Receiver<bool>) -> Outcome<()> {
-        while !*stop.borrow() {
+        for _ in 0..MOST_PAYMENTS {
+            if *stop.borrow() {
+                break;
+            }
             self.pay().await?;
             tokio::time::sleep(Duration::from_millis(self.dice.below(PAUSE_MS))).await;
         }

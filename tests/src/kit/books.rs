@@ -1,30 +1,27 @@
 //! The books of a network that is not running, or a copy of them: its entries, and what the auditor says.
 
 use super::{Failure, Outcome};
+use std::collections::BTreeMap;
 use std::path::Path;
 use weft_audit::{Audit, VerifyOptions, compare, finding_text, verify_store};
 use weft_node::store::segments::{RecordKey, VisitError, scan_dir};
 use weft_protocol::entry::Entry;
 use weft_protocol::ids::OpId;
 
-/// See the module.
+/// The entries of a data folder.
 #[derive(Debug)]
 pub struct Books {
     /// Own entries in order.
     pub own: Vec<Entry>,
     /// Entries received from others, in the order of their coming.
     pub received: Vec<Entry>,
-    /// What the auditor read.
-    pub audit: Audit,
-    /// What is wrong, in words; empty when nothing is.
-    pub wrong: Vec<String>,
 }
 
 impl Books {
-    /// Reads and audits a data folder.
+    /// Reads a data folder.
     ///
     /// # Errors
-    /// When files cannot be read; damage is in [`Books::wrong`].
+    /// When files cannot be read or are damaged.
     pub fn read(data: &Path) -> Outcome<Self> {
         let (mut own, mut received) = (Vec::new(), Vec::new());
         scan_dir(&data.join("ledger"), &mut |_, record| {
@@ -35,24 +32,47 @@ impl Books {
             }
             Ok(())
         })?;
+        Ok(Self { own, received })
+    }
+
+    /// How often each operation stands in the ledger.
+    pub fn times(&self) -> BTreeMap<OpId, usize> {
+        let mut times = BTreeMap::new();
+        for entry in &self.own {
+            *times.entry(entry.op().op_id).or_default() += 1;
+        }
+        times
+    }
+}
+
+/// What the auditor says about a data folder.
+#[derive(Debug)]
+pub struct Audited {
+    /// What it read.
+    pub audit: Audit,
+    /// What is wrong, in words; empty when nothing is.
+    pub wrong: Vec<String>,
+}
+
+impl Audited {
+    /// Audits a data folder.
+    ///
+    /// # Errors
+    /// When the folder cannot be read; damage is in [`Audited::wrong`].
+    pub fn read(data: &Path) -> Outcome<Self> {
         let outcome = verify_store(data, &VerifyOptions::default(), &mut |_| {})?;
         let findings = outcome.report().findings.kept();
         let mut wrong: Vec<String> = findings.iter().filter(|f| f.class.is_wrong()).map(finding_text).collect();
         if wrong.is_empty() && outcome.exit_code != 0 {
             wrong = findings.iter().map(finding_text).collect();
         }
-        Ok(Self { own, received, audit: outcome.audit, wrong })
+        Ok(Self { audit: outcome.audit, wrong })
     }
 
-    /// How often an operation stands in the ledger.
-    pub fn times(&self, op: &OpId) -> usize {
-        self.own.iter().filter(|entry| entry.op().op_id == *op).count()
-    }
-
-    /// Fails when the audit found anything wrong, or the two sides do not agree.
+    /// Fails when anything is wrong, or the two sides do not agree.
     ///
     /// # Errors
-    /// The first findings.
+    /// The first finding.
     pub fn agree(&self, other: &Self) -> Outcome<()> {
         let mut wrong: Vec<String> = self.wrong.iter().chain(&other.wrong).cloned().collect();
         let comparison = compare(&self.audit, &other.audit);
