@@ -287,7 +287,8 @@ impl Clearing {
         let request =
             self.0.network.request(peer_id(&identity)?, crate::network::Protocol::Claim, ask.to_bytes());
         let bytes = request.await.map_err(|e| {
-            let detail = format!("the payee's network did not answer ({e}); the claim stays as it is, try again");
+            let detail =
+                format!("the payee's network did not answer ({e}); the claim stays as it is, try again");
             ClearingError::new(503, "not-reachable", detail)
         })?;
         let asked = Asked::parse(&bytes)
@@ -359,7 +360,8 @@ impl Clearing {
 /// The libp2p name of a network's node, from the key bound in its ledger.
 fn peer_id(identity: &Identity) -> Result<PeerId, ClearingError> {
     let key = identity.current(Purpose::Libp2p).map(|(_, key)| *key);
-    let key = key.ok_or_else(|| ClearingError::new(500, "no-libp2p-key", "the network binds no libp2p key"))?;
+    let key =
+        key.ok_or_else(|| ClearingError::new(500, "no-libp2p-key", "the network binds no libp2p key"))?;
     peer_id_from_public_key(key.as_bytes())
         .map_err(|e| ClearingError::new(500, "no-libp2p-key", e.to_string()))
 }

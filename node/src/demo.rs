@@ -274,7 +274,9 @@ impl Story<'_> {
         if receipt.leaf != paid.leaf {
             return Err(Failure::new("an acknowledged payment has another receipt after a kill"));
         }
-        say(&format!("8. {h1} paid {h2} {m5}; Hull's node was killed at once and started again: it is there."));
+        say(&format!(
+            "8. {h1} paid {h2} {m5}; Hull's node was killed at once and started again: it is there."
+        ));
         Ok(())
     }
 
@@ -286,7 +288,9 @@ impl Story<'_> {
         if ours != m2 + m4 - m3 || theirs != -ours {
             return Err(Failure::new(format!("positions {ours} and {theirs}, expected {}", m2 + m4 - m3)));
         }
-        say(&format!("9. Hull owes Lansing {ours}; Lansing's books say {theirs}: opposite, as they must be."));
+        say(&format!(
+            "9. Hull owes Lansing {ours}; Lansing's books say {theirs}: opposite, as they must be."
+        ));
         Ok(())
     }
 

@@ -20,5 +20,5 @@ mod testkit;
 mod view;
 
 pub use openapi::openapi_json;
-pub use server::{bind_unix, serve};
+pub use server::serve;
 pub use state::App;

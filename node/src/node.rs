@@ -203,7 +203,11 @@ impl Node {
 
 type Started = (Network, mpsc::Receiver<crate::network::NetworkEvent>, JoinHandle<()>);
 
-fn start_network(config: &Config, options: &Options, keys: &crate::data::Keys) -> Result<Started, StartError> {
+fn start_network(
+    config: &Config,
+    options: &Options,
+    keys: &crate::data::Keys,
+) -> Result<Started, StartError> {
     let listen = if options.listen.is_empty() { &config.network.listen } else { &options.listen };
     let parse = |addresses: &[String]| -> Result<Vec<Multiaddr>, StartError> {
         let bad = |a: &String| StartError::Network(format!("\"{a}\" is not a multiaddress"));
@@ -211,7 +215,8 @@ fn start_network(config: &Config, options: &Options, keys: &crate::data::Keys) -
     };
     let mut network = NetworkConfig::new(keys.libp2p.clone());
     network.listen = parse(listen)?;
-    network.external = parse(if options.external.is_empty() { &config.network.external } else { &options.external })?;
+    network.external =
+        parse(if options.external.is_empty() { &config.network.external } else { &options.external })?;
     network.jitter_seed = u64::from_le_bytes(Clock.random());
     let mut limits = Limits::default();
     limits.redial.min_ms = config.network.redial_min_ms;

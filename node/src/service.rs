@@ -30,7 +30,9 @@ const MAX_GROUP: usize = 256;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ServiceError {
     /// It has stopped for good: what is on disk is safe, what was not acknowledged may be lost.
-    #[error("the ledger has stopped: {0}. What was acknowledged is safe; free the disk or repair it, then start again")]
+    #[error(
+        "the ledger has stopped: {0}. What was acknowledged is safe; free the disk or repair it, then start again"
+    )]
     Stopped(String),
     /// The node is shutting down.
     #[error("the node is shutting down")]

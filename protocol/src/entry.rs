@@ -13,6 +13,7 @@ use crate::ids::{Hash, LedgerId, Salt, SigBytes, Signer, StreamId};
 use crate::keys::{self, SecretKey};
 use crate::log::tree::leaf_hash;
 use minicbor::{Decode, Encode};
+use std::collections::BTreeSet;
 
 /// Cap of an entry of ours; the tile format would allow 65,535.
 pub const MAX_ENTRY_BYTES: usize = 4_096;
@@ -146,10 +147,7 @@ pub(crate) mod list {
     ) -> Result<(), encode::Error<W::Error>> {
         items.encode(e, ctx)
     }
-    pub(crate) fn decode<'b, T: Decode<'b, C>, C>(
-        d: &mut Decoder<'b>,
-        ctx: &mut C,
-    ) -> Result<Vec<T>, Error> {
+    pub(crate) fn decode<'b, T: Decode<'b, C>, C>(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Vec<T>, Error> {
         Vec::decode(d, ctx)
     }
     #[expect(clippy::unnecessary_wraps, reason = "the derive asks for an Option")]
@@ -258,11 +256,19 @@ impl Entry {
     }
     /// The message that one [`Auth`] of this entry signs.
     pub fn auth_message(&self, auth: &Auth) -> Vec<u8> {
-        op_message(&context_ledger(&self.body), self.body.kind, auth.signer, auth.role, auth.how, &self.body.op.0)
+        op_message(
+            &context_ledger(&self.body),
+            self.body.kind,
+            auth.signer,
+            auth.role,
+            auth.how,
+            &self.body.op.0,
+        )
     }
-    /// Who the operation counts for in idempotency: its first signer, or zero for the node's own.
-    pub fn author(&self) -> Signer {
-        self.body.auth.first().map_or(Signer::ZERO, |a| a.signer)
+    /// Whom the operation counts for in idempotency (specs/entry.md §3): all its signers, or zero for the node's own.
+    pub fn authors(&self) -> BTreeSet<Signer> {
+        let signers: BTreeSet<Signer> = self.body.auth.iter().map(|a| a.signer).collect();
+        if signers.is_empty() { BTreeSet::from([Signer::ZERO]) } else { signers }
     }
 }
 

@@ -155,7 +155,9 @@ impl LedgerId {
 }
 
 /// A unit of one ledger: what is counted (specs/ledger.md §3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, minicbor::Encode, minicbor::Decode)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, minicbor::Encode, minicbor::Decode,
+)]
 #[cbor(transparent)]
 pub struct UnitId(#[n(0)] pub u16);
 

@@ -136,7 +136,7 @@ pub fn verify_signatures(state: &State, entry: &Entry) -> Result<(), Rejected> {
 pub fn apply(state: &State, entry: &Entry) -> Result<Transition, Rejected> {
     check_place(state, entry)?;
     check_op(state, entry)?;
-    let (authority, _) = Authority::resolve(state, entry)?;
+    let authority = Authority::of(state, entry)?;
     check_author(entry, &authority)?;
     let body = entry.body();
     let mut notices = Vec::new();
@@ -173,7 +173,8 @@ pub fn apply(state: &State, entry: &Entry) -> Result<Transition, Rejected> {
         Payload::Returned(returned) => transfer::apply_returned(state, returned)?,
         Payload::Step(step) => clearing::apply_step(state, entry, step)?,
     };
-    changes.push(Change::Op(entry.author(), entry.op().op_id, entry.op().not_after_ms));
+    let done = |signer| Change::Op(signer, entry.op().op_id, entry.op().not_after_ms);
+    changes.extend(entry.authors().into_iter().map(done));
     if let Some(header) = body.stream {
         let next = header.sseq.checked_add(1).ok_or(Rejected::Full)?;
         changes.push(Change::Stream(header.id, StreamRow { next, head: entry.leaf() }));
@@ -240,7 +241,8 @@ fn check_op(state: &State, entry: &Entry) -> Result<(), Rejected> {
     if op.not_after_ms > time_ms.saturating_add(MAX_OP_LIFE_MS) {
         return Err(Rejected::OpLife { not_after_ms: op.not_after_ms, now_ms: time_ms });
     }
-    if state.ops.contains_key(&(entry.author(), op.op_id)) {
+    // Every signer counts: else two signatures in another order would make an operation new again.
+    if entry.authors().into_iter().any(|signer| state.ops.contains_key(&(signer, op.op_id))) {
         return Err(Rejected::OpDone { op_id: op.op_id });
     }
     Ok(())
@@ -279,4 +281,3 @@ pub fn node_op_id(kind: u16, t: u8, channel: &[u8], claim: &[u8], part: u8) -> c
     let digest = Hash::of("WEFT-NODEOP/1\n", &[&kind.to_be_bytes(), &[t], channel, claim, &[part]]);
     crate::ids::OpId(digest.prefix())
 }
-

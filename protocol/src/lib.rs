@@ -15,9 +15,9 @@ pub mod ids;
 pub mod keys;
 pub mod ledger;
 pub mod log;
+pub mod record;
 pub mod seal;
 pub mod sidecar;
-pub mod wire;
-pub mod record;
 #[cfg(any(test, feature = "simulator"))]
 pub mod testing;
+pub mod wire;

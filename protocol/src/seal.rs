@@ -100,16 +100,18 @@ impl Envelope {
         plain.extend_from_slice(&len.to_be_bytes());
         plain.extend_from_slice(&opened.content);
         plain.resize(size, 0);
-        let key = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(to.as_bytes()).map_err(|_| SealError::Key)?;
-        let (enc, sealed) = hpke::single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
-            &OpModeS::Base,
-            &key,
-            INFO,
-            &plain,
-            claim.as_bytes(),
-            rng,
-        )
-        .map_err(|_| SealError::Key)?;
+        let key =
+            <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(to.as_bytes()).map_err(|_| SealError::Key)?;
+        let (enc, sealed) =
+            hpke::single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
+                &OpModeS::Base,
+                &key,
+                INFO,
+                &plain,
+                claim.as_bytes(),
+                rng,
+            )
+            .map_err(|_| SealError::Key)?;
         let mut bytes = enc.to_bytes().to_vec();
         bytes.extend_from_slice(&sealed);
         let commitment = crate::sidecar::commitment(&opened.salt, &opened.content);

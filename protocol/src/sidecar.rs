@@ -97,7 +97,8 @@ impl Content {
     /// When it is not canonical, not text, or too long.
     pub fn parse(bytes: &[u8]) -> Result<Self, ContentError> {
         let wire: Wire = decode_canonical(bytes, MAX_CONTENT_BYTES)?;
-        let text = |what, bytes: Vec<u8>| String::from_utf8(bytes).map_err(|_| ContentError::NotText { what });
+        let text =
+            |what, bytes: Vec<u8>| String::from_utf8(bytes).map_err(|_| ContentError::NotText { what });
         let content = Self {
             payee: text("payee", wire.payee)?,
             memo: wire.memo.map(|memo| text("memo", memo)).transpose()?,

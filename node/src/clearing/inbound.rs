@@ -21,7 +21,9 @@ impl Clearing {
             },
             (Protocol::Stream, Some(ledger)) => self.push_in(ledger, bytes).await,
             (Protocol::Claim, Some(ledger)) => self.ask_in(ledger, bytes).await,
-            (Protocol::Stream | Protocol::Claim, None) => Err("there is no accord with this network".to_owned()),
+            (Protocol::Stream | Protocol::Claim, None) => {
+                Err("there is no accord with this network".to_owned())
+            }
         };
         match answered {
             Ok(reply) => Some(reply),
@@ -49,7 +51,8 @@ impl Clearing {
 
     async fn push_in(&self, peer: LedgerId, bytes: &[u8]) -> Result<Vec<u8>, String> {
         let push = Push::parse(bytes).map_err(|e| e.to_string())?;
-        let sidecars: Result<Vec<Envelope>, _> = push.sidecars.iter().map(|b| Envelope::parse(&b.0)).collect();
+        let sidecars: Result<Vec<Envelope>, _> =
+            push.sidecars.iter().map(|b| Envelope::parse(&b.0)).collect();
         let sidecars = sidecars.map_err(|e| e.to_string())?;
         let push = PushIn { peer, channel: push.channel, entries: push.entries, sidecars };
         let pushed = self.0.ledger.run(move |core| core.push_in(push)).await.map_err(|e| e.to_string())?;

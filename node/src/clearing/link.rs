@@ -85,7 +85,9 @@ async fn session(
         let (channel, got) = (link.channel, pushed.next);
         shared.ledger.run(move |core| core.pushed(&channel, got)).await?;
         if pushed.next <= next {
-            return Err(LinkError::Refused(pushed.problem.unwrap_or_else(|| "it took nothing in".to_owned())));
+            return Err(LinkError::Refused(
+                pushed.problem.unwrap_or_else(|| "it took nothing in".to_owned()),
+            ));
         }
         next = pushed.next;
         *wait = RETRY_MIN;

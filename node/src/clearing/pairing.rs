@@ -6,8 +6,8 @@
 
 use super::{Clearing, ClearingError, peer_id};
 use crate::network::{PeerId, Protocol, peer_id_from_public_key};
-use crate::store::private::{InvitationUse, LocalPeer};
 use crate::service::Core;
+use crate::store::private::{InvitationUse, LocalPeer};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -186,10 +186,11 @@ impl Clearing {
         let made = self.0.ledger.run(move |core| {
             let unit = own_unit(core, &new.unit)?;
             let limit = |text: &str| {
-                if text == "0" {
+                if !text.is_empty() && text.chars().all(|c| matches!(c, '0' | '.')) {
                     return Ok(0);
                 }
-                let amount = parse_decimal(text, unit.scale).map_err(|e| ClearingError::refused("amount", e))?;
+                let amount =
+                    parse_decimal(text, unit.scale).map_err(|e| ClearingError::refused("amount", e))?;
                 Ok::<u64, ClearingError>(amount.minor().unsigned_abs())
             };
             let terms = Terms {
@@ -222,10 +223,14 @@ impl Clearing {
 
     pub(super) async fn answer_invitation(&self, join: Join) -> Result<Pairing, ClearingError> {
         let _one_at_a_time = self.0.pairing.lock().await;
-        let invite = Invite::parse(&join.link).map_err(|e| ClearingError::refused("invitation", e.to_string()))?;
+        let invite =
+            Invite::parse(&join.link).map_err(|e| ClearingError::refused("invitation", e.to_string()))?;
         let clock = self.0.clock;
         if invite.expires_ms < clock.now_ms() {
-            return Err(ClearingError::refused("invitation-expired", "the invitation has expired; ask for a new one"));
+            return Err(ClearingError::refused(
+                "invitation-expired",
+                "the invitation has expired; ask for a new one",
+            ));
         }
         let code = join.unit.clone();
         let ours = self.0.ledger.run(move |core| {
@@ -245,7 +250,8 @@ impl Clearing {
             .map_err(|e| ClearingError::refused("invitation", e.to_string()))?;
         let addresses = invite.addresses.iter().filter_map(|a| a.parse().ok()).collect();
         self.0.network.dial_once(peer, addresses).await.map_err(|e| {
-            let detail = format!("the inviting node cannot be reached ({e}); check that it runs and try again");
+            let detail =
+                format!("the inviting node cannot be reached ({e}); check that it runs and try again");
             ClearingError::new(503, "not-reachable", detail)
         })?;
         let nonce = Hash(clock.random());
@@ -271,10 +277,15 @@ impl Clearing {
         }
         let about = Descriptor::open(&descriptor.0, &identity)
             .map_err(|e| ClearingError::refused("descriptor", e.to_string()))?;
-        let terms = Accord::parse(&accord.0).map_err(|e| ClearingError::refused("bad-accord", e.to_string()))?;
-        let fits = terms.a == invite.ledger && terms.b == us && terms.pairs.iter().all(|p| p.unit_b == unit.unit);
+        let terms =
+            Accord::parse(&accord.0).map_err(|e| ClearingError::refused("bad-accord", e.to_string()))?;
+        let fits =
+            terms.a == invite.ledger && terms.b == us && terms.pairs.iter().all(|p| p.unit_b == unit.unit);
         if !fits {
-            return Err(ClearingError::refused("bad-accord", "the accord proposed is not between us in this unit"));
+            return Err(ClearingError::refused(
+                "bad-accord",
+                "the accord proposed is not between us in this unit",
+            ));
         }
         let reveal = PairAsk {
             message: 3,
@@ -320,7 +331,9 @@ impl Clearing {
         let answer = PairAnswer::parse(&bytes)
             .map_err(|e| ClearingError::new(503, "bad-answer", format!("the answer is malformed: {e}")))?;
         match answer.refused {
-            Some(why) => Err(ClearingError::refused("pairing-refused", format!("the other node says: {why}"))),
+            Some(why) => {
+                Err(ClearingError::refused("pairing-refused", format!("the other node says: {why}")))
+            }
             None if answer.message == ask.message.saturating_add(1) => Ok(answer),
             None => Err(ClearingError::new(503, "bad-answer", "the answer is to another question")),
         }
@@ -417,7 +430,8 @@ impl Clearing {
                 return Err(ClearingError::refused("words", "the other node has not shown its nonce yet"));
             }
             if confirm.words != words {
-                let detail = "the words are not the same on both sides: do not confirm; make a new invitation";
+                let detail =
+                    "the words are not the same on both sides: do not confirm; make a new invitation";
                 return Err(ClearingError::refused("words", detail));
             }
             let sigs: Vec<(String, String)> =
@@ -568,11 +582,17 @@ fn host_record(
             return if same {
                 Ok((record, ours))
             } else {
-                Err(ClearingError::refused("invitation-used", "the invitation was used before; ask for a new one"))
+                Err(ClearingError::refused(
+                    "invitation-used",
+                    "the invitation was used before; ask for a new one",
+                ))
             };
         }
         InvitationUse::Expired => {
-            return Err(ClearingError::refused("invitation-expired", "the invitation has expired; ask for a new one"));
+            return Err(ClearingError::refused(
+                "invitation-expired",
+                "the invitation has expired; ask for a new one",
+            ));
         }
         InvitationUse::Unknown => {
             return Err(ClearingError::refused("invitation-unknown", "there is no such invitation"));
@@ -651,7 +671,9 @@ fn done_signatures(core: &Core, ask: &PairAsk) -> Option<(Vec<RootSig>, Option<R
 
 fn by_token(core: &Core, token: &str) -> Result<Record, ClearingError> {
     let record = load(core).into_values().find(|r| r.host && r.token == token);
-    record.ok_or_else(|| ClearingError::refused("invitation-unknown", "there is no pairing under this invitation"))
+    record.ok_or_else(|| {
+        ClearingError::refused("invitation-unknown", "there is no pairing under this invitation")
+    })
 }
 
 fn nonce_of_token(token: &[u8; 16]) -> Hash {
@@ -680,8 +702,18 @@ fn sentences(core: &Core, record: &Record, accord: &Accord) -> Vec<String> {
         let show = |minor: u64| format_decimal(i64::try_from(minor).unwrap_or(i64::MAX), unit.scale);
         let theirs = unit_in(&record.entries(), pair.unit(!we_are_a)).map_or_else(String::new, |u| u.code);
         lines.push(format!("One {} of ours is worth one {} of {}.", unit.code, theirs, record.site));
-        lines.push(format!("We may owe {} at most {} {}.", record.site, show(pair.limit(we_are_a)), unit.code));
-        lines.push(format!("{} may owe us at most {} {}.", record.site, show(pair.limit(!we_are_a)), unit.code));
+        lines.push(format!(
+            "We may owe {} at most {} {}.",
+            record.site,
+            show(pair.limit(we_are_a)),
+            unit.code
+        ));
+        lines.push(format!(
+            "{} may owe us at most {} {}.",
+            record.site,
+            show(pair.limit(!we_are_a)),
+            unit.code
+        ));
     }
     let hours = accord.default_expiry_ms / 3_600_000;
     lines.push(format!("A payment that is not answered expires after {hours} hours."));

@@ -25,7 +25,8 @@ pub(super) fn clean(data: &DataDir) -> Result<(), Failure> {
 pub(super) fn agree(one: &DataDir, other: &DataDir) -> Result<(), Failure> {
     let (one, other) = (audit(one.path())?, audit(other.path())?);
     let comparison = compare(&one.audit, &other.audit);
-    if comparison.findings.outcome().exit_code() == 0 && comparison.positions.iter().all(|p| p.in_flight == 0) {
+    if comparison.findings.outcome().exit_code() == 0 && comparison.positions.iter().all(|p| p.in_flight == 0)
+    {
         return Ok(());
     }
     let wrong = comparison.findings.kept().first().map(finding_text);

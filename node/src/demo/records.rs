@@ -102,7 +102,8 @@ async fn run(options: &Options) -> Result<(), Failure> {
             .map_err(|e| Failure::new(format!("cannot read {}: {e}", path.display())))?,
     };
     let lines = read(&text)?;
-    let networks: BTreeSet<&str> = lines.iter().flat_map(|l| [network_of(&l.from), network_of(&l.to)]).collect();
+    let networks: BTreeSet<&str> =
+        lines.iter().flat_map(|l| [network_of(&l.from), network_of(&l.to)]).collect();
     let folder = tempfile::Builder::new().prefix("weft-records-").tempdir().map_err(Failure::from_error)?;
     note(&format!("files: {}", folder.path().display()));
     let mut sites = BTreeMap::new();
@@ -302,7 +303,9 @@ async fn figures(
             match state {
                 weft_api::PaymentState::Done => {}
                 weft_api::PaymentState::Freed => continue,
-                weft_api::PaymentState::Held => return Err(Failure::new(format!("claim {claim} is still held"))),
+                weft_api::PaymentState::Held => {
+                    return Err(Failure::new(format!("claim {claim} is still held")));
+                }
             }
             for (flows, key) in [(&mut sent, (network, to)), (&mut received, (to, network))] {
                 let flow = flows.entry((key.0.clone(), key.1.clone())).or_default();
@@ -323,42 +326,51 @@ async fn figures(
         for other in sites.keys().filter(|other| *other != network) {
             let Some(peer) = peers.iter().find(|p| p.alias == site_name(other)) else { continue };
             let key = (network.clone(), other.clone());
-            let (out, back) =
-                (sent.get(&key).copied().unwrap_or_default(), received.get(&key).copied().unwrap_or_default());
+            let (out, back) = (
+                sent.get(&key).copied().unwrap_or_default(),
+                received.get(&key).copied().unwrap_or_default(),
+            );
             let owed = peer.positions.first().map_or("0", |p| &p.amount);
             let owed = cents(owed)?;
             if owed != out.cents - back.cents {
-                let why = format!("{network} owes {other} {owed}, sent {} received {}", out.cents, back.cents);
+                let why =
+                    format!("{network} owes {other} {owed}, sent {} received {}", out.cents, back.cents);
                 return Err(Failure::new(why));
             }
-            positions.insert(other.clone(), serde_json::json!({
-                "sent": { "count": out.count, "amount_cents": out.cents },
-                "received": { "count": back.count, "amount_cents": back.cents },
-                "position_cents": -owed,
-            }));
+            positions.insert(
+                other.clone(),
+                serde_json::json!({
+                    "sent": { "count": out.count, "amount_cents": out.cents },
+                    "received": { "count": back.count, "amount_cents": back.cents },
+                    "position_cents": -owed,
+                }),
+            );
         }
         for unit in &status.units {
             if unit.sum_minor != "0" {
-                return Err(Failure::new(format!("{network}: the balances in {} sum to {}", unit.code, unit.sum_minor)));
+                return Err(Failure::new(format!(
+                    "{network}: the balances in {} sum to {}",
+                    unit.code, unit.sum_minor
+                )));
             }
         }
         let (out, back) = (total(&sent), total(&received));
-        let refused: Vec<serde_json::Value> = made
-            .refused
-            .iter()
-            .map(|(line, why)| serde_json::json!({ "line": line, "why": why }))
-            .collect();
-        networks.insert(network.clone(), serde_json::json!({
-            "members": status.members,
-            "local": { "count": made.local.count, "amount_cents": made.local.cents },
-            "sent": { "count": out.count, "amount_cents": out.cents },
-            "received": { "count": back.count, "amount_cents": back.cents },
-            "peers": positions,
-            "entries": status.entries,
-            "messages": status.messages,
-            "refused": refused,
-            "audit": "0 findings",
-        }));
+        let refused: Vec<serde_json::Value> =
+            made.refused.iter().map(|(line, why)| serde_json::json!({ "line": line, "why": why })).collect();
+        networks.insert(
+            network.clone(),
+            serde_json::json!({
+                "members": status.members,
+                "local": { "count": made.local.count, "amount_cents": made.local.cents },
+                "sent": { "count": out.count, "amount_cents": out.cents },
+                "received": { "count": back.count, "amount_cents": back.cents },
+                "peers": positions,
+                "entries": status.entries,
+                "messages": status.messages,
+                "refused": refused,
+                "audit": "0 findings",
+            }),
+        );
     }
     Ok(serde_json::json!({ "schema": "weft.records/1", "networks": networks }))
 }
@@ -386,24 +398,42 @@ fn audits(sites: &BTreeMap<String, Site>, lines: &[Line]) -> Result<(), Failure>
     pairs.into_iter().try_for_each(|(a, b)| check::agree(&sites[a].data, &sites[b].data))
 }
 
+fn figure(value: &serde_json::Value) -> u64 {
+    value.as_u64().unwrap_or(0)
+}
+
 fn table(report: &serde_json::Value) {
     let Some(networks) = report["networks"].as_object() else { return };
     say("network  members  local  sent  received  entries  audit");
     for (network, of) in networks {
         say(&format!(
             "{network:<8} {:>7} {:>6} {:>5} {:>9} {:>8}  {}",
-            of["members"], of["local"]["count"], of["sent"]["count"], of["received"]["count"], of["entries"],
+            figure(&of["members"]),
+            figure(&of["local"]["count"]),
+            figure(&of["sent"]["count"]),
+            figure(&of["received"]["count"]),
+            figure(&of["entries"]),
             of["audit"].as_str().unwrap_or_default()
         ));
     }
     for (network, of) in networks {
         let peers = of["peers"].as_object().into_iter().flatten();
-        let positions: Vec<String> =
-            peers.map(|(peer, p)| format!("{peer} {}", format_decimal(p["position_cents"].as_i64().unwrap_or(0), SCALE))).collect();
+        let positions: Vec<String> = peers
+            .map(|(peer, p)| {
+                format!("{peer} {}", format_decimal(p["position_cents"].as_i64().unwrap_or(0), SCALE))
+            })
+            .collect();
         say(&format!("{network}: owed by (+) or to (-) {}", positions.join(", ")));
         let messages = of["messages"].as_array().into_iter().flatten();
         let messages: Vec<String> = messages
-            .map(|m| format!("{} {}/{}", m["protocol"].as_str().unwrap_or_default(), m["requests_out"], m["requests_in"]))
+            .map(|m| {
+                format!(
+                    "{} {}/{}",
+                    m["protocol"].as_str().unwrap_or_default(),
+                    m["requests_out"],
+                    m["requests_in"]
+                )
+            })
             .collect();
         say(&format!("{network}: messages out/in {}", messages.join(", ")));
         let refused: Vec<&serde_json::Value> = of["refused"].as_array().into_iter().flatten().collect();

@@ -9,7 +9,9 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-use weft_api::{Confirm, Done, Join, Member, NewInvitation, NewMember, NewPayment, PostOp, RootSignature, Status};
+use weft_api::{
+    Confirm, Done, Join, Member, NewInvitation, NewMember, NewPayment, PostOp, RootSignature, Status,
+};
 use weft_client::Client;
 use weft_protocol::encoding::encode;
 use weft_protocol::entry::{How, Op, Payload, Role, SignedOp};
@@ -104,7 +106,9 @@ impl Site {
         let ended = tokio::time::timeout(START, child.wait()).await;
         match ended {
             Ok(Ok(status)) if status.success() => Ok(()),
-            _ => Err(Failure::new(format!("{} did not stop cleanly; see {}", self.name, self.log().display()))),
+            _ => {
+                Err(Failure::new(format!("{} did not stop cleanly; see {}", self.name, self.log().display())))
+            }
         }
     }
 

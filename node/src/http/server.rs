@@ -12,8 +12,6 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::serve::Listener;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -26,24 +24,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 const MAX_CONNECTIONS: usize = 256;
 /// How long requests under way may take to end at a stop.
 const GRACE: Duration = Duration::from_secs(10);
-/// Only the node's user may use the socket.
-const SOCKET_MODE: u32 = 0o600;
-
-/// Listens on a Unix socket that only this user may use; one left behind by a crash is replaced. The caller holds
-/// the lock of the data folder, so no other node listens there.
-///
-/// # Errors
-/// When the old socket cannot be removed or the new one not be made.
-pub fn bind_unix(path: &Path) -> std::io::Result<UnixListener> {
-    match std::fs::remove_file(path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(SOCKET_MODE))?;
-    Ok(listener)
-}
 
 /// Serves the API until `shutdown` turns true (or its sender is gone), then ends what is under way.
 pub async fn serve(

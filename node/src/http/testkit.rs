@@ -1,24 +1,18 @@
-//! A real node without peers, served on a real Unix socket and TCP port, and a client that can send anything.
+//! Real nodes, on a real Unix socket and TCP port each, and a client that can send anything.
 
-use super::{App, bind_unix, serve};
-use crate::clearing::Clearing;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::data::{DataDir, Keys, Lock};
-use crate::network::{Network, NetworkConfig};
-use crate::service::{self, Core, Hooks, Ledger, Prepared};
-use crate::store::RealDisk;
+use crate::data::{DataDir, Keys};
+use crate::node::{self, Options};
 use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::watch;
-use weft_api::{Done, Member, Problem, Status};
+use weft_api::{Confirm, Done, Invitation, Member, Pairing, Pairings, Peers, Problem, RootSignature, Status};
+use weft_protocol::encoding::encode;
 use weft_protocol::entry::{How, Op, Payload, Role, SignedOp};
-use weft_protocol::ids::{KeyBytes, LedgerId, OpId, UnitId};
+use weft_protocol::ids::{OpId, UnitId};
 use weft_protocol::keys::SecretKey;
-use weft_protocol::ledger::identity::{Genesis, Purpose, PurposeKey, RootSet};
 use weft_protocol::ledger::members::OwnerKind;
 use weft_protocol::ledger::rules::{Levels, LimitRule, Rule, RuleSet};
 use weft_protocol::ledger::units::{UnitDefined, UnitKind};
@@ -32,62 +26,42 @@ pub(super) fn key(n: u8) -> String {
 }
 
 pub(super) struct Node {
-    dir: tempfile::TempDir,
-    _lock: Lock,
-    ledger: Ledger,
-    network: Network,
-    keys: Arc<Keys>,
+    running: crate::node::Node,
+    data: DataDir,
+    keys: Keys,
     tcp: SocketAddr,
-    stop: watch::Sender<bool>,
-    served: tokio::task::JoinHandle<()>,
-    thread: std::thread::JoinHandle<Result<(), String>>,
-    _events: tokio::sync::mpsc::Receiver<crate::network::NetworkEvent>,
+    _dir: tempfile::TempDir,
 }
 
 impl Node {
     pub(super) async fn start() -> Self {
+        Self::named("hull").await
+    }
+
+    /// A node of this site with the unit `credit`.
+    pub(super) async fn named(site: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let data = DataDir::new(dir.path().join("data"));
-        data.create(Clock).unwrap();
-        let lock = data.lock().unwrap();
-        let config = Config::new("hull").unwrap();
-        let mut core = service::open(&data, &config, Arc::new(RealDisk), Hooks::default()).unwrap().core;
-        found(&mut core, &data);
-        let keys = core.keys().clone();
-        let (ledger, thread) = service::start(core);
-        // What was founded becomes durable with the first group.
-        ledger.run(|_| ()).await.unwrap();
-        let mut network = NetworkConfig::new(keys.libp2p.clone());
-        network.listen = vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()];
-        network.limits.max_memory_bytes = usize::MAX;
-        let (network, events, _) = Network::start(network).unwrap();
-        let unix = bind_unix(&data.socket()).unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let tcp = listener.local_addr().unwrap();
-        let (stop, shutdown) = watch::channel(false);
-        let app = App {
-            ledger: ledger.clone(),
-            network: network.clone(),
-            clearing: Clearing {},
-            keys: keys.clone(),
-            clock: Clock,
-            site: "hull".to_owned(),
-        };
-        let served = tokio::spawn(serve(app, unix, Some(listener), shutdown));
-        Self { dir, _lock: lock, ledger, network, keys, tcp, stop, served, thread, _events: events }
+        let mut config = Config::new(site).unwrap();
+        (config.network.redial_min_ms, config.network.redial_max_ms) = (50, 400);
+        let (code, name) = ("credit".to_owned(), "Credit".to_owned());
+        let unit = UnitDefined { unit: UnitId(1), code, name, kind: UnitKind::Credit, scale: 2 };
+        node::init(&data, &config, &[unit]).unwrap();
+        let running = node::Node::start(data.clone(), Options::default()).await.unwrap();
+        let (keys, tcp) = (data.keys().unwrap(), running.http_address().unwrap());
+        Self { running, data, keys, tcp, _dir: dir }
     }
 
     pub(super) async fn stop(self) {
-        self.stop.send(true).unwrap();
-        tokio::time::timeout(PATIENCE, self.served).await.unwrap().unwrap();
-        self.network.shutdown().await;
-        drop(self.ledger);
-        let thread = self.thread;
-        tokio::task::spawn_blocking(move || thread.join().unwrap()).await.unwrap().unwrap();
+        tokio::time::timeout(PATIENCE, self.running.stop()).await.unwrap().unwrap();
     }
 
     pub(super) fn keys(&self) -> &Keys {
         &self.keys
+    }
+
+    pub(super) fn root(&self) -> SecretKey {
+        SecretKey::from_seed(&self.data.seed("root-1").unwrap())
     }
 
     pub(super) fn token(&self) -> String {
@@ -96,10 +70,6 @@ impl Node {
 
     pub(super) async fn digest(&self) -> String {
         self.get("/api/v1/status").await.json::<Status>(200).state_digest
-    }
-
-    pub(super) async fn publish(&self) {
-        self.ledger.run(|core| core.publish().unwrap()).await.unwrap();
     }
 
     pub(super) async fn member(&self, n: u8, name: &str) -> Member {
@@ -114,21 +84,52 @@ impl Node {
     }
 
     /// No member may go further below zero than this, in minor units, without a coordinator.
-    pub(super) async fn limit_below(&self, stop: u64) {
-        let root = SecretKey::from_seed(&DataDir::new(self.dir.path().join("data")).seed("root-1").unwrap());
-        let write = move |core: &mut Core| {
-            let authority = core.engine().state().identity().unwrap().genesis;
-            let below = Levels { warn: None, stop: Some(stop), firm: None };
-            let limit = LimitRule {
-                unit: UnitId(1),
-                account: None,
-                owner: Some(OwnerKind::Member),
-                below: Some(below),
-                above: None,
+    pub(super) async fn limit_below(&self, n: u8, stop: u64) {
+        let status: Status = self.get("/api/v1/status").await.json(200);
+        let below = Levels { warn: None, stop: Some(stop), firm: None };
+        let (unit, owner) = (UnitId(1), Some(OwnerKind::Member));
+        let rule = Rule::Limit(LimitRule { unit, account: None, owner, below: Some(below), above: None });
+        let payload = Payload::RuleSet(RuleSet { authority: status.genesis.parse().unwrap(), rule });
+        let op =
+            Op { op_id: OpId([n; 16]), not_after_ms: Clock.now_ms() + 60_000, payload, sidecars: vec![] };
+        let ledger = status.ledger.parse().unwrap();
+        let signed = SignedOp::unsigned(&op).signed(&ledger, &self.root(), Role::Root, How::OwnKey);
+        let body = format!(r#"{{"signed_op":"{}"}}"#, data_encoding::HEXLOWER.encode(&encode(&signed)));
+        let _: Done = self.post("/api/v1/ops", Some(&key(n)), &body).await.json(201);
+    }
+
+    /// Pairs with another node as two operators do, 100 credits each way; each calls the other by its site.
+    pub(super) async fn pair(&self, other: &Self) {
+        let offer = r#"{"unit":"credit","they_may_owe":"100","we_may_owe":"100"}"#;
+        let offer: Invitation = self.post("/api/v1/peers/invitations", None, offer).await.json(201);
+        let join = format!(r#"{{"link":"{}","unit":"credit"}}"#, offer.link);
+        let theirs: Pairing = other.post("/api/v1/peers/join", None, &join).await.json(201);
+        other.confirm(&theirs).await;
+        let ours: Pairings = self.get("/api/v1/peers/pairings").await.json(200);
+        self.confirm(&ours.pairings[0]).await;
+        for node in [self, other] {
+            let open =
+                async || node.get("/api/v1/peers").await.json::<Peers>(200).peers.iter().any(|p| p.open);
+            let wait = async {
+                while !open().await {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
             };
-            by_root(core, &root, Payload::RuleSet(RuleSet { authority, rule: Rule::Limit(limit) }), 0xf3);
+            tokio::time::timeout(PATIENCE, wait).await.unwrap();
+        }
+    }
+
+    async fn confirm(&self, pairing: &Pairing) {
+        let accord = data_encoding::HEXLOWER.decode(pairing.accord.as_bytes()).unwrap();
+        let root = self.root();
+        let signature = RootSignature {
+            signer: root.public().signer().to_string(),
+            sig: root.sign(weft_protocol::keys::ACCORD, &[&accord]).to_string(),
         };
-        self.ledger.run(write).await.unwrap();
+        let confirm = Confirm { words: pairing.words.clone(), signatures: vec![signature] };
+        let confirm = serde_json::to_string(&confirm).unwrap();
+        let path = format!("/api/v1/peers/pairings/{}/confirm", pairing.id);
+        let _: Pairing = self.post(&path, None, &confirm).await.json(200);
     }
 
     pub(super) async fn get(&self, path: &str) -> Answer {
@@ -149,45 +150,23 @@ impl Node {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Answer {
-        let socket = DataDir::new(self.dir.path().join("data")).socket();
-        let stream = tokio::net::UnixStream::connect(socket).await.unwrap();
+        let stream = tokio::net::UnixStream::connect(self.data.socket()).await.unwrap();
         exchange(stream, method, path, headers, body).await
+    }
+
+    /// A request that may outlive the node's handle.
+    pub(super) fn detached_get(&self, path: &str) -> impl Future<Output = Answer> + Send + 'static {
+        let (socket, path) = (self.data.socket(), path.to_owned());
+        async move {
+            let stream = tokio::net::UnixStream::connect(socket).await.unwrap();
+            exchange(stream, "GET", &path, &[], "").await
+        }
     }
 
     pub(super) async fn tcp(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let stream = tokio::net::TcpStream::connect(self.tcp).await.unwrap();
         exchange(stream, method, path, headers, body).await
     }
-}
-
-/// A genesis with one root key, and the unit `credit`.
-fn found(core: &mut Core, data: &DataDir) {
-    let root = SecretKey::from_seed(&data.seed("root-1").unwrap());
-    let keys = core.keys().clone();
-    let bound = [
-        (Purpose::Log, keys.log.public().bytes()),
-        (Purpose::Witness, keys.witness.public().bytes()),
-        (Purpose::Seal, weft_protocol::seal::public_key(&keys.seal)),
-        (Purpose::Libp2p, KeyBytes(crate::network::public_key_of_seed(&keys.libp2p))),
-        (Purpose::Desk, keys.desk.public().bytes()),
-    ];
-    let genesis = Genesis {
-        root: RootSet { threshold: 1, keys: vec![root.public().bytes()] },
-        next_root: None,
-        keys: bound.map(|(purpose, key)| PurposeKey { purpose, key }).to_vec(),
-        charter: None,
-    };
-    by_root(core, &root, Payload::Genesis(genesis), 0xf1);
-    let (code, name) = ("credit".to_owned(), "Credit".to_owned());
-    let unit = UnitDefined { unit: UnitId(1), code, name, kind: UnitKind::Credit, scale: 2 };
-    by_root(core, &root, Payload::UnitDefined(unit), 0xf2);
-}
-
-fn by_root(core: &mut Core, root: &SecretKey, payload: Payload, n: u8) {
-    let ledger = core.engine().state().ledger().unwrap_or(LedgerId::ZERO);
-    let op = Op { op_id: OpId([n; 16]), not_after_ms: Clock.now_ms() + 60_000, payload, sidecars: vec![] };
-    let signed = SignedOp::unsigned(&op).signed(&ledger, root, Role::Root, How::OwnKey);
-    core.submit(Prepared { signed, texts: vec![], expires_ms: None }).unwrap();
 }
 
 pub(super) struct Answer {

@@ -65,7 +65,10 @@ impl Core {
     ///
     /// # Errors
     /// When the private store cannot be read.
-    pub fn new(parts: ServiceParts, counts: crate::store::index::Applied) -> Result<Self, crate::store::PrivateError> {
+    pub fn new(
+        parts: ServiceParts,
+        counts: crate::store::index::Applied,
+    ) -> Result<Self, crate::store::PrivateError> {
         let mut names = BTreeMap::new();
         let mut after = None;
         loop {

@@ -99,7 +99,11 @@ impl Core {
     pub fn push_in(&mut self, push: PushIn) -> Pushed {
         let known = self.engine().state().channel_with(&push.peer).map(|(id, _)| id);
         let Some(channel) = known.filter(|id| *id == push.channel) else {
-            return Pushed { message: 2, next: 0, problem: Some("there is no accord with this network".to_owned()) };
+            return Pushed {
+                message: 2,
+                next: 0,
+                problem: Some("there is no accord with this network".to_owned()),
+            };
         };
         self.take_sidecars(&push);
         let mut problem = None;
@@ -107,10 +111,12 @@ impl Core {
             let taken = self.with_engine(|engine, cx| engine.receive(&push.peer, &bytes.0, cx));
             match taken {
                 Ok(()) => {}
-                Err(Refusal::Known { sseq }) => match self.same_as_stored(&push.peer, &channel, sseq, &bytes.0) {
-                    true => {}
-                    false => problem = Some(format!("place {sseq} was received before with other bytes")),
-                },
+                Err(Refusal::Known { sseq }) => {
+                    match self.same_as_stored(&push.peer, &channel, sseq, &bytes.0) {
+                        true => {}
+                        false => problem = Some(format!("place {sseq} was received before with other bytes")),
+                    }
+                }
                 Err(refusal) => problem = Some(refusal.to_string()),
             }
             if problem.is_some() {

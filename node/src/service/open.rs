@@ -6,7 +6,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::data::{DataDir, DataError, Keys};
 use crate::store::index::{Applied, DestroyError};
-use crate::store::segments::{Covered, Fatal, OpenError, Position, RecordKey, RecordRef, VisitError, scan_dir};
+use crate::store::segments::{
+    Covered, Fatal, OpenError, Position, RecordKey, RecordRef, VisitError, scan_dir,
+};
 use crate::store::{Disk, Index, IndexBatch, IndexError, Private, PrivateError, Segments};
 use std::sync::Arc;
 use weft_protocol::clearing::replay::Replay;
@@ -85,7 +87,8 @@ pub fn open(
         Err(error) => fresh_index(data, &mut remarks, &error.to_string())?,
     };
     let mut applied = index.applied().unwrap_or_default();
-    if applied.is_beyond(&scan_dir(&data.ledger(), &mut |_, _| Ok(())).map(|r| r.counts).unwrap_or_default()) {
+    if applied.is_beyond(&scan_dir(&data.ledger(), &mut |_, _| Ok(())).map(|r| r.counts).unwrap_or_default())
+    {
         drop(index);
         index = fresh_index(data, &mut remarks, "it reaches beyond the segments")?;
         applied = Applied::default();

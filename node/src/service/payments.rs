@@ -14,6 +14,7 @@ use weft_protocol::ledger::identity::Purpose;
 use weft_protocol::ledger::state::{Closing, Origin};
 use weft_protocol::ledger::{Notice, Rejected};
 use weft_protocol::seal::{Envelope, Opened};
+use weft_protocol::sidecar::Content;
 
 /// How long an operation made at the desk may wait before it is void.
 pub const DESK_OP_LIFE_MS: u64 = 86_400_000;
@@ -93,7 +94,13 @@ impl Core {
     ///
     /// # Errors
     /// Before the genesis.
-    pub fn at_desk(&self, payload: Payload, op_id: OpId, role: Role, texts: &[Text]) -> Result<SignedOp, Rejected> {
+    pub fn at_desk(
+        &self,
+        payload: Payload,
+        op_id: OpId,
+        role: Role,
+        texts: &[Text],
+    ) -> Result<SignedOp, Rejected> {
         let now_ms = self.clock().now_ms().max(self.engine().state().head.time_ms);
         let sidecars = texts.iter().map(|t| weft_protocol::sidecar::commitment(&t.salt, &t.bytes)).collect();
         let op = Op { op_id, not_after_ms: now_ms.saturating_add(DESK_OP_LIFE_MS), payload, sidecars };
@@ -107,7 +114,7 @@ impl Core {
     /// Why it is refused; nothing changed.
     pub fn submit(&mut self, prepared: Prepared) -> Result<OpAnswer, OpRefused> {
         let (signed, op) = SignedOp::parse(&encode(&prepared.signed)).map_err(OpRefused::Malformed)?;
-        if let Some(known) = self.known(&signed, &op)? {
+        if let Some(known) = self.known(&signed, &op, &prepared.texts)? {
             return Ok(known);
         }
         let commitments: Vec<Hash> =
@@ -140,16 +147,31 @@ impl Core {
         }
     }
 
-    fn known(&self, signed: &SignedOp, op: &Op) -> Result<Option<OpAnswer>, OpRefused> {
+    fn known(&self, signed: &SignedOp, op: &Op, texts: &[Text]) -> Result<Option<OpAnswer>, OpRefused> {
         let author = signed.auth.first().map_or(weft_protocol::ids::Signer::ZERO, |a| a.signer);
         let found = self.index().op(&author, &op.op_id).map_err(|e| OpRefused::Store(e.to_string()))?;
         let Some(seq) = found else { return Ok(None) };
         let entry = self.own_entry(seq).map_err(OpRefused::Store)?;
-        if !same_wish(&entry, signed, op) {
+        if !same_wish(&entry, signed, op) || !self.same_texts(&entry, op, texts)? {
             return Err(OpRefused::Reused(op.op_id));
         }
         let claim = self.claim_of_hold(&entry).map_err(OpRefused::Store)?;
         Ok(Some(OpAnswer { entry, known: true, claim, notices: Vec::new() }))
+    }
+
+    /// Whether the texts of a repeated request are those of the first: salts may be fresh, the content may not.
+    fn same_texts(&self, entry: &Entry, op: &Op, texts: &[Text]) -> Result<bool, OpRefused> {
+        let (first, again) = (&entry.op().sidecars, &op.sidecars);
+        if first.len() != again.len() || texts.len() != again.len() {
+            return Ok(false);
+        }
+        for ((first, again), text) in first.iter().zip(again).zip(texts) {
+            let kept = self.private().sidecar(first).map_err(|e| OpRefused::Store(e.to_string()))?;
+            if first != again && kept.is_none_or(|kept| wish(kept.bytes()) != wish(&text.bytes)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn pay(
@@ -167,7 +189,8 @@ impl Core {
             .and_then(|identity| identity.current(Purpose::Seal).map(|(epoch, key)| (epoch, *key)))
             .ok_or(OpRefused::NoSealKey)?;
         let now_ms = self.clock().now_ms().max(self.engine().state().head.time_ms);
-        let default = self.engine().state().channel_with(&peer).map_or(0, |(_, c)| c.accord.default_expiry_ms);
+        let default =
+            self.engine().state().channel_with(&peer).map_or(0, |(_, c)| c.accord.default_expiry_ms);
         let expires_ms = prepared.expires_ms.unwrap_or(now_ms.saturating_add(default));
         let text = prepared.texts.first().ok_or(OpRefused::Texts)?;
         let opened = Opened { salt: text.salt, content: text.bytes.clone() };
@@ -262,8 +285,13 @@ fn answer(written: Written, claim: Option<ClaimId>) -> OpAnswer {
     OpAnswer { entry: written.entry, known: false, claim, notices: written.transition.notices }
 }
 
-/// Whether an entry is what this request wants: a repeated request may carry a fresh signature, time limit and
-/// sealed text, but wants the same.
+/// What a text asks for: names differ in more than case. `None` when it is no payment's text.
+fn wish(bytes: &[u8]) -> Option<(String, Option<String>)> {
+    let content = Content::parse(bytes).ok()?;
+    Some((super::core::name_key(&content.payee), content.memo))
+}
+
+/// Whether an entry is what this request wants: a repeated request may carry a fresh signature and time limit.
 fn same_wish(entry: &Entry, signed: &SignedOp, op: &Op) -> bool {
     let who = |auth: &[weft_protocol::entry::Auth]| -> Vec<_> {
         auth.iter().map(|a| (a.signer, a.role, a.how)).collect()

@@ -7,10 +7,10 @@ use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
 use weft_protocol::entry::{Entry, Payload};
 use weft_protocol::ids::{AccountId, ClaimId, Hash, UnitId};
+use weft_protocol::ledger::Transition;
 use weft_protocol::ledger::own_accounts;
 use weft_protocol::ledger::state::Change;
 use weft_protocol::ledger::transfer::{Posting, move_value};
-use weft_protocol::ledger::Transition;
 
 /// A line of an account's history.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -57,7 +57,9 @@ pub(super) fn own(
 ) {
     let body = entry.body();
     batch.own(body.seq, at);
-    batch.op(&entry.author(), &entry.op().op_id, body.seq);
+    for author in entry.authors() {
+        batch.op(&author, &entry.op().op_id, body.seq);
+    }
     if let Some(header) = body.stream {
         batch.stream_entry(&header.id, header.sseq, body.seq);
     }
@@ -96,9 +98,7 @@ fn movement(entry: &Entry) -> (Vec<Posting>, Option<i32>, Option<ClaimId>) {
     match &entry.op().payload {
         Payload::Transfer(t) => (t.postings.clone(), t.when_day, None),
         Payload::Reversal(r) => (r.postings.clone(), None, None),
-        Payload::Hold(h) => {
-            (move_value(h.account, own_accounts::hold(), h.unit, h.amount), h.when_day, None)
-        }
+        Payload::Hold(h) => (move_value(h.account, own_accounts::hold(), h.unit, h.amount), h.when_day, None),
         Payload::End(e) => (e.postings.clone(), None, Some(e.claim)),
         Payload::Credit(c) => (c.postings.clone(), None, Some(c.claim)),
         Payload::Book(b) => (b.postings.clone(), None, Some(b.claim)),

@@ -11,8 +11,8 @@
 mod error;
 mod open;
 mod reader;
-pub mod record;
-mod scan;
+pub use weft_protocol::record;
+
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -22,8 +22,8 @@ pub use error::{CoveredBy, Fatal, OpenError, Place, ReadError, VisitError};
 pub use open::{CleanStop, Covered, OpenReport, Torn};
 pub use reader::SegmentReader;
 pub use record::{MAX_BYTES, NoteKind, Record, RecordFault, RecordKey, RecordRef, RecordTooLong};
-pub use scan::Fault;
 pub use walk::{Counts, ScanReport, Tail, scan_dir};
+pub use weft_protocol::record::Fault;
 pub use writer::Segments;
 
 /// Largest segment file, seal included: small enough to be held in memory while it is checked.

@@ -14,7 +14,7 @@ use crate::entry::{Entry, Kind, Op, Payload, SignedOp};
 use crate::ids::{AccountId, ClaimId, Hash, LedgerId, OpId, Salt, StreamId, UnitId};
 use crate::ledger::author::{Author, Written};
 use crate::ledger::clearing::{check_hop, log_epoch, room};
-use crate::ledger::state::{ChannelRow, DecisionRow};
+use crate::ledger::state::{Answer, ChannelRow, DecisionRow};
 use crate::ledger::{Rejected, State, node_op_id};
 use std::collections::BTreeSet;
 
@@ -153,9 +153,15 @@ impl Engine {
         expires_ms: u64,
         cx: &mut Cx<'_>,
     ) -> Result<(Written, ClaimId), Rejected> {
-        let kind = Kind::from_code(signed.kind).filter(|kind| *kind == Kind::Hold).ok_or(Rejected::StepForm)?;
+        let kind =
+            Kind::from_code(signed.kind).filter(|kind| *kind == Kind::Hold).ok_or(Rejected::StepForm)?;
         let op = Op::parse(kind, &signed.op.0).map_err(Rejected::Encoding)?;
         let Payload::Hold(hold) = &op.payload else { return Err(Rejected::StepForm) };
+        // Before all else, so that a retry hears that it was done, not that it would not fit a second time.
+        let author = signed.auth.first().map_or(crate::ids::Signer::ZERO, |auth| auth.signer);
+        if self.state.ops.contains_key(&(author, op.op_id)) {
+            return Err(Rejected::OpDone { op_id: op.op_id });
+        }
         let commitment = *op.sidecars.first().ok_or(Rejected::HoldSidecar)?;
         let intent = self.intent(route, hold.amount, commitment, expires_ms, &op.op_id)?;
         intent.check_time(cx.now_ms.max(self.state.head.time_ms))?;
@@ -307,8 +313,10 @@ impl Engine {
         if intent.payee != self.state.ledger()? {
             return Err(Rejected::DecisionMismatch);
         }
-        let place = intent.place(0, asker).ok_or(Rejected::HopMismatch { why: "the asker is not on the route" })?;
-        let payer = self.peers.identity(&intent.payer).ok_or(Rejected::NotIntroduced { ledger: intent.payer })?;
+        let place =
+            intent.place(0, asker).ok_or(Rejected::HopMismatch { why: "the asker is not on the route" })?;
+        let payer =
+            self.peers.identity(&intent.payer).ok_or(Rejected::NotIntroduced { ledger: intent.payer })?;
         signed.verify(payer, intent.epoch)?;
         let now_ms = cx.now_ms.max(self.state.head.time_ms);
         let expired = now_ms > intent.expires_ms;
@@ -345,6 +353,10 @@ impl Engine {
         let route = intent.parts.first().map(|p| &p.route).ok_or(Rejected::PartsNotYet)?;
         let last = route.iter().rev().nth(1).ok_or(Rejected::PartsNotYet)?;
         let (id, _) = self.state.channel_with(last).ok_or(Rejected::NoAccord { peer: *last })?;
+        let answer = self.state.claim(&claim).and_then(|row| row.incoming.get(&id)).map(|hop| hop.answer);
+        if answer.is_some_and(|answer| answer != Answer::None) {
+            return Err(Rejected::AlreadyAnswered { claim });
+        }
         let reference = self.peers.claim(&id, &claim).and_then(|c| c.proposal.as_ref()).map(|p| p.leaf);
         let decision = self.word(claim, Outcome::Reject, code)?;
         let args = super::step::RejectArgs { code: code.code(), decision: Some(decision) };
@@ -455,10 +467,10 @@ impl Engine {
         about: &[u8],
         cx: &mut Cx<'_>,
     ) -> Result<(), Rejected> {
-        let ack = self.peers.stream(&channel).map_or(Ack { next: 0, head: Hash::ZERO }, |s| Ack {
-            next: s.next,
-            head: s.head,
-        });
+        let ack = self
+            .peers
+            .stream(&channel)
+            .map_or(Ack { next: 0, head: Hash::ZERO }, |s| Ack { next: s.next, head: s.head });
         let payload = Payload::Step(Step { channel, ack, claim, reference, args, part: 0 });
         self.own(payload, channel.as_bytes(), about, 0, cx)
     }

@@ -252,6 +252,11 @@ impl Decision {
         keys::message(keys::DECISION, &[&encode(&self.body)])
     }
 
+    /// SHA-256("WEFT-DECISION/1\n" ‖ body): what a DONE refers to, however the Decision came.
+    pub fn id(&self) -> Hash {
+        Hash::of("", &[&self.message()])
+    }
+
     /// Checks it against the decider's identity.
     ///
     /// # Errors
@@ -322,6 +327,9 @@ impl RejectCode {
 
     /// In words.
     pub fn text(self) -> &'static str {
-        Self::NAMED.iter().find(|(_, c, _)| *c == self).map_or("refused for a reason of a later version", |n| n.2)
+        Self::NAMED
+            .iter()
+            .find(|(_, c, _)| *c == self)
+            .map_or("refused for a reason of a later version", |n| n.2)
     }
 }

@@ -10,17 +10,20 @@ use super::weak::{self, Weak};
 use crate::entry::{Entry, EntryError, Payload};
 use crate::ids::{ClaimId, Hash, LedgerId, PUBLIC_STREAM, StreamId, UnitId};
 use crate::ledger::identity::Identity;
-use crate::ledger::state::{Answer, Closing, State};
+use crate::ledger::state::{Answer, Closing, State, StreamRow};
 use crate::ledger::units::UnitDefined;
 use crate::ledger::{Rejected, clearing};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// An answer to a claim that has not come to us is kept this long: until after it expires, whatever it says.
+const KEEP_ANSWER_MS: u64 = super::react::MAX_EXPIRY_SEEN_MS * 2;
 
 /// Everything peers have said.
 #[derive(Debug, Clone, Default)]
 pub struct Peers {
     identities: BTreeMap<LedgerId, Identity>,
     units: BTreeMap<(LedgerId, UnitId), UnitDefined>,
-    public_next: BTreeMap<LedgerId, u64>,
+    public: BTreeMap<LedgerId, StreamRow>,
     streams: BTreeMap<StreamId, PeerStream>,
     decisions: BTreeMap<(ClaimId, LedgerId), Decision>,
     identity_entries: BTreeMap<LedgerId, Vec<Vec<u8>>>,
@@ -59,6 +62,8 @@ pub struct PeerClaim {
     pub returned: Option<Hash>,
     /// Leaf hash of our own REJECT: our state forgets a closed claim after 60 days, a peer may be away for longer.
     pub refused: Option<Hash>,
+    /// When the peer last spoke of it, in the peer's time.
+    pub heard_ms: u64,
 }
 
 /// A PROPOSE received.
@@ -132,7 +137,9 @@ pub enum Refusal {
         sseq: u64,
     },
     /// The peer has more of our stream than we wrote: our own books are older than what the peer saw.
-    #[error("the peer has {claimed} entries of our stream, we wrote {written}: this node's data is older than what it has sent")]
+    #[error(
+        "the peer has {claimed} entries of our stream, we wrote {written}: this node's data is older than what it has sent"
+    )]
     AheadOfUs {
         /// What the peer says.
         claimed: u64,
@@ -211,7 +218,7 @@ impl Peers {
 
     /// The next place of a ledger's public stream that we do not have.
     pub fn public_next(&self, ledger: &LedgerId) -> u64 {
-        self.public_next.get(ledger).copied().unwrap_or(0)
+        self.public.get(ledger).map_or(0, |row| row.next)
     }
 
     /// What was wrong in peers' streams.
@@ -240,13 +247,17 @@ impl Peers {
         if header.sseq > next {
             return Err(Refusal::Gap { next, got: header.sseq });
         }
+        let head = self.public.get(&ledger).map_or(Hash::ZERO, |row| row.head);
+        if header.sprev != head {
+            return Err(Refusal::Forked { sseq: header.sseq });
+        }
         if !self.has_identity_entry(entry) {
             self.absorb_identity(entry)?;
         }
         if let Payload::UnitDefined(unit) = &entry.op().payload {
             self.units.insert((ledger, unit.unit), unit.clone());
         }
-        self.public_next.insert(ledger, next.saturating_add(1));
+        self.public.insert(ledger, StreamRow { next: next.saturating_add(1), head: entry.leaf() });
         Ok(())
     }
 
@@ -280,8 +291,9 @@ impl Peers {
         let key = identity.log_key(entry.body().epoch).map_err(Refusal::Rejected)?;
         key.verify_message(&entry.node_message(), entry.node_sig())
             .map_err(|e| Refusal::Rejected(Rejected::Signature(e)))?;
-        let written = state.stream(&step.channel).next;
-        if step.ack.next > written {
+        let ours = state.stream(&step.channel);
+        let written = ours.next;
+        if step.ack.next > written || (step.ack.next == written && step.ack.head != ours.head) {
             return Err(Refusal::AheadOfUs { claimed: step.ack.next, written });
         }
         Ok(entry)
@@ -298,7 +310,8 @@ impl Peers {
         if body.ledger != *peer {
             return Err(Refusal::Rejected(Rejected::LedgerMismatch { expected: *peer, got: body.ledger }));
         }
-        let (id, _) = state.channel_with(peer).ok_or(Refusal::Rejected(Rejected::NoAccord { peer: *peer }))?;
+        let (id, _) =
+            state.channel_with(peer).ok_or(Refusal::Rejected(Rejected::NoAccord { peer: *peer }))?;
         let header = body.stream.filter(|h| h.id == id).ok_or(Refusal::Rejected(Rejected::StreamHeader))?;
         let Payload::Step(step) = &entry.op().payload else {
             return Err(Refusal::Rejected(Rejected::StreamHeader));
@@ -306,7 +319,8 @@ impl Peers {
         if step.channel != id || !body.auth.is_empty() {
             return Err(Refusal::Rejected(Rejected::StepForm));
         }
-        let (next, head, boot) = self.streams.get(&id).map_or((0, Hash::ZERO, 0), |s| (s.next, s.head, s.boot));
+        let (next, head, boot) =
+            self.streams.get(&id).map_or((0, Hash::ZERO, 0), |s| (s.next, s.head, s.boot));
         if header.sseq < next {
             return Err(Refusal::Known { sseq: header.sseq });
         }
@@ -336,6 +350,10 @@ impl Peers {
         if let Err(what) = effect {
             self.find(Finding { ledger: entry.body().ledger, leaf: entry.leaf(), what });
         }
+        let stream = self.streams.get_mut(&step.channel)?;
+        if let Some(said) = step.claim.and_then(|claim| stream.claims.get_mut(&claim)) {
+            said.heard_ms = entry.body().time_ms;
+        }
         step.claim
     }
 
@@ -351,7 +369,8 @@ impl Peers {
 
     /// Notes what our own entries say to a peer, as far as it is needed for longer than our state keeps it.
     pub(super) fn absorb_own(&mut self, entry: &Entry) {
-        let Payload::Step(Step { channel, claim: Some(claim), args: StepArgs::Reject(_), .. }) = &entry.op().payload
+        let Payload::Step(Step { channel, claim: Some(claim), args: StepArgs::Reject(_), .. }) =
+            &entry.op().payload
         else {
             return;
         };
@@ -386,7 +405,9 @@ impl Peers {
             }
             StepArgs::Accept(args) => {
                 self.learn(state, &args.decision, entry)?;
-                if args.decision.body.outcome != Outcome::Accept || Some(args.decision.body.claim) != step.claim {
+                if args.decision.body.outcome != Outcome::Accept
+                    || Some(args.decision.body.claim) != step.claim
+                {
                     return Err("ACCEPT holds another Decision");
                 }
                 self.claim_mut(step)?.answer.get_or_insert(PeerAnswer::Accept);
@@ -416,7 +437,11 @@ impl Peers {
                 }
                 self.close(step, PeerClosing::Done(entry.leaf()), |proposal| {
                     let intent = proposal.signed.parse().map_err(|_| "DONE on a malformed proposal")?;
-                    if intent.payee == body.decider { Ok(()) } else { Err("DONE by the word of another decider") }
+                    if intent.payee == body.decider {
+                        Ok(())
+                    } else {
+                        Err("DONE by the word of another decider")
+                    }
                 })
             }
             StepArgs::Free => {
@@ -433,7 +458,8 @@ impl Peers {
                 self.close(step, PeerClosing::Free, |_| Ok(()))
             }
             StepArgs::Return => {
-                let out = state.claim(&step.claim.unwrap_or(ClaimId::ZERO)).and_then(|row| row.outgoing.clone());
+                let out =
+                    state.claim(&step.claim.unwrap_or(ClaimId::ZERO)).and_then(|row| row.outgoing.clone());
                 let done = out.is_some_and(|out| {
                     out.channel == step.channel && matches!(out.closing, Closing::Done(_))
                 });
@@ -455,12 +481,14 @@ impl Peers {
         let bytes = &args.accord.0;
         let accord = super::accord::Accord::parse(bytes).map_err(|_| "a malformed accord")?;
         let peer = entry.body().ledger;
-        if accord.other(&peer).is_none() || super::accord::channel_id(&accord.a, &accord.b, 0) != step.channel {
+        if accord.other(&peer).is_none() || super::accord::channel_id(&accord.a, &accord.b, 0) != step.channel
+        {
             return Err("an accord for another channel");
         }
         let identity = self.identities.get(&peer).ok_or("an accord of a network we do not know")?;
         let sigs = if accord.a == peer { &args.sigs_a } else { &args.sigs_b };
-        let checks = clearing::accord_signatures(identity, bytes, sigs).map_err(|_| "an accord without a quorum")?;
+        let checks =
+            clearing::accord_signatures(identity, bytes, sigs).map_err(|_| "an accord without a quorum")?;
         if checks.iter().any(|check| check.verify().is_err()) {
             return Err("an accord with a signature that does not verify");
         }
@@ -574,8 +602,17 @@ impl Peers {
         }
     }
 
-    /// Forgets Decisions on claims that neither our state nor any stream knows.
+    /// Forgets answers to what we never proposed and by now cannot propose any more (a decider may turn a claim
+    /// down before it has come to us, and it may never come), and Decisions on claims that neither our state nor any
+    /// stream knows.
     pub(super) fn prune(&mut self, state: &State) {
+        for stream in self.streams.values_mut() {
+            stream.claims.retain(|claim, said| {
+                said.proposal.is_some()
+                    || state.claim(claim).is_some()
+                    || said.heard_ms.saturating_add(KEEP_ANSWER_MS) > state.head.time_ms
+            });
+        }
         let streams = &self.streams;
         self.decisions.retain(|(claim, _), _| {
             state.claim(claim).is_some() || streams.values().any(|s| s.claims.contains_key(claim))

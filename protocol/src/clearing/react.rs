@@ -19,20 +19,74 @@ use crate::ledger::{Rejected, own_accounts};
 
 /// The next thing to do about a claim.
 enum Todo {
-    TurnAway { channel: StreamId, leaf: Hash, code: RejectCode },
-    Refuse { intent: Intent, code: RejectCode },
-    Accept { channel: StreamId, leaf: Hash, intent: SignedIntent, account: AccountId },
-    Credit { account: AccountId, unit: UnitId, amount: Amount },
-    Onward { from: StreamId, channel: StreamId, leaf: Hash, signed: SignedIntent, intent: Intent, place: usize },
-    Done { out: OutHop },
-    Free { out: OutHop, reject: Hash },
-    End { out: OutHop, closing: Hash },
-    PassAccept { channel: StreamId, leaf: Hash, out: OutHop },
-    PassReject { channel: StreamId, leaf: Hash, out: OutHop },
-    Book { channel: StreamId, done: Hash, value: (UnitId, Amount), decided: bool },
-    Return { channel: StreamId, leaf: Hash },
-    GaveBack { channel: StreamId, reference: Hash, value: (UnitId, Amount) },
-    GotBack { out: OutHop, reference: Hash },
+    TurnAway {
+        channel: StreamId,
+        leaf: Hash,
+        code: RejectCode,
+    },
+    Refuse {
+        intent: Intent,
+        code: RejectCode,
+    },
+    Accept {
+        channel: StreamId,
+        leaf: Hash,
+        intent: SignedIntent,
+        account: AccountId,
+    },
+    Credit {
+        account: AccountId,
+        unit: UnitId,
+        amount: Amount,
+    },
+    Onward {
+        from: StreamId,
+        channel: StreamId,
+        leaf: Hash,
+        signed: SignedIntent,
+        intent: Intent,
+        place: usize,
+    },
+    Done {
+        out: OutHop,
+    },
+    Free {
+        out: OutHop,
+        reject: Hash,
+    },
+    End {
+        out: OutHop,
+        closing: Hash,
+    },
+    PassAccept {
+        channel: StreamId,
+        leaf: Hash,
+        out: OutHop,
+    },
+    PassReject {
+        channel: StreamId,
+        leaf: Hash,
+        out: OutHop,
+    },
+    Book {
+        channel: StreamId,
+        done: Hash,
+        value: (UnitId, Amount),
+        decided: bool,
+    },
+    Return {
+        channel: StreamId,
+        leaf: Hash,
+    },
+    GaveBack {
+        channel: StreamId,
+        reference: Hash,
+        value: (UnitId, Amount),
+    },
+    GotBack {
+        out: OutHop,
+        reference: Hash,
+    },
 }
 
 /// A proposal that expires later than this is refused: twice what a payer may ask for, so that clocks may differ.
@@ -67,11 +121,13 @@ impl Engine {
         }
         for channel in self.peers.channels_of(claim) {
             let said = self.peers.claim(&channel, claim)?;
-            if let Some(todo) = said.proposal.as_ref().and_then(|p| self.todo_incoming(claim, channel, said, p, cx)) {
+            if let Some(todo) =
+                said.proposal.as_ref().and_then(|p| self.todo_incoming(claim, channel, said, p, cx))
+            {
                 return Some(todo);
             }
         }
-        row.and_then(|row| self.todo_give_back(row))
+        row.and_then(|row| self.todo_give_back(claim, row))
     }
 
     /// As the debtor of a hop.
@@ -89,7 +145,8 @@ impl Engine {
             },
             Closing::Done(leaf) if !out.ended => Some(Todo::End { out: out.clone(), closing: leaf }),
             Closing::Done(_) => {
-                let undone = weak::is(Weak::ContradictionUndoes) && self.peers.contradicted(claim, &out.decider);
+                let undone =
+                    weak::is(Weak::ContradictionUndoes) && self.peers.contradicted(claim, &out.decider);
                 let returned = said.and_then(|s| s.returned).or(undone.then_some(Hash::ZERO));
                 let reference = returned.filter(|_| !out.returned)?;
                 Some(Todo::GotBack { out: out.clone(), reference })
@@ -132,14 +189,7 @@ impl Engine {
             return Some(Todo::Book { channel, done, value: self.value_in(channel, proposal)?, decided });
         }
         let answered = hop.is_some_and(|h| h.answer != Answer::None) || said.refused.is_some();
-        if booked {
-            let stuck = out.is_none_or(|out| matches!(out.closing, Closing::Freed(_)) || out.returned);
-            let given_back = hop.is_some_and(|h| h.return_step.is_some());
-            let PeerClosing::Done(leaf) = said.closing? else { return None };
-            let give_back = stuck && !decided && !given_back;
-            return give_back.then_some(Todo::Return { channel, leaf });
-        }
-        if answered || said.closing.is_some() {
+        if booked || answered || said.closing.is_some() {
             return None;
         }
         match out.map(|out| (out, out.closing)) {
@@ -213,7 +263,7 @@ impl Engine {
             return Err(RejectCode::NoRoute);
         }
         let (id, out) = self.ready_channel(next).map_err(|_| RejectCode::NoRoute)?;
-        if check_hop(out, onward) != Ok(unit) || !out.accord.relay {
+        if check_hop(out, onward) != Ok(unit) {
             return Err(RejectCode::NoRoute);
         }
         if i128::from(onward.src.minor()) > room(&self.state, out, onward.pair).unwrap_or(0) {
@@ -271,11 +321,24 @@ impl Engine {
         }
     }
 
-    /// The second half of a RETURN of ours.
-    fn todo_give_back(&self, row: &ClaimRow) -> Option<Todo> {
+    /// What came in, was booked, and cannot go onward (only after a contradiction of the decider, or because the
+    /// next network gave it back): RETURN, and its second half. Both rest on our state alone, because by then what
+    /// the peers said may be forgotten.
+    fn todo_give_back(&self, claim: &ClaimId, row: &ClaimRow) -> Option<Todo> {
         row.incoming.iter().find_map(|(channel, hop)| {
-            let reference = hop.return_step.filter(|_| !hop.returned)?;
-            Some(Todo::GaveBack { channel: *channel, reference, value: hop.booked? })
+            let (channel, value) = (*channel, hop.booked?);
+            match hop.return_step {
+                Some(reference) => (!hop.returned).then_some(Todo::GaveBack { channel, reference, value }),
+                None => {
+                    let onward =
+                        row.outgoing.as_ref().filter(|out| out.origin == Origin::Upstream { channel });
+                    let stuck =
+                        onward.is_none_or(|out| matches!(out.closing, Closing::Freed(_)) || out.returned);
+                    let decided = accepted_on(&self.state, claim, &channel).is_some();
+                    let leaf = hop.done.filter(|_| stuck && !decided)?;
+                    Some(Todo::Return { channel, leaf })
+                }
+            }
         })
     }
 
@@ -311,11 +374,13 @@ impl Engine {
                 })
             }
             Todo::Done { out } => {
+                // The ACCEPT may have overtaken everything: the peer need not have heard of the decider yet.
+                self.introduce(out.channel, out.decider, cx)?;
                 let decision = *self
                     .peers
                     .decision(claim, &out.decider)
                     .ok_or(Rejected::UnknownClaim { claim: *claim })?;
-                let reference = Some(Hash::of(super::super::keys::DECISION.0, &[&decision.message()]));
+                let reference = Some(decision.id());
                 let args = StepArgs::Done(DoneArgs { decision });
                 self.step(out.channel, name, reference, args, cx)
             }
@@ -345,7 +410,7 @@ impl Engine {
             }
             Todo::Book { channel, done, value, decided } => {
                 let to = if decided { own_accounts::incoming() } else { own_accounts::transit() };
-                let postings = self.from_peer(channel, to, value)?;
+                let postings = self.out_of_peer(channel, to, value)?;
                 let payload = Payload::Book(Book { claim: *claim, part, channel, closing: done, postings });
                 self.own(payload, channel.as_bytes(), claim.as_bytes(), part, cx)
             }
@@ -353,7 +418,8 @@ impl Engine {
             Todo::GaveBack { channel, reference, value: (unit, amount) } => {
                 let account = self.peer_account(channel)?;
                 let postings = move_value(own_accounts::transit(), account, unit, amount);
-                let payload = Payload::Returned(Returned { claim: *claim, part, channel, reference, postings });
+                let payload =
+                    Payload::Returned(Returned { claim: *claim, part, channel, reference, postings });
                 self.own(payload, channel.as_bytes(), claim.as_bytes(), part, cx)
             }
             Todo::GotBack { out, reference } => {
@@ -362,8 +428,9 @@ impl Engine {
                     Origin::Upstream { .. } => own_accounts::transit(),
                 };
                 let channel = out.channel;
-                let postings = self.from_peer(channel, to, (out.unit, out.amount))?;
-                let payload = Payload::Returned(Returned { claim: *claim, part, channel, reference, postings });
+                let postings = self.out_of_peer(channel, to, (out.unit, out.amount))?;
+                let payload =
+                    Payload::Returned(Returned { claim: *claim, part, channel, reference, postings });
                 self.own(payload, channel.as_bytes(), claim.as_bytes(), part, cx)
             }
         }
@@ -374,7 +441,7 @@ impl Engine {
         row.map(|row| row.account).ok_or(Rejected::UnknownChannel { channel })
     }
 
-    fn from_peer(
+    fn out_of_peer(
         &self,
         channel: StreamId,
         to: AccountId,

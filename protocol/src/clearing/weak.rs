@@ -28,7 +28,7 @@ mod switch {
     }
 
     /// Whether a rule is off.
-    pub fn is(rule: Weak) -> bool {
+    pub(crate) fn is(rule: Weak) -> bool {
         OFF.with(|off| off.get() == Some(rule))
     }
 }
@@ -41,6 +41,6 @@ mod switch {
     }
 }
 
+pub(crate) use switch::is;
 #[cfg(feature = "simulator")]
 pub use switch::set;
-pub(crate) use switch::is;

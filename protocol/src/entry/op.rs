@@ -131,12 +131,16 @@ impl Op {
         let mut out = Vec::new();
         let mut e = minicbor::Encoder::new(&mut out);
         let fields = if self.sidecars.is_empty() { 3 } else { 4 };
-        let head = e.map(fields).and_then(|e| e.u8(0)?.encode(self.op_id)?.u8(1)?.u64(self.not_after_ms)?.u8(2)?.ok());
+        let head = e
+            .map(fields)
+            .and_then(|e| e.u8(0)?.encode(self.op_id)?.u8(1)?.u64(self.not_after_ms)?.u8(2)?.ok());
         head.expect("encoding into a Vec cannot fail");
         out.extend_from_slice(&self.payload.to_bytes());
         if !self.sidecars.is_empty() {
             let mut e = minicbor::Encoder::new(&mut out);
-            e.u8(3).and_then(|e| list::encode(&self.sidecars, e, &mut ())).expect("encoding into a Vec cannot fail");
+            e.u8(3)
+                .and_then(|e| list::encode(&self.sidecars, e, &mut ()))
+                .expect("encoding into a Vec cannot fail");
         }
         out
     }

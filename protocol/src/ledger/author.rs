@@ -75,7 +75,8 @@ impl Author {
             let row = state.stream(&id);
             StreamHeader { id, sseq: row.next, sprev: row.head }
         });
-        let epoch = state.identity.as_ref().and_then(|i| i.current(Purpose::Log)).map_or(0, |(epoch, _)| epoch);
+        let epoch =
+            state.identity.as_ref().and_then(|i| i.current(Purpose::Log)).map_or(0, |(epoch, _)| epoch);
         let mut body = Body {
             v: ENTRY_VERSION,
             ledger: state.identity.as_ref().map_or(LedgerId::ZERO, |i| i.ledger),

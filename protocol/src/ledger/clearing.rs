@@ -27,9 +27,14 @@ use std::collections::BTreeMap;
 
 /// Signatures inside a step that our own identity can judge.
 pub(super) fn step_signatures(identity: &Identity, step: &Step) -> Result<Vec<SigCheck>, Rejected> {
-    let ours = |epoch: u32, message: Vec<u8>, sig| Ok(SigCheck { key: identity.log_key(epoch)?, message, sig });
+    let ours =
+        |epoch: u32, message: Vec<u8>, sig| Ok(SigCheck { key: identity.log_key(epoch)?, message, sig });
     let decision = |d: &Decision| {
-        if d.body.decider == identity.ledger { ours(d.body.epoch, d.message(), d.sig).map(Some) } else { Ok(None) }
+        if d.body.decider == identity.ledger {
+            ours(d.body.epoch, d.message(), d.sig).map(Some)
+        } else {
+            Ok(None)
+        }
     };
     match &step.args {
         StepArgs::Accord(args) => {
@@ -95,7 +100,7 @@ pub(super) fn apply_step(state: &State, entry: &Entry, step: &Step) -> Result<Ve
         StepArgs::Propose(args) => cx.propose(&mut channel, args)?,
         StepArgs::Accept(args) => cx.accept(&channel, args)?,
         StepArgs::Reject(args) => cx.reject(args)?,
-        StepArgs::Done(args) => cx.done(&args.decision)?,
+        StepArgs::Done(args) => cx.done(&channel, &args.decision)?,
         StepArgs::Free => cx.free(&mut channel)?,
         StepArgs::Return => cx.give_back()?,
         StepArgs::Key(args) => {
@@ -146,7 +151,8 @@ fn apply_accord(state: &State, step: &Step, args: &AccordArgs) -> Result<Vec<Cha
     let follows = match before {
         None => accord.version == 1,
         Some(row) => {
-            accord.previous == Some(row.accord_id) && Some(accord.version) == row.accord.version.checked_add(1)
+            let next = Some(accord.version) == row.accord.version.checked_add(1);
+            accord.previous == Some(row.accord_id) && next && keeps_pairs(&row.accord, &accord)
         }
     };
     if !follows {
@@ -155,12 +161,9 @@ fn apply_accord(state: &State, step: &Step, args: &AccordArgs) -> Result<Vec<Cha
     let account = own_accounts::peer(&us, &peer);
     let mut changes = Vec::new();
     let row = match before {
-        Some(row) => ChannelRow {
-            accord_id: accord.id(),
-            accord,
-            acked: step.ack.next.max(row.acked),
-            ..row.clone()
-        },
+        Some(row) => {
+            ChannelRow { accord_id: accord.id(), accord, acked: step.ack.next.max(row.acked), ..row.clone() }
+        }
         None => {
             changes.push(Change::Account(account, Account::new(OwnerKind::Peer, false)));
             ChannelRow {
@@ -177,6 +180,14 @@ fn apply_accord(state: &State, step: &Step, args: &AccordArgs) -> Result<Vec<Cha
     };
     changes.push(Change::Channel(step.channel, Box::new(row)));
     Ok(changes)
+}
+
+/// Open claims name pairs by their place: a later version may change limits and add pairs, never move one.
+fn keeps_pairs(before: &Accord, after: &Accord) -> bool {
+    let units = |accord: &Accord| -> Vec<_> {
+        accord.pairs.iter().map(|pair| (pair.unit_a, pair.unit_b, pair.position)).collect()
+    };
+    units(after).starts_with(&units(before)) && (before.a, before.b) == (after.a, after.b)
 }
 
 /// What is left of the limit towards a peer for new claims of ours: limit − what we owe − what we have open.
@@ -240,13 +251,18 @@ impl Context<'_> {
     }
 
     /// The part of an Intent that this step is about, with our place on its route.
-    fn own_part<'i>(&self, bytes: &[u8], intent: &'i Intent) -> Result<(&'i crate::clearing::intent::Part, usize), Rejected> {
+    fn own_part<'i>(
+        &self,
+        bytes: &[u8],
+        intent: &'i Intent,
+    ) -> Result<(&'i crate::clearing::intent::Part, usize), Rejected> {
         let expected = claim_of(bytes);
         if expected != self.claim() && !weak::is(Weak::ClaimIsAnyName) {
             return Err(Rejected::ClaimMismatch { expected, got: self.claim() });
         }
         let [part] = &intent.parts[..] else { return Err(Rejected::PartsNotYet) };
-        let place = intent.place(0, &self.ledger).ok_or(Rejected::HopMismatch { why: "we are not on the route" })?;
+        let place =
+            intent.place(0, &self.ledger).ok_or(Rejected::HopMismatch { why: "we are not on the route" })?;
         Ok((part, place))
     }
 
@@ -340,10 +356,9 @@ impl Context<'_> {
         if !channel.accord.relay {
             return Err(Rejected::HopMismatch { why: "the accord does not let claims pass through" });
         }
-        if let Some(incoming) = row.incoming.get(&id) {
-            if matches!(incoming.answer, Answer::Rejected(_)) || incoming.return_step.is_some() {
-                return Err(Rejected::AlreadyAnswered { claim: self.claim() });
-            }
+        let closed = |hop: &InHop| matches!(hop.answer, Answer::Rejected(_)) || hop.return_step.is_some();
+        if row.incoming.get(&id).is_some_and(closed) {
+            return Err(Rejected::AlreadyAnswered { claim: self.claim() });
         }
         Ok(Origin::Upstream { channel: id })
     }
@@ -474,11 +489,14 @@ impl Context<'_> {
         Ok((row, out))
     }
 
-    fn done(&self, decision: &Decision) -> Result<Vec<Change>, Rejected> {
+    fn done(&self, channel: &ChannelRow, decision: &Decision) -> Result<Vec<Change>, Rejected> {
         let (mut row, out) = self.open_out()?;
         self.on_this_claim(decision, Outcome::Accept)?;
-        if decision.body.decider != out.decider {
+        if decision.body.decider != out.decider || self.step.reference != Some(decision.id()) {
             return Err(Rejected::DecisionMismatch);
+        }
+        if out.decider != channel.peer && !channel.introduced.contains(&out.decider) {
+            return Err(Rejected::NotIntroduced { ledger: out.decider });
         }
         row.outgoing = Some(OutHop { closing: Closing::Done(self.entry.leaf()), ..out });
         Ok(vec![self.set(row)])
@@ -510,13 +528,17 @@ impl Context<'_> {
 }
 
 /// Our own yes to a claim, if its last hop is this channel.
-pub(crate) fn accepted_on<'s>(state: &'s State, claim: &ClaimId, channel: &StreamId) -> Option<&'s DecisionRow> {
+pub(crate) fn accepted_on<'s>(
+    state: &'s State,
+    claim: &ClaimId,
+    channel: &StreamId,
+) -> Option<&'s DecisionRow> {
     let row = state.decisions.get(claim)?;
     (row.outcome == Outcome::Accept && row.channel == *channel).then_some(row)
 }
 
 fn new_in_hop() -> InHop {
-    InHop { answer: Answer::None, booked: None, return_step: None, returned: false }
+    InHop { answer: Answer::None, booked: None, return_step: None, returned: false, done: None }
 }
 
 fn lower_open(channel: &mut ChannelRow, out: &OutHop) {
@@ -539,7 +561,9 @@ pub(super) fn end_facts(state: &State, end: &End) -> Result<Facts, Rejected> {
     let out = row.outgoing.as_mut().ok_or(Rejected::UnknownClaim { claim: end.claim })?;
     let mut channel = channel_row(state, &out.channel)?.clone();
     let (from, to) = match (out.closing, out.origin) {
-        (Closing::Done(leaf), Origin::Hold { .. }) if leaf == end.closing => (own_accounts::hold(), channel.account),
+        (Closing::Done(leaf), Origin::Hold { .. }) if leaf == end.closing => {
+            (own_accounts::hold(), channel.account)
+        }
         (Closing::Done(leaf), Origin::Upstream { .. }) if leaf == end.closing => {
             (own_accounts::transit(), channel.account)
         }
@@ -593,6 +617,7 @@ pub(super) fn book_facts(state: &State, time_ms: u64, book: &Book) -> Result<Fac
         return Err(Rejected::HopState);
     }
     hop.booked = Some((unit, amount));
+    hop.done = Some(book.closing);
     let postings = move_value(channel.account, to, unit, amount);
     Ok(Facts { postings, changes: vec![Change::Claim(book.claim, book.part, Box::new(row))] })
 }
@@ -601,7 +626,8 @@ pub(super) fn book_facts(state: &State, time_ms: u64, book: &Book) -> Result<Fac
 fn debited_peer(channel: &ChannelRow, postings: &[Posting]) -> Result<(UnitId, Amount), Rejected> {
     let posting = postings.iter().find(|p| p.account == channel.account && p.delta < 0);
     let posting = posting.ok_or(Rejected::PostingsDiffer)?;
-    let amount = posting.delta.checked_neg().and_then(|d| Amount::new(d).ok()).ok_or(Rejected::PostingsDiffer)?;
+    let amount =
+        posting.delta.checked_neg().and_then(|d| Amount::new(d).ok()).ok_or(Rejected::PostingsDiffer)?;
     Ok((posting.unit, amount))
 }
 
@@ -609,7 +635,8 @@ pub(super) fn returned_facts(state: &State, returned: &Returned) -> Result<Facts
     let channel = channel_row(state, &returned.channel)?;
     let mut row = claim_row(state, returned.claim, returned.part)?;
     // A liar may have proposed to us on the channel on which we proposed: our own RETURN says which hop is meant.
-    let ours = row.incoming.get_mut(&returned.channel).filter(|hop| hop.return_step == Some(returned.reference));
+    let ours =
+        row.incoming.get_mut(&returned.channel).filter(|hop| hop.return_step == Some(returned.reference));
     let postings = match (ours, &mut row.outgoing) {
         (Some(hop), _) => {
             let (unit, amount) = hop.booked.ok_or(Rejected::HopState)?;

@@ -5,7 +5,7 @@
 
 use super::state::{Change, State};
 use super::{Rejected, SigCheck};
-use crate::entry::{Entry, Kind, Payload, Role, ledger_id};
+use crate::entry::{Entry, How, Kind, Payload, Role, ledger_id};
 use crate::ids::{Hash, KeyBytes, LedgerId, SigBytes, Signer};
 use crate::keys::{PublicKey, signer_of};
 use minicbor::{Decode, Encode};
@@ -158,8 +158,12 @@ impl Identity {
         if !genesis.keys.iter().map(|k| k.purpose).eq(PURPOSES) {
             return Err(Rejected::GenesisKeys);
         }
-        for key in &genesis.keys {
+        for (i, key) in genesis.keys.iter().enumerate() {
             check_key(key.purpose, &key.key)?;
+            let taken = genesis.keys.iter().take(i).any(|other| other.key == key.key);
+            if taken || genesis.root.keys.contains(&key.key) {
+                return Err(Rejected::KeyReused);
+            }
         }
         Ok(Self {
             ledger: body.ledger,
@@ -177,14 +181,14 @@ impl Identity {
     /// When the epoch does not follow or the key is bad.
     pub fn with_key(&self, bound: &KeyBound) -> Result<Self, Rejected> {
         check_key(bound.purpose, &bound.key)?;
+        if self.root.keys.contains(&bound.key) || self.keys.values().flatten().any(|key| *key == bound.key) {
+            return Err(Rejected::KeyReused);
+        }
         let mut next = self.clone();
         let keys = next.keys.entry(bound.purpose).or_default();
         let expected = keys.len();
         if usize::try_from(bound.epoch) != Ok(expected) {
             return Err(Rejected::KeyEpoch { expected: expected as u64, got: bound.epoch });
-        }
-        if keys.contains(&bound.key) {
-            return Err(Rejected::KeyReused);
         }
         keys.push(bound.key);
         next.events = next.events.saturating_add(1);
@@ -277,10 +281,15 @@ impl Identity {
         log.verify_message(&entry.node_message(), entry.node_sig()).map_err(Rejected::Signature)?;
         let mut signed = std::collections::BTreeSet::new();
         for auth in &entry.body().auth {
-            let key = self.root.key_of(auth.signer).filter(|_| auth.role == Role::Root);
+            let own = auth.role == Role::Root && auth.how == How::OwnKey;
+            let key = self.root.key_of(auth.signer).filter(|_| own);
             let key = key.ok_or(Rejected::UnknownSigner { signer: auth.signer })?;
-            SigCheck::new(&key, entry.auth_message(auth), &auth.sig)?.verify().map_err(Rejected::Signature)?;
-            signed.insert(auth.signer);
+            SigCheck::new(&key, entry.auth_message(auth), &auth.sig)?
+                .verify()
+                .map_err(Rejected::Signature)?;
+            if !signed.insert(auth.signer) {
+                return Err(Rejected::SignedTwice { signer: auth.signer });
+            }
         }
         if signed.len() < usize::from(self.root.threshold) {
             return Err(Rejected::RootQuorum { need: self.root.threshold, have: signed.len() });

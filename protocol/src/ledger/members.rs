@@ -3,9 +3,9 @@
 //! A ledger knows accounts only; who a person is stands in the private store. An account that holds keys of its
 //! own can be debited by those keys alone, never by the desk.
 
+use super::Rejected;
 use super::authority::Authority;
 use super::state::{Account, Change, SignerRow, State};
-use super::Rejected;
 use crate::entry::Role;
 use crate::ids::{AccountId, KeyBytes, Signer};
 use crate::keys::{PublicKey, signer_of};
@@ -201,12 +201,7 @@ pub(super) fn apply_role(
     Ok(vec![Change::Account(granted.account, account)])
 }
 
-fn register(
-    state: &State,
-    account: &mut Account,
-    id: AccountId,
-    key: &KeyBytes,
-) -> Result<Change, Rejected> {
+fn register(state: &State, account: &mut Account, id: AccountId, key: &KeyBytes) -> Result<Change, Rejected> {
     PublicKey::new(key).map_err(Rejected::Key)?;
     let signer = signer_of(key);
     if state.signers.contains_key(&signer) || state.is_network_signer(signer) {

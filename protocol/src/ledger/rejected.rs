@@ -41,7 +41,9 @@ pub enum Rejected {
     BootBack { last: u64, got: u64 },
     #[error("entries of this kind stand in one certain stream, and others in none")]
     StreamHeader,
-    #[error("it has place {got} in stream {stream}, or another entry before it; the next place is {expected}")]
+    #[error(
+        "it has place {got} in stream {stream}, or another entry before it; the next place is {expected}"
+    )]
     StreamPlace { stream: StreamId, expected: u64, got: u64 },
     #[error("the ledger is full")]
     Full,
@@ -80,7 +82,9 @@ pub enum Rejected {
     #[error("authority {authority} is neither the charter nor a recorded decision")]
     AuthorityUnknown { authority: Hash },
     // Keys
-    #[error("a root set of {keys} keys with threshold {threshold}: 1 to 15 keys, threshold 1 to their number")]
+    #[error(
+        "a root set of {keys} keys with threshold {threshold}: 1 to 15 keys, threshold 1 to their number"
+    )]
     RootSet { threshold: u8, keys: usize },
     #[error("the keys of a root set are ascending, without doubles")]
     RootSetOrder,
@@ -126,7 +130,9 @@ pub enum Rejected {
     LimitScope,
     #[error("the levels of a limit rise: warning, stop, firm stop")]
     LevelsOrder,
-    #[error("account {account} would stand at {balance} of unit {unit}: beyond the stop at {level}; a coordinator can lift it for one payment")]
+    #[error(
+        "account {account} would stand at {balance} of unit {unit}: beyond the stop at {level}; a coordinator can lift it for one payment"
+    )]
     LimitStop { account: AccountId, unit: UnitId, balance: i64, level: u64 },
     #[error("account {account} would stand at {balance} of unit {unit}: beyond the firm stop at {level}")]
     LimitFirm { account: AccountId, unit: UnitId, balance: i64, level: u64 },
@@ -168,7 +174,9 @@ pub enum Rejected {
     UnknownChannel { channel: StreamId },
     #[error("there is no accord with network {peer}")]
     NoAccord { peer: LedgerId },
-    #[error("network {peer} has broken a rule of clearing: no new payments with it until people have looked at it")]
+    #[error(
+        "network {peer} has broken a rule of clearing: no new payments with it until people have looked at it"
+    )]
     PeerFrozen { peer: LedgerId },
     #[error("a step acknowledges {got} after {last} was acknowledged")]
     AckBack { last: u64, got: u64 },

@@ -232,6 +232,9 @@ pub struct InHop {
     /// Whether the books follow the RETURN.
     #[n(3)]
     pub returned: bool,
+    /// Leaf hash of the peer's DONE that was booked: a RETURN names it, however late it comes.
+    #[n(4)]
+    pub done: Option<Hash>,
 }
 
 /// Our part in one part of a claim.
@@ -410,7 +413,8 @@ impl State {
         let mut state: Self = minicbor::decode(bytes).map_err(|e| e.to_string())?;
         let ops = state.ops.iter().map(|((signer, op), at)| (*at, Expiring::Op(*signer, *op)));
         let transfers = state.transfers.iter().map(|(seq, mark)| (mark.prune_at(), Expiring::Transfer(*seq)));
-        let claims = state.claims.iter().filter_map(|((c, p), row)| Some((row.prune_at()?, Expiring::Claim(*c, *p))));
+        let claims =
+            state.claims.iter().filter_map(|((c, p), row)| Some((row.prune_at()?, Expiring::Claim(*c, *p))));
         let decisions =
             state.decisions.iter().filter_map(|(c, row)| Some((row.prune_at()?, Expiring::Decision(*c))));
         state.expiring = ops.chain(transfers).chain(claims).chain(decisions).collect();

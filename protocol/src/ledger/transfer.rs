@@ -170,7 +170,7 @@ pub const REVERSAL_WINDOW_MS: u64 = 60 * 86_400_000;
 /// The two postings that move an amount, in canonical order.
 pub fn move_value(from: AccountId, to: AccountId, unit: UnitId, amount: Amount) -> Vec<Posting> {
     let mut postings = vec![
-        Posting { account: from, unit, delta: -amount.minor() },
+        Posting { account: from, unit, delta: 0_i64.saturating_sub(amount.minor()) },
         Posting { account: to, unit, delta: amount.minor() },
     ];
     postings.sort_by_key(|p| (p.account, p.unit));
@@ -218,7 +218,8 @@ pub(super) fn book_postings(state: &State, postings: &[Posting]) -> Result<Vec<C
         }
         let after = state.balance(&posting.account, posting.unit).checked_add(posting.delta);
         let after = after.filter(|a| a.unsigned_abs() <= crate::amount::MAX_AMOUNT.unsigned_abs());
-        let after = after.ok_or(Rejected::BalanceOverflow { account: posting.account, unit: posting.unit })?;
+        let after =
+            after.ok_or(Rejected::BalanceOverflow { account: posting.account, unit: posting.unit })?;
         changes.push(Change::Balance(posting.account, posting.unit, after));
     }
     Ok(changes)

@@ -68,7 +68,8 @@ pub(super) fn apply_defined(
     if defined.scale > MAX_SCALE {
         return Err(Rejected::UnitScale { got: defined.scale, max: MAX_SCALE });
     }
-    let taken = state.units.contains_key(&defined.unit) || state.units.values().any(|u| u.code == defined.code);
+    let taken =
+        state.units.contains_key(&defined.unit) || state.units.values().any(|u| u.code == defined.code);
     if taken {
         return Err(Rejected::UnitExists { unit: defined.unit, code: defined.code.clone() });
     }

@@ -196,8 +196,9 @@ fn value(channel: &ChannelRow, (intent, hop): &(Intent, u8)) -> Option<(UnitId, 
 
 #[cfg(test)]
 mod tests {
-    use crate::http::testkit::Node;
-    use weft_api::Claims;
+    use crate::http::testkit::{Node, key};
+    use std::time::Duration;
+    use weft_api::{Claim, Claims, Done, PaymentState, Statement};
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_network_without_peers_has_no_claims_and_says_so_by_name() {
@@ -212,5 +213,82 @@ mod tests {
         node.post(&format!("/api/v1/claims/{id}/cancel"), None, "{}").await.problem(404, "unknown-claim");
         assert_eq!(node.digest().await, before);
         node.stop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn payments_between_two_networks_end_done_or_freed_on_both_sides() {
+        let (hull, lansing) = (Node::named("hull").await, Node::named("lansing").await);
+        hull.member(1, "Ada").await;
+        lansing.member(1, "Cy").await;
+        hull.pair(&lansing).await;
+        let pay =
+            |to: &str| format!(r#"{{"from":"Ada","to":"{to}","amount":"2.50","memo":"eggs","wait_s":30}}"#);
+        let done: Done = hull.post("/api/v1/payments", Some(&key(2)), &pay("Cy@lansing")).await.json(201);
+        assert_eq!((done.state, done.reason.as_deref()), (PaymentState::Done, None));
+        let again: Done = hull.post("/api/v1/payments", Some(&key(2)), &pay("cy@lansing")).await.json(200);
+        assert_eq!((again.seq, &again.claim), (done.seq, &done.claim));
+        hull.post("/api/v1/payments", Some(&key(2)), &pay("Di@lansing")).await.problem(409, "op-reused");
+        let freed: Done = hull.post("/api/v1/payments", Some(&key(3)), &pay("Di@lansing")).await.json(201);
+        assert_eq!(freed.state, PaymentState::Freed);
+        assert!(freed.reason.unwrap().contains("knows nobody"));
+
+        let path = format!("/api/v1/claims/{}", done.claim.clone().unwrap());
+        let ours: Claim = hull.get(&path).await.json(200);
+        assert_eq!(
+            (ours.direction.as_str(), ours.peer.as_str(), ours.amount.as_str()),
+            ("out", "lansing", "2.50")
+        );
+        let theirs: Claim = lansing.get(&path).await.json(200);
+        assert_eq!(
+            (theirs.direction.as_str(), theirs.peer.as_str(), theirs.unit.as_str()),
+            ("in", "hull", "credit")
+        );
+        assert_eq!((theirs.state, theirs.amount.as_str()), (PaymentState::Done, "2.50"));
+        let all: Claims = hull.get("/api/v1/claims?all=true").await.json(200);
+        assert_eq!(all.claims.len(), 2);
+
+        let ada: Statement = hull.get("/api/v1/accounts/Ada/statement").await.json(200);
+        assert_eq!(ada.account.balances[0].amount, "-2.50");
+        let hold = ada.lines.last().unwrap();
+        assert_eq!(
+            (hold.kind.as_str(), hold.memo.as_deref(), &hold.other),
+            ("hold", Some("eggs"), &done.claim)
+        );
+        let cy: Statement = lansing.get("/api/v1/accounts/Cy/statement").await.json(200);
+        let credit = &cy.lines[0];
+        assert_eq!(
+            (credit.kind.as_str(), credit.memo.as_deref(), &credit.other),
+            ("credit", Some("eggs"), &done.claim)
+        );
+        hull.stop().await;
+        lansing.stop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_payment_is_held_while_the_other_network_is_away_and_a_stop_ends_the_wait() {
+        let (hull, lansing) = (Node::named("hull").await, Node::named("lansing").await);
+        hull.member(1, "Ada").await;
+        lansing.member(1, "Cy").await;
+        hull.pair(&lansing).await;
+        lansing.stop().await;
+        let body = r#"{"from":"Ada","to":"Cy@lansing","amount":"1"}"#;
+        let held: Done = hull.post("/api/v1/payments", Some(&key(2)), body).await.json(202);
+        assert_eq!(held.state, PaymentState::Held);
+        assert!(held.expires_ms.unwrap() > held.time_ms);
+        let open: Claims = hull.get("/api/v1/claims").await.json(200);
+        assert_eq!(open.claims.len(), 1);
+        let over: Vec<(&str, &str)> =
+            vec![(r#""amount":"100""#, "no-room"), (r#""amount":"1","expires_s":0"#, "expires")];
+        for (more, code) in over {
+            let body = format!(r#"{{"from":"Ada","to":"Cy@lansing",{more}}}"#);
+            hull.post("/api/v1/payments", Some(&key(3)), &body).await.problem(422, code);
+        }
+        let path = format!("/api/v1/claims/{}?wait_s=300", held.claim.unwrap());
+        let waiting = tokio::spawn(hull.detached_get(&path));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(!waiting.is_finished());
+        hull.stop().await;
+        let still: Claim = waiting.await.unwrap().json(200);
+        assert_eq!(still.state, PaymentState::Held);
     }
 }

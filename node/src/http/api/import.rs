@@ -317,7 +317,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_limit_is_met_at_the_line_that_passes_it() {
         let node = with_members().await;
-        node.limit_below(250).await;
+        node.limit_below(9, 250).await;
         let csv = "from,to,amount\nAda,Bob,1\nAda,Bob,1\nAda,Bob,1\nAda,Bob,0.5\n";
         let refused = run(&node, csv, false, false).await;
         let found: Vec<(u64, &str)> = refused.bad.iter().map(|bad| (bad.line, bad.code.as_str())).collect();

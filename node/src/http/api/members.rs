@@ -21,6 +21,8 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use weft_api::{Member, Members, NewMember, Owner, Statement, StatementLine};
+use weft_protocol::clearing::intent::Intent;
+use weft_protocol::clearing::step::StepArgs;
 use weft_protocol::entry::{Kind, Payload, Role};
 use weft_protocol::ids::{AccountId, ClaimId, Hash, KeyBytes, OpId, UnitId};
 use weft_protocol::ledger::members::{AccountOpened, OwnerKind};
@@ -244,9 +246,9 @@ impl Line {
             }
             (claim, _) => claim,
         };
-        let sidecar = match (row.sidecar, claim) {
-            (None, Some(claim)) => memo_of(core, &claim),
-            (sidecar, _) => sidecar,
+        let sidecar = match Kind::from_code(row.kind) {
+            Some(Kind::Credit) => memo_of_credit(core, seq),
+            _ => row.sidecar,
         };
         let state = core.engine().state();
         let amount = |(unit, delta, after): &(UnitId, i64, i64)| {
@@ -297,14 +299,12 @@ impl Line {
     }
 }
 
-/// The commitment to the payee and memo of a claim that a peer has proposed to us, while it is remembered.
-fn memo_of(core: &Core, claim: &ClaimId) -> Option<Hash> {
-    let peers = core.engine().peers();
-    let proposed = peers
-        .channels_of(claim)
-        .into_iter()
-        .find_map(|channel| peers.claim(&channel, claim)?.proposal.as_ref());
-    proposed?.signed.parse().ok().map(|intent| intent.sidecar)
+/// The commitment to the payee and memo of a credit: our ACCEPT, which holds the Intent, stands right before it.
+fn memo_of_credit(core: &Core, credit: u64) -> Option<Hash> {
+    let accept = core.own_entry(credit.checked_sub(1)?).ok()?;
+    let Payload::Step(step) = &accept.op().payload else { return None };
+    let StepArgs::Accept(args) = &step.args else { return None };
+    Intent::parse(&args.intent.as_ref()?.0).ok().map(|intent| intent.sidecar)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::http::error::ApiError;
 use crate::http::request::{Given, OpKey};
 use crate::http::state::Ctx;
 use crate::http::view::{answer, done, name_of, settle, unit_named};
-use crate::service::{Core, OpRefused, Prepared, Text};
+use crate::service::{Core, Prepared, Text};
 use axum::extract::State;
 use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
@@ -54,7 +54,6 @@ fn prepare(core: &Core, op_id: OpId, new: &NewPayment) -> Result<Prepared, ApiEr
             when: new.when.as_deref(),
         },
     )?;
-    same_content(core, op_id, wish.content.as_ref())?;
     let role = if new.lift_stop { Role::Coordinator } else { Role::Member };
     let texts: Vec<Text> = wish.content.iter().map(|content| text(core, content)).collect();
     let now_ms = core.clock().now_ms().max(core.engine().state().head.time_ms);
@@ -112,7 +111,9 @@ impl Wish {
         let when_day = asked.when.map(|text| parse_day(text).ok_or_else(|| bad_day(text))).transpose()?;
         let memo = asked.memo.filter(|memo| !memo.is_empty()).map(str::to_owned);
         let content = if memo.is_some() || matches!(to, To::There(_)) {
-            let content = Content { payee: payee.to_owned(), memo, payer: name_of(core.private(), &from)? };
+            // Inside a network both sides know each other's name; no need to read it for every line of an import.
+            let payer = if matches!(to, To::There(_)) { name_of(core.private(), &from)? } else { None };
+            let content = Content { payee: payee.to_owned(), memo, payer };
             content.check().map_err(|error| too_long(&error))?;
             Some(content)
         } else {
@@ -174,24 +175,6 @@ fn receiver<'a>(core: &Core, to: &'a str) -> Result<(To, &'a str), ApiError> {
 /// A content as the text that an operation commits to.
 pub(super) fn text(core: &Core, content: &Content) -> Text {
     Text { salt: core.clock().random(), bytes: content.to_bytes() }
-}
-
-/// The ledger cannot tell a repeated request from another one whose sealed payee or memo differs; the text kept
-/// here can.
-fn same_content(core: &Core, op_id: OpId, content: Option<&Content>) -> Result<(), ApiError> {
-    let desk = core.keys().desk.public().signer();
-    let Some(seq) = core.index().op(&desk, &op_id)? else { return Ok(()) };
-    let entry = core.own_entry(seq).map_err(ApiError::store)?;
-    let kept = match entry.op().sidecars.first() {
-        // What has been erased cannot be compared any more.
-        Some(commitment) => match core.private().sidecar(commitment)? {
-            Some(sidecar) => Content::parse(sidecar.bytes()).ok(),
-            None => return Ok(()),
-        },
-        None => None,
-    };
-    let said = |content: &Content| (content.payee.trim().to_lowercase(), content.memo.clone());
-    if kept.as_ref().map(said) == content.map(said) { Ok(()) } else { Err(OpRefused::Reused(op_id).into()) }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use super::error::{OpenError, Place, VisitError};
 use super::open::CleanStop;
-use super::scan::{Fault, Scanner, Step, is_unfinished};
+use super::record::{Fault, Scanner, Step, is_unfinished};
 use super::{Position, RecordKey, RecordRef, SEGMENT_BYTES, SEGMENTS_DIR, position, record, segment_name};
 use crate::store::disk::{Disk, RealDisk};
 use sha2::Sha256;
@@ -131,7 +131,7 @@ fn walk_segment(
     let is_last = segment + 1 == walked.segments;
     let mut scanner = Scanner::new(bytes);
     loop {
-        let number = scanner.number;
+        let number = scanner.number();
         let place = |offset: usize, key, counts: Counts| {
             let (path, offset) = (path.to_owned(), offset as u64);
             Box::new(Place { path, offset, record: number, key, own_entries_before: counts.own_entries })
@@ -153,7 +153,7 @@ fn walk_segment(
             }
             Ok(None) => break,
             Err(fault) => {
-                let offset = scanner.offset;
+                let offset = scanner.offset();
                 let place = place(offset, record::claimed_key(&bytes[offset..]), walked.counts);
                 if !is_last || !is_unfinished(bytes, offset, fault) {
                     return Err(OpenError::Damaged { place, fault });
@@ -163,11 +163,11 @@ fn walk_segment(
             }
         }
     }
-    if !is_last && (bytes.is_empty() || scanner.sealed_to != bytes.len()) {
+    if !is_last && (bytes.is_empty() || scanner.sealed_to() != bytes.len()) {
         return Err(OpenError::Unsealed(path.to_owned()));
     }
-    walked.last_len = scanner.offset;
-    walked.sealed_to = scanner.sealed_to;
+    walked.last_len = scanner.offset();
+    walked.sealed_to = scanner.sealed_to();
     walked.hasher = scanner.into_hasher();
     Ok(())
 }

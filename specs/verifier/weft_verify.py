@@ -1,0 +1,355 @@
+#!/usr/bin/env python3
+"""Reads every vector of specs/vectors and agrees, or checks the structure of an audit bundle.
+
+    weft_verify.py [VECTORS_DIR]
+    weft_verify.py bundle DIR
+
+Written from the texts in specs/ alone; Python 3.11 or later, standard library only. Exit: 0 all passed, 1 not.
+"""
+
+import copy
+import json
+import sys
+from pathlib import Path
+
+import wbundle
+import wlog
+from wcbor import Refused, decode, encode, reading
+from wclearing import own_account
+from wentry import (Entry, accord_id, channel_of, claim_of, decision_message, op_message, peer_account, read_accord,
+                    read_intent, DECISION)
+from wkeys import key_fault, public_of, sha256, signer_of, tagged, verify
+from wledger import State, check_form, postings_digest, verdict
+
+CLASSES = {
+    "form": "encoding entry key signature-length",
+    "signature": "signature",
+    "place": "no-genesis genesis-place genesis-keys ledger-mismatch seq prev time-back boot-back stream-header "
+             "stream-place unknown-epoch",
+    "operation": "op-expired op-life op-done node-only unsigned nothing-to-do",
+    "authority": "too-many-signatures unknown-signer signed-twice role-not-held role-not-grantable passkey-not-yet "
+                 "root-quorum office-needed not-authorised authority-unknown",
+}
+
+
+def class_of(code):
+    return next((name for name, codes in CLASSES.items() if code in codes.split()), "rule")
+
+
+class Run:
+    """Counts what agrees and prints what does not."""
+
+    def __init__(self):
+        self.passed = self.failed = 0
+
+    def same(self, where, got, wanted):
+        if got == wanted:
+            self.passed += 1
+        else:
+            self.failed += 1
+            print(f"FAILED {where}: got {got!r}, the vector says {wanted!r}")
+
+    def true(self, where, got):
+        self.same(where, bool(got), True)
+
+    def refused(self, where, wanted, act, detail=None):
+        """`act` is refused with this code (`None`: with any)."""
+        try:
+            act()
+        except Refused as refused:
+            got = (refused.code if wanted else None, refused.detail if detail else None)
+            self.same(where, got, (wanted, detail))
+        else:
+            self.same(where, "accepted", f"refused: {wanted}")
+
+    def accepted(self, where, act):
+        try:
+            result = act()
+        except Refused as refused:
+            self.same(where, f"refused: {refused}", "accepted")
+            return None
+        self.passed += 1
+        return result
+
+
+def unhex(text):
+    return bytes.fromhex(text)
+
+
+def encoding(run, v):
+    for case in v["valid"]:
+        value = run.accepted(case["about"], lambda: decode(unhex(case["hex"])))
+        run.same(case["about"], reading(value), case["reading"])
+        run.same(case["about"], encode(value).hex(), case["hex"])
+    for case in v["invalid"]:
+        run.refused(case["about"], case["why"], lambda: decode(unhex(case["hex"])))
+
+
+def keys(run, v):
+    for case in v["keys"]:
+        public = public_of(unhex(case["seed"]))
+        run.same("public key", public.hex(), case["public"])
+        run.same("signer id", signer_of(public).hex(), case["signer"])
+    for case in v["signatures"]:
+        message = case["context"].encode() + unhex(case["message"])
+        run.true(f"signature {case['context']!r}", verify(unhex(case["public"]), message, unhex(case["sig"])))
+    op = v["op_signature"]
+    message = op_message(unhex(op["ledger"]), op["kind"], unhex(op["signer"]), op["role"], op["how"], unhex(op["op"]))
+    run.same("op message", message.hex(), op["message"])
+    run.true("op signature", verify(unhex(op["public"]), message, unhex(op["sig"])))
+    for case in v["refused_keys"]:
+        run.same(case["about"], key_fault(unhex(case["public"])), case["why"])
+    for case in v["refused_signatures"]:
+        message = case["context"].encode() + unhex(case["message"])
+        run.true(case["about"], not verify(unhex(case["public"]), message, unhex(case["sig"])))
+    for case in v["own_accounts"]:
+        run.same(case["name"], own_account(case["name"]).hex(), case["account"])
+    d = v["derived"]
+    a, b = unhex(d["a"]), unhex(d["b"])
+    run.same("peer account", peer_account(b, a).hex(), d["peer_account"])
+    run.same("channel", channel_of(a, b).hex(), d["channel"])
+    run.same("channel after a reset", channel_of(b, a, 1).hex(), d["channel_1"])
+    run.same("origin", wlog.origin_of(a), d["origin_of_a"])
+    n = d["node_op_id"]
+    op_id = tagged("WEFT-NODEOP/1", n["kind"].to_bytes(2, "big"), bytes([n["t"]]), unhex(n["channel"]),
+                   unhex(n["about"]), bytes([n["part"]]))[:16]
+    run.same("node op id", op_id.hex(), n["op_id"])
+    s = d["sidecar"]
+    run.same("commitment", tagged("WEFT-SIDECAR/1", unhex(s["salt"]), unhex(s["content"])).hex(), s["commitment"])
+    n = d["nonce"]
+    run.same("nonce", sha256(unhex(n["secret"]), unhex(n["op_id"])).hex(), n["nonce"])
+
+
+def entry_of(run, state, where, case):
+    """Applies an entry that must be accepted and compares all that the vector says of it."""
+    def act():
+        entry = Entry(unhex(case["hex"]))
+        state.apply(entry)
+        return entry
+
+    entry = run.accepted(where, act)
+    if entry is None:
+        return None
+    run.same(f"{where}: leaf", entry.leaf.hex(), case["leaf"])
+    run.same(f"{where}: body", reading(decode(entry.body_bytes)), case["body"])
+    run.same(f"{where}: op", reading(decode(entry.op_bytes)), case["op"])
+    run.same(f"{where}: digest", state.digest().hex(), case["digest"])
+    sums = {}
+    for (_, unit), balance in state.t["balances"].items():
+        sums[unit] = sums.get(unit, 0) + balance
+    run.true(f"{where}: sums to zero", not any(sums.values()))
+    return entry
+
+
+def refused_entry(run, state, case):
+    run.same(f"{case['about']}: class", class_of(case["why"]), case["class"])
+    before = state.digest()
+    run.refused(case["about"], case["why"], lambda: state.apply(Entry(unhex(case["hex"]))), case.get("detail"))
+    run.same(f"{case['about']}: state", state.digest(), before)
+
+
+def entries(run, v):
+    state = State()
+    for after, case in enumerate([*v["entries"], None]):
+        for bad in (bad for bad in v["invalid"] if bad["after"] == after):
+            refused_entry(run, state, bad)
+        if case is not None:
+            entry_of(run, state, f"entry {after} ({case['about']})", case)
+    run.same("ledger id", state.ident[0].hex(), v["ledger"])
+    run.same("state", state.encoded().hex(), v["state"])
+
+
+def postings(run, v):
+    for case in v["lists"]:
+        value = decode(unhex(case["hex"]))
+        run.same(case["about"], reading(value), case["reading"])
+        if "why" in case:
+            run.refused(case["about"], case["why"], lambda: check_form(value))
+        else:
+            run.accepted(case["about"], lambda: check_form(value))
+            run.same(case["about"], postings_digest(value).hex(), case["digest"])
+    levels = {0: v["levels"]["warn"], 1: v["levels"]["stop"], 2: v["levels"]["firm"]}
+    for case in v["verdicts"]:
+        run.same(f"distance {case['distance']}", verdict(levels, case["distance"]), case["says"])
+    for case in v["amounts"]:
+        minor = read_amount(case["text"], 2)
+        run.same(f"amount {case['text']!r}", minor, case.get("minor"))
+        if minor is not None:
+            run.same("amount printed", f"{minor // 100}.{minor % 100:02}", case["prints"])
+
+
+def read_amount(text, scale):
+    whole, point, part = text.partition(".")
+    digits = whole.isascii() and whole.isdigit() and (not point or (part.isascii() and part.isdigit()))
+    if not digits or len(part) > scale:
+        return None
+    minor = int(whole + part.ljust(scale, "0"))
+    return minor if 1 <= minor <= 1 << 62 else None
+
+
+def clearing(run, v):
+    a = v["accord"]
+    accord = run.accepted("accord", lambda: read_accord(unhex(a["hex"])))
+    run.same("accord", reading(decode(unhex(a["hex"]))), a["reading"])
+    run.same("accord id", accord_id(unhex(a["hex"])).hex(), a["id"])
+    run.same("channel", channel_of(accord[3], accord[4]).hex(), a["channel"])
+    run.same("peer account", peer_account(accord[3], accord[4]).hex(), a["peer_account"])
+    for case in v["invalid_accords"]:
+        run.refused(f"accord: {case['about']}", case["why"], lambda: read_accord(unhex(case["hex"])))
+    intent(run, v["intent"])
+    states, all_entries = {}, {}
+    for ledger in v["ledgers"]:
+        state = states[ledger["name"]] = State()
+        for i, case in enumerate(ledger["entries"]):
+            entry = entry_of(run, state, f"{ledger['name']} {i}", case)
+            if entry is not None:
+                all_entries[entry.leaf] = entry
+        run.same(f"{ledger['name']}: state", state.encoded().hex(), ledger["state"])
+        run.same(f"{ledger['name']}: id", state.ident[0].hex(), ledger["ledger"])
+        got = [{"account": account.hex(), "unit": unit, "balance": balance}
+               for (account, unit), balance in sorted(state.t["balances"].items())]
+        run.same(f"{ledger['name']}: balances", got, ledger["balances"])
+    for case in v["invalid"]:
+        refused_entry(run, states[case["of"]], case)
+    state = copy.deepcopy(states[v["then"]["of"]])
+    entry_of(run, state, "a hold", v["then"])
+    for case in v["invalid_then"]:
+        refused_entry(run, state, case)
+    between(run, v, states, all_entries)
+
+
+def intent(run, v):
+    data = unhex(v["hex"])
+    value = run.accepted("intent", lambda: read_intent(data))
+    run.same("intent", reading(value), v["reading"])
+    for case in v["invalid"]:
+        run.refused(f"intent: {case['about']}", case["why"], lambda: read_intent(unhex(case["hex"])))
+    run.same("claim", claim_of(data).hex(), v["claim"])
+    run.true("intent signature", verify(unhex(v["public"]), b"WEFT-INTENT/1\n" + data, unhex(v["sig"])))
+    decision = DECISION(decode(unhex(v["decision"]), 256))
+    run.same("decision body", encode(decision[0]).hex(), v["decision_body"])
+    run.same("decision on", decision[0][3].hex(), v["claim"])
+    run.true("decision signature", verify(unhex(v["decider_public"]), decision_message(decision), decision[1]))
+    reference = tagged("WEFT-DECISION/1", decision_message(decision)).hex()
+    run.same("reference in DONE", reference, v["reference_in_done"])
+
+
+def between(run, v, states, entries_by_leaf):
+    """What one ledger alone cannot show: received entries, positions, both ends of every hop."""
+    for ledger in v["ledgers"]:
+        own = [case["leaf"] for case in ledger["entries"]]
+        run.same(f"{ledger['name']}: own events", [e["own"] for e in ledger["events"] if "own" in e], own)
+        places = {}
+        for event in (e for e in ledger["events"] if "received" in e):
+            entry = entries_by_leaf.get(unhex(event["received"]))
+            if entry is None:
+                run.true(f"{ledger['name']}: received {event['received']} is an entry of its writer", False)
+                continue
+            place = places.get((entry.ledger, entry.stream[0]), [0, bytes(32)])
+            run.same(f"{ledger['name']}: received in order", entry.stream[1:], place)
+            places[(entry.ledger, entry.stream[0])] = [place[0] + 1, entry.leaf]
+            writer = next(s for s in states.values() if s.ident[0] == entry.ledger)
+            run.true("received is signed", entry.node_signed_by(writer.log_key(entry.body[5])))
+    names = {state.ident[0]: name for name, state in states.items()}
+    for name, state in states.items():
+        for channel in state.t["channels"].values():
+            other = states[names[channel[0]]]
+            for (account, unit), balance in state.t["balances"].items():
+                if account == channel[1]:
+                    run.same(f"{name}: position", balance, -other.t["balances"][(account, unit)])
+    for case in v["claims"]:
+        closings = {DONE_OR_FREED[row[1][6][0]] for state in states.values()
+                    for (claim, _), row in state.t["claims"].items() if claim.hex() == case["claim"] and row[1]}
+        run.same(f"claim {case['about']}", closings, {case["outcome"]})
+    for state in states.values():
+        run.true("all claims closed", all(state.is_closed(row) for row in state.t["claims"].values()))
+        run.true("nothing held", not state.t["holds"])
+
+
+DONE_OR_FREED = {0: "open", 1: "done", 2: "freed"}
+
+
+def log(run, v):
+    def leaves(size):
+        return [wlog.leaf_hash(i.to_bytes(8, "big")) for i in range(size)]
+
+    run.same("leaf", wlog.leaf_hash(unhex(v["leaf"]["entry"])).hex(), v["leaf"]["hash"])
+    node = wlog.node_hash(unhex(v["node"]["left"]), unhex(v["node"]["right"]))
+    run.same("node", node.hex(), v["node"]["hash"])
+    for case in v["roots"]:
+        run.same(f"root of {case['size']}", wlog.root_of(leaves(case["size"])).hex(), case["root"])
+
+    def inclusion(case):
+        leaf = wlog.leaf_hash(case["index"].to_bytes(8, "big"))
+        wlog.check_inclusion(leaf, case["index"], case["size"], list(map(unhex, case["proof"])), unhex(case["root"]))
+
+    def consistency(case):
+        wlog.check_consistency(case["old"], case["new"], list(map(unhex, case["proof"])), unhex(case["old_root"]),
+                               unhex(case["new_root"]))
+
+    for name, check in (("inclusion", inclusion), ("consistency", consistency)):
+        for case in v[name]:
+            run.accepted(f"{name} {case}", lambda: check(case))
+        for case in v[f"invalid_{name}"]:
+            why = case["why"]
+            run.refused(f"{name}, wrong {why}", why, lambda: check(case))
+    c = v["checkpoint"]
+    key = unhex(c["public"])
+    run.same("origin", wlog.origin_of(unhex(c["ledger"])), c["origin"])
+    run.same("verifier key", wlog.verifier_key(c["origin"], key), c["verifier_key"])
+    got = run.accepted("checkpoint", lambda: wlog.open_checkpoint(c["note"].encode(), c["origin"], key))
+    run.same("checkpoint", (got[0], got[1].hex()), (c["size"], c["root"]))
+    for case in c["invalid"]:
+        run.refused(case["about"], None, lambda: wlog.open_checkpoint(case["note"].encode(), c["origin"], key))
+    for case in v["tiles"]["paths"]:
+        run.same("tile path", wlog.tile_path(case["level"], case["index"], case["width"]), case["path"])
+        run.same("tile", wlog.read_tile_path(case["path"]), (case["level"], case["index"], case["width"]))
+    for path in v["tiles"]["no_paths"]:
+        run.refused(f"no path {path}", None, lambda: wlog.read_tile_path(path))
+    for case in v["tiles"]["of_sizes"]:
+        paths = [wlog.tile_path(*tile) for tile in wlog.all_tiles(case["size"])]
+        run.same(f"tiles of {case['size']}", (len(paths), paths[-1]), (case["count"], case["last"]))
+        run.same(f"partial tiles of {case['size']}", [p for p in paths if ".p/" in p], case["partial"])
+    b = v["bundle"]
+    run.same("bundle", [e.hex() for e in wlog.split_bundle(unhex(b["hex"]), len(b["entries"]))], b["entries"])
+    for case in b["invalid"]:
+        run.refused("bundle", case["why"], lambda: wlog.split_bundle(unhex(case["hex"]), case["count"]))
+    r = v["receipt"]
+    args = (unhex(r["leaf"]), r["origin"], unhex(r["public"]))
+    run.same("receipt", run.accepted("receipt", lambda: wlog.check_receipt(r["text"], *args)), (4, 7))
+    run.refused("receipt of another leaf", "root", lambda: wlog.check_receipt(r["text"], bytes(32), *args[1:]))
+
+
+FILES = {"encoding": encoding, "keys": keys, "entries": entries, "postings": postings, "clearing": clearing, "log": log}
+
+
+def vectors(folder):
+    run = Run()
+    found = {path.stem for path in folder.glob("*.json")}
+    run.same("files of vectors", found, set(FILES))
+    for name, check in FILES.items():
+        before = run.passed
+        check(run, json.loads((folder / f"{name}.json").read_text(encoding="utf-8")))
+        print(f"{name}: {run.passed - before} agree")
+    return run
+
+
+def main(arguments):
+    here = Path(__file__).resolve().parent
+    match arguments:
+        case ["bundle", folder]:
+            run = Run()
+            wbundle.check(run, Path(folder))
+        case []:
+            run = vectors(here.parent / "vectors")
+        case [folder] if Path(folder).is_dir():
+            run = vectors(Path(folder))
+        case _:
+            print(__doc__, file=sys.stderr)
+            return 2
+    print(f"{run.passed} passed, {run.failed} failed")
+    return 1 if run.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,431 @@
+"""The rules of a ledger (specs/ledger.md, specs/kinds.md): a state, and what an entry does to it.
+
+`State.apply` refuses with the code of specs/ledger.md §7 and then leaves the state unchanged.
+"""
+
+import copy
+
+from wcbor import Refused, encode
+from wclearing import Clearing, own_account
+from wentry import GENESIS, KEY_BOUND, PUBLIC, ZERO16, ZERO32
+from wkeys import key_fault, signer_of, tagged, verify
+
+DAY = 86_400_000
+MEMBER, ORGANISATION, COMMONS, POOL, PEER, OUTSIDE, OWN = range(7)
+COORDINATOR, TREASURER, OPERATOR, ROOT, NODE = 2, 3, 4, 5, 6
+MAX = 1 << 62
+OWN_NAMES = ("hold", "incoming", "transit", "exchange", "rounding", "disputed")
+
+
+def need(ok, code):
+    if not ok:
+        raise Refused(code)
+
+
+def check_form(postings):
+    """Specs/kinds.md 5.1, but for what depends on the state."""
+    need(postings, "nothing-to-do")
+    keys = [(account, unit) for account, unit, _ in postings]
+    need(all(a < b for a, b in zip(keys, keys[1:])), "posting-order")
+    sums = {}
+    for _, unit, delta in postings:
+        need(delta != 0 and abs(delta) <= MAX, "posting-amount")
+        sums[unit] = sums.get(unit, 0) + delta
+    need(not any(sums.values()), "sum-not-zero")
+
+
+def postings_digest(postings):
+    return tagged("WEFT-POSTINGS/1", encode(postings))[:16]
+
+
+def verdict(levels, distance):
+    if distance > levels.get(2, MAX * 4):
+        return "firm"
+    if distance > levels.get(1, MAX * 4):
+        return "stop"
+    return "warn" if distance > levels.get(0, MAX * 4) else "fine"
+
+
+def move(source, target, unit, amount):
+    return sorted([[source, unit, -amount], [target, unit, amount]])
+
+
+def check_root_set(root):
+    threshold, keys = root[0], root[1]
+    need(1 <= len(keys) <= 15 and 1 <= threshold <= len(keys), "root-set")
+    need(all(a < b for a, b in zip(keys, keys[1:])), "root-set-order")
+    need(not any(key_fault(key) for key in keys), "key")
+
+
+def check_key(purpose, key):
+    need(key != ZERO32 if purpose == 3 else not key_fault(key), "key")
+
+
+class Authority:
+    """Whose signatures an entry carries (specs/kinds.md §6); `checks` are those that must verify."""
+
+    def __init__(self, state, entry):
+        self.holders, self.roles, self.desk, self.roots, self.checks = set(), set(), set(), set(), []
+        need(len(entry.auth) <= 16, "too-many-signatures")
+        for auth in entry.auth:
+            signer, role, how, sig = auth
+            need(how != 1, "passkey-not-yet")
+            key = self._key(state, entry, signer, role, how)
+            need(key is not None, "unknown-signer")
+            if role == ROOT:
+                need(signer not in self.roots, "signed-twice")
+                self.roots.add(signer)
+            need(not key_fault(key), "key")
+            need(len(sig) == 64, "signature-length")
+            self.checks.append((key, entry.auth_message(auth), sig))
+
+    def _key(self, state, entry, signer, role, how):
+        if role == ROOT and how == 0:
+            root = entry.payload[0] if entry.kind == GENESIS else state.identity()[2]
+            return next((key for key in root[1] if signer_of(key) == signer), None)
+        if role in (ROOT, NODE):
+            return None
+        if how == 0:
+            row = state.t["signers"].get(signer)
+            if row is None or not row[2]:
+                return None
+            account = state.holder(row[1])
+            need(role == 0 or role in account[4], "role-not-held")
+            self.holders.add(row[1])
+            self.roles.add(role)
+            return row[0]
+        desk = state.identity()[4][5][-1]
+        if signer_of(desk) != signer:
+            return None
+        self.desk.add(role)
+        return desk
+
+    def has_office(self, *offices):
+        return bool((self.desk | self.roles) & set(offices))
+
+    def root_quorum(self, root):
+        need(len(self.roots) >= root[0], "root-quorum")
+
+    def is_root(self, state):
+        return len(self.roots) >= state.identity()[2][0]
+
+    def office(self, state):
+        need(self.has_office(COORDINATOR, OPERATOR) or self.is_root(state), "office-needed")
+
+    def coordinator(self, state):
+        return self.has_office(COORDINATOR, TREASURER) or self.is_root(state)
+
+    def may_debit(self, state, account):
+        row = state.t["accounts"][account]
+        if row[0] in (MEMBER, ORGANISATION):
+            ok = account in self.holders or (not row[3] and bool(self.desk))
+        else:
+            ok = row[0] in (COMMONS, POOL, OUTSIDE) and self.coordinator(state)
+        need(ok, "not-authorised")
+
+
+class State(Clearing):
+    TABLES = ("accounts", "signers", "units", "limits", "balances", "ops", "transfers", "holds", "streams",
+              "channels", "claims", "decisions", "nonces")
+
+    def __init__(self):
+        self.ident, self.head = None, [0, ZERO32, 0, 0]
+        self.t = {name: {} for name in self.TABLES}
+        self.checks = []
+
+    def identity(self):
+        need(self.ident is not None, "no-genesis")
+        return self.ident
+
+    def log_key(self, epoch):
+        keys = self.identity()[4][1]
+        need(epoch < len(keys), "unknown-epoch")
+        return keys[epoch]
+
+    # Digest (specs/ledger.md §5)
+
+    def encoded(self):
+        tables = {1: self.head}
+        if self.ident is not None:
+            tables = {0: self.ident} | tables
+        for field, name in enumerate(self.TABLES, 2):
+            tables[field] = {key: self._row(name, row) for key, row in sorted(self.t[name].items())}
+        return encode(tables)
+
+    @staticmethod
+    def _row(name, row):
+        if name == "holds" and row[-1] is None:
+            return row[:-1]
+        if name == "channels":
+            return row[:6] + [sorted(row[6]), dict(sorted(row[7].items()))]
+        if name == "claims":
+            return [dict(sorted(row[0].items())), *row[1:]]
+        return row
+
+    def digest(self):
+        return tagged("WEFT-STATE/1", self.encoded())
+
+    # Applying an entry
+
+    def apply_or_stop(self, entry):
+        """As `apply`, but after a refusal the state is of no more use."""
+        self._apply(entry)
+
+    def apply(self, entry):
+        kept = (copy.deepcopy(self.ident), list(self.head), copy.deepcopy(self.t))
+        try:
+            self._apply(entry)
+        except Refused:
+            self.ident, self.head, self.t = kept
+            raise
+
+    def _apply(self, entry):
+        self.checks = []
+        self._place(entry)
+        self._operation(entry)
+        authority = Authority(self, entry)
+        signed = bool(entry.auth)
+        by_node = entry.kind >= 0x0B00 or 0x0504 <= entry.kind <= 0x0508
+        need(not (by_node and signed), "node-only")
+        need(by_node or signed, "unsigned")
+        getattr(self, f"_kind_{entry.kind:04x}", self._step)(entry, authority)
+        for signer in entry.authors():
+            self.t["ops"][(signer, entry.op[0])] = entry.op[1]
+        if entry.stream:
+            self.t["streams"][entry.stream[0]] = [entry.stream[1] + 1, entry.leaf]
+        self.head = [entry.seq + 1, entry.leaf, entry.time, entry.boot]
+        node = (self.log_key(self._epoch_before), entry.node_message(), entry.node_sig)
+        need(all(verify(*check) for check in [node, *authority.checks, *self.checks]), "signature")
+        self._forget()
+
+    def _place(self, entry):
+        if self.ident is not None:
+            need(entry.ledger == self.ident[0], "ledger-mismatch")
+            need(entry.kind != GENESIS, "genesis-place")
+            need(entry.body[5] == len(self.ident[4][1]) - 1, "unknown-epoch")
+        else:
+            need(entry.kind == GENESIS, "no-genesis")
+        self._epoch_before = entry.body[5]
+        next_seq, leaf, time, boot = self.head
+        need(entry.seq == next_seq, "seq")
+        need(entry.body[3] == leaf, "prev")
+        need(entry.time >= time, "time-back")
+        need(entry.boot >= boot, "boot-back")
+        wanted = ZERO16 if entry.kind in PUBLIC else entry.payload[0] if entry.kind >= 0x0B00 else None
+        need(wanted == (entry.stream[0] if entry.stream else None), "stream-header")
+        if wanted is not None:
+            place = self.t["streams"].get(wanted, [0, ZERO32])
+            need(entry.stream[1:] == place, "stream-place")
+
+    def _operation(self, entry):
+        not_after = entry.op[1]
+        need(not_after >= entry.time, "op-expired")
+        need(not_after <= entry.time + 35 * DAY, "op-life")
+        done = any((signer, entry.op[0]) in self.t["ops"] for signer in entry.authors())
+        need(not done, "op-done")
+
+    def _forget(self):
+        now, t = self.head[2], self.t
+        gone = [key for key, at in t["ops"].items() if at < now]
+        for key in gone:
+            del t["ops"][key]
+        for seq in [seq for seq, row in t["transfers"].items() if row[0] + 60 * DAY < now]:
+            del t["transfers"][seq]
+        for key in [key for key, row in t["claims"].items() if self.is_closed(row) and row[2] + 60 * DAY < now]:
+            del t["claims"][key]
+        for claim, row in list(t["decisions"].items()):
+            if (row[0] == 2 or row[4]) and row[5] + 60 * DAY < now:
+                if row[3] is not None:
+                    t["nonces"].pop(tuple(row[3]), None)
+                del t["decisions"][claim]
+
+    # Area 1
+
+    def _kind_0101(self, entry, authority):
+        genesis = entry.payload
+        authority.root_quorum(genesis[0])
+        need(entry.seq == 0 and entry.body[3] == ZERO32 and entry.body[5] == 0, "genesis-place")
+        need(entry.ledger == entry.ledger_id(), "ledger-mismatch")
+        check_root_set(genesis[0])
+        need([purpose for purpose, _ in genesis[2]] == [1, 2, 3, 4, 5], "genesis-keys")
+        for purpose, key in genesis[2]:
+            check_key(purpose, key)
+        self.ident = {0: entry.ledger, 1: entry.leaf, 2: genesis[0]}
+        if 1 in genesis:
+            self.ident[3] = genesis[1]
+        self.ident |= {4: {purpose: [key] for purpose, key in genesis[2]}, 5: 1}
+        for name in OWN_NAMES:
+            self.t["accounts"][own_account(name)] = [OWN, False, False, [], []]
+
+    def _kind_0102(self, entry, authority):
+        authority.root_quorum(self.identity()[2])
+        purpose, epoch, key = (entry.payload[i] for i in range(3))
+        need(purpose != 1 or not self.t["channels"], "log-key-with-channels")
+        check_key(purpose, key)
+        keys = self.ident[4][purpose]
+        need(epoch == len(keys), "key-epoch")
+        need(key not in keys, "key-reused")
+        keys.append(key)
+        self.ident[5] += 1
+
+    # Area 2
+
+    def holder(self, account):
+        row = self.t["accounts"].get(account)
+        need(row is not None, "unknown-account")
+        need(not row[2], "account-closed")
+        need(row[0] not in (PEER, OWN), "owner-kind")
+        return row
+
+    def _register(self, row, account, key):
+        need(not key_fault(key), "key")
+        signer = signer_of(key)
+        network = [k for purpose, keys in self.ident[4].items() if purpose != 3 for k in keys] + self.ident[2][1]
+        need(signer not in self.t["signers"] and signer not in map(signer_of, network), "signer-exists")
+        need(len(row[3]) < 8, "too-many-keys")
+        row[3] = sorted([*row[3], signer])
+        self.t["signers"][signer] = [key, account, True]
+
+    def _kind_0201(self, entry, authority):
+        account, owner, key, anchor = (entry.payload.get(i) for i in range(4))
+        authority.office(self)
+        need(owner not in (PEER, OWN), "owner-kind")
+        need(account not in self.t["accounts"], "account-exists")
+        need(not anchor or owner == ORGANISATION, "anchor-owner")
+        row = [owner, anchor, False, [], []]
+        if key is not None:
+            self._register(row, account, key)
+        self.t["accounts"][account] = row
+
+    def _kind_0202(self, entry, authority):
+        account, add, remove, anchor = (entry.payload.get(i) for i in range(4))
+        authority.office(self)
+        need(len(entry.payload) > 1, "nothing-to-do")
+        row = self.holder(account)
+        if remove is not None:
+            need(remove in row[3], "unknown-signer")
+            row[3] = [signer for signer in row[3] if signer != remove]
+            self.t["signers"][remove][2] = False
+        if add is not None:
+            self._register(row, account, add)
+        if anchor is not None:
+            need(not anchor or row[0] == ORGANISATION, "anchor-owner")
+            row[1] = anchor
+
+    def _kind_0203(self, entry, authority):
+        account = entry.payload[0]
+        authority.office(self)
+        row = self.holder(account)
+        need(not any(b for (a, _), b in self.t["balances"].items() if a == account), "not-empty")
+        need(all(hold[0] != account for hold in self.t["holds"].values()), "holds-open")
+        row[2] = True
+        for signer in row[3]:
+            self.t["signers"][signer][2] = False
+
+    def _kind_0204(self, entry, authority):
+        account, role, granted = (entry.payload[i] for i in range(3))
+        authority.root_quorum(self.identity()[2])
+        need(role in (1, COORDINATOR, TREASURER, OPERATOR), "role-not-grantable")
+        row = self.holder(account)
+        need((role in row[4]) != granted, "nothing-to-do")
+        row[4] = sorted({*row[4], role} if granted else {*row[4]} - {role})
+
+    # Areas 3 and 4
+
+    def _kind_0301(self, entry, authority):
+        unit, code, name, _, scale = (entry.payload[i] for i in range(5))
+        authority.root_quorum(self.identity()[2])
+        alphabet = "abcdefghijklmnopqrstuvwxyz0123456789-"
+        need(1 <= len(code) <= 16 and all(c in alphabet for c in code), "unit-code")
+        need(1 <= len(name.encode()) <= 64, "name-length")
+        need(scale <= 6, "unit-scale")
+        units = self.t["units"]
+        need(unit not in units and all(row[1] != code for row in units.values()), "unit-exists")
+        units[unit] = dict(entry.payload)
+
+    def _kind_0401(self, entry, authority):
+        authority.root_quorum(self.identity()[2])
+        need(entry.payload[0] == self.ident[1], "authority-unknown")
+        rule = entry.payload[1][1][0]
+        need(rule[0] in self.t["units"], "unknown-unit")
+        if 1 in rule and 2 not in rule:
+            self.holder(rule[1])
+            scope = (0, (rule[1],))
+        else:
+            need(2 in rule and 1 not in rule and rule[2] not in (PEER, OWN), "limit-scope")
+            scope = (1, (rule[2],))
+        need(rule.get(3) != {} and rule.get(4) != {}, "nothing-to-do")
+        below, above = rule.get(3, {}), rule.get(4, {})
+        for levels in (below, above):
+            there = [levels[i] for i in sorted(levels)]
+            need(there == sorted(there), "levels-order")
+        self.t["limits"][(scope, rule[0])] = [below, above, entry.payload[0], entry.seq]
+
+    # Area 5
+
+    def post(self, postings):
+        check_form(postings)
+        for account, unit, delta in postings:
+            need(unit in self.t["units"], "unknown-unit")
+            after = self.t["balances"].get((account, unit), 0) + delta
+            need(abs(after) <= MAX, "balance-overflow")
+            self.t["balances"][(account, unit)] = after
+
+    def exactly(self, given, expected):
+        need(given == expected, "postings-differ")
+        self.post(given)
+
+    def _limits(self, postings, lifted):
+        """Judged after the postings were made."""
+        for account, unit, delta in postings:
+            after = self.t["balances"][(account, unit)]
+            owner = self.t["accounts"][account][0]
+            limits = self.t["limits"]
+            limit = limits.get(((0, (account,)), unit)) or limits.get(((1, (owner,)), unit))
+            if limit is None or (after < 0) != (delta < 0):
+                continue
+            says = verdict(limit[0] if after < 0 else limit[1], abs(after))
+            need(says != "firm", "limit-firm")
+            need(says != "stop" or lifted, "limit-stop")
+
+    def _kind_0501(self, entry, authority):
+        postings = entry.payload[0]
+        self.post(postings)
+        for account, _, delta in postings:
+            self.holder(account)
+            if delta < 0:
+                authority.may_debit(self, account)
+        self._limits(postings, authority.coordinator(self))
+        self.t["transfers"][entry.seq] = [entry.time, postings_digest(postings), False]
+
+    def _kind_0502(self, entry, authority):
+        seq, postings = entry.payload[0], entry.payload[1]
+        row = self.t["transfers"].get(seq)
+        need(row is not None, "not-reversible")
+        need(not row[2], "already-reversed")
+        turned = [[account, unit, -delta] for account, unit, delta in postings]
+        need(postings_digest(turned) == row[1], "reversal-differs")
+        self.post(postings)
+        for account, _, delta in postings:
+            self.holder(account)
+            if delta < 0 and not authority.coordinator(self):
+                authority.may_debit(self, account)
+        row[2] = True
+
+    def _kind_0503(self, entry, authority):
+        account, unit, value, network = (entry.payload[i] for i in range(4))
+        self.holder(account)
+        sidecars = entry.op.get(3, [])
+        need(len(sidecars) == 1, "hold-sidecar")
+        need(network != entry.ledger, "own-network")
+        self.post(move(account, own_account("hold"), unit, value))
+        authority.may_debit(self, account)
+        self._limits([[account, unit, -value]], authority.coordinator(self))
+        self.t["holds"][entry.leaf] = [account, unit, value, network, sidecars[0], None]
+
+    def _kind_0507(self, entry, _):
+        hold = self.t["holds"].get(entry.payload[0])
+        need(hold is not None, "unknown-hold")
+        need(hold[5] is None, "hold-bound")
+        self.exactly(entry.payload[1], move(own_account("hold"), hold[0], hold[1], hold[2]))
+        del self.t["holds"][entry.payload[0]]

@@ -1,0 +1,219 @@
+//! The seeded simulator: whole networks of the pure claim machine, a lossy world between them, crashes between any
+//! two steps, and liars.
+//!
+//! A run is decided by its topology and its seed. First chaos, in which only safety is checked, after every commit;
+//! then the world heals, time passes every expiry, and everything must end. A [`Violation`] says what did not hold;
+//! the same seed shows it again.
+
+pub mod books;
+mod checkers;
+pub mod founding;
+pub mod liar;
+mod node;
+mod payments;
+pub mod random;
+mod wire;
+mod world;
+
+use std::fmt;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use world::World;
+
+/// Which networks there are, and who of them lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topology {
+    /// Two neighbours.
+    Pair,
+    /// Three in a line.
+    Three,
+    /// Four in a line.
+    Four,
+    /// Three in a line; the last one lies, so that it decides claims and can be asked.
+    LyingEnd,
+    /// Three in a line; the middle one lies.
+    LyingMiddle,
+    /// Four in a line; the second one lies: a middle, a last hop and a payer's neighbour.
+    LyingSecond,
+}
+
+impl Topology {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Pair, Self::Three, Self::Four, Self::LyingEnd, Self::LyingMiddle, Self::LyingSecond];
+
+    /// How many networks.
+    #[must_use]
+    pub fn networks(self) -> usize {
+        match self {
+            Self::Pair => 2,
+            Self::Three | Self::LyingEnd | Self::LyingMiddle => 3,
+            Self::Four | Self::LyingSecond => 4,
+        }
+    }
+
+    /// Which of them lies.
+    #[must_use]
+    pub fn liar(self) -> Option<usize> {
+        match self {
+            Self::Pair | Self::Three | Self::Four => None,
+            Self::LyingEnd => Some(2),
+            Self::LyingMiddle | Self::LyingSecond => Some(1),
+        }
+    }
+
+    /// Its name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pair => "pair",
+            Self::Three => "line of three",
+            Self::Four => "line of four",
+            Self::LyingEnd => "lying end",
+            Self::LyingMiddle => "lying middle",
+            Self::LyingSecond => "lying second of four",
+        }
+    }
+}
+
+/// Something that must never be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation(pub String);
+
+impl Violation {
+    fn of(what: &str, error: &dyn fmt::Display) -> Self {
+        Self(format!("{what}: {error}"))
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+macro_rules! tally {
+    ($($(#[$doc:meta])* $field:ident,)*) => {
+        /// What happened in one or many runs.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        pub struct Tally {
+            $($(#[$doc])* pub $field: u64,)*
+        }
+        impl Tally {
+            /// Adds another run.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$field += other.$field;)*
+            }
+        }
+        impl fmt::Display for Tally {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let parts = [$((stringify!($field), self.$field),)*];
+                let words: Vec<String> =
+                    parts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+                f.write_str(&words.join(", "))
+            }
+        }
+    };
+}
+
+tally! {
+    /// Payments acknowledged to a client.
+    payments,
+    /// Of them: the payee has the value.
+    done,
+    /// Of them: the payer has it back without having paid.
+    freed,
+    /// Of them: the payer had paid and has it back.
+    returned,
+    /// Of them: waiting for a liar.
+    stuck,
+    /// Payments refused to the client.
+    refused,
+    /// Times that a client asked again for what it had asked.
+    retried,
+    /// Questions that cancelled a claim.
+    cancels,
+    /// RETURN steps.
+    returns,
+    /// Crashes.
+    crashes,
+    /// Messages sent.
+    messages,
+    /// Messages lost.
+    lost,
+    /// Entries made durable.
+    entries,
+    /// What honest networks found wrong in others' streams.
+    findings,
+}
+
+/// Runs one seed.
+///
+/// # Errors
+/// What did not hold.
+pub fn run_seed(topology: Topology, seed: u64) -> Result<Tally, Violation> {
+    World::new(topology, seed)?.run()
+}
+
+/// The outcome of many runs.
+#[derive(Debug)]
+pub struct Report {
+    /// Of which networks.
+    pub topology: Topology,
+    /// How many seeds ran.
+    pub seeds: u64,
+    /// What happened in all of them.
+    pub tally: Tally,
+    /// Seeds that broke something, and what: at most [`MAX_FAILURES`].
+    pub failures: Vec<(u64, Violation)>,
+}
+
+/// A run ends after this many failures: more tell nothing new.
+pub const MAX_FAILURES: usize = 10;
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = if self.failures.is_empty() { "ok" } else { "FAILED" };
+        write!(f, "{}: {} seeds, {verdict}: {}", self.topology.name(), self.seeds, self.tally)?;
+        for (seed, violation) in &self.failures {
+            write!(f, "\n  seed {seed}: {violation}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs seeds from `first` on, on all cores.
+///
+/// # Panics
+/// When a run panics.
+#[must_use]
+pub fn run(topology: Topology, seeds: u64, first: u64) -> Report {
+    let next = AtomicU64::new(first);
+    let end = first.saturating_add(seeds);
+    let whole = Mutex::new((Tally::default(), Vec::new(), 0_u64));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let enough = || whole.lock().expect("no run panicked").1.len() >= MAX_FAILURES;
+                    if seed >= end || enough() {
+                        break;
+                    }
+                    let outcome = run_seed(topology, seed);
+                    let mut whole = whole.lock().expect("no run panicked");
+                    whole.2 += 1;
+                    match outcome {
+                        Ok(tally) => whole.0.add(&tally),
+                        Err(violation) => whole.1.push((seed, violation)),
+                    }
+                }
+            });
+        }
+    });
+    let (tally, mut failures, seeds) = whole.into_inner().expect("no run panicked");
+    failures.sort_by_key(|(seed, _)| *seed);
+    Report { topology, seeds, tally, failures }
+}

@@ -1,0 +1,315 @@
+//! What must hold: at every commit, and once everything is quiet.
+//!
+//! Only honest networks are judged. A liar may lose; an honest network may at worst be left with a claim on a liar
+//! that it can prove.
+
+use super::Violation;
+use super::founding::HOUR;
+use super::node::Node;
+use super::payments::{Payment, Told};
+use super::world::{Party, World, is_open};
+use std::collections::BTreeMap;
+use weft_protocol::clearing::peers::PeerClosing;
+use weft_protocol::ids::{ClaimId, LedgerId, StreamId};
+use weft_protocol::ledger::state::{Answer, Closing, InHop, Origin, OutHop, State};
+use weft_protocol::ledger::{own_accounts, verify_signatures};
+
+/// One seed in this many has every signature of its ledgers checked again: it is slow and seldom news.
+const VERIFY_EVERY: usize = 64;
+
+/// After a commit of a network: limits, and the middle's safety against what its neighbours have made durable.
+pub(super) fn node(parties: &[Party], ledgers: &[LedgerId], index: usize) -> Result<(), Violation> {
+    let Some(node) = parties[index].honest() else { return Ok(()) };
+    limits(&node.books.state)?;
+    let neighbours = [index.checked_sub(1), Some(index), Some(index + 1)];
+    for near in neighbours.into_iter().flatten() {
+        if let Some(near) = parties.get(near).and_then(Party::honest) {
+            bound_only_with_upstream(parties, ledgers, near)?;
+        }
+    }
+    Ok(())
+}
+
+/// What we owe a peer, and what we have proposed to it, keeps within the accord; what it got back by RETURN came on
+/// top when we had counted it as room already.
+fn limits(state: &State) -> Result<(), Violation> {
+    for (id, row) in &state.channels {
+        let returned = |hop: &InHop| hop.return_step.and(hop.booked).map_or(0, |(_, amount)| amount.minor());
+        let back: i64 = state.claims.values().filter_map(|c| c.incoming.get(id)).map(returned).sum();
+        let owed = state.balance(&row.account, HOUR);
+        let open = row.open_out.get(&0).copied().unwrap_or(0);
+        let limit = row.accord.pairs[0].limit(row.we_are_a);
+        let used = i128::from(owed) + i128::from(open) - i128::from(back);
+        if used > i128::from(limit) && (open > 0 || owed > back) {
+            return Err(Violation(format!("owes {owed} and has {open} open; the limit is {limit}")));
+        }
+    }
+    Ok(())
+}
+
+/// A middle that is bound downstream (DONE, not returned) is never free upstream: neither in what it has heard nor in
+/// what an honest neighbour has made durable, nor by its own word.
+fn bound_only_with_upstream(parties: &[Party], ledgers: &[LedgerId], node: &Node) -> Result<(), Violation> {
+    for ((claim, _), row) in &node.books.state.claims {
+        let Some(out) = row.outgoing.as_ref().filter(|out| is_bound(out)) else { continue };
+        let Origin::Upstream { channel } = out.origin else { continue };
+        let free = |how: &str| Err(Violation(format!("claim {claim}: bound downstream, free upstream by {how}")));
+        if row.incoming.get(&channel).is_some_and(|hop| matches!(hop.answer, Answer::Rejected(_))) {
+            return free("our own REJECT");
+        }
+        let heard = node.engine.as_ref().and_then(|e| e.peers().claim(&channel, claim));
+        if heard.is_some_and(|said| said.closing == Some(PeerClosing::Free)) {
+            return free("a FREE that was let in");
+        }
+        let peer = node.books.state.channels.get(&channel).map(|row| row.peer);
+        let upstream = ledgers.iter().position(|l| Some(*l) == peer).and_then(|i| parties[i].honest());
+        let theirs = upstream.and_then(|u| u.books.state.claim(claim)?.outgoing.clone());
+        if theirs.is_some_and(|hop| matches!(hop.closing, Closing::Freed(_)) || hop.returned) {
+            return free("the FREE of an honest network");
+        }
+    }
+    Ok(())
+}
+
+fn is_bound(out: &OutHop) -> bool {
+    matches!(out.closing, Closing::Done(_)) && !out.returned
+}
+
+fn is_booked(hop: &InHop) -> bool {
+    hop.booked.is_some() && !hop.returned
+}
+
+/// Whether nothing is under way any more, as far as honest networks can bring it about.
+pub(super) fn is_quiet(world: &World) -> bool {
+    let told = world.payments.iter().all(|p| p.told != Told::Nothing);
+    told && world.parties.iter().filter_map(Party::honest).all(|node| {
+        let Some(engine) = &node.engine else { return false };
+        let state = engine.state();
+        let closed = state.claims.values().all(weft_protocol::ledger::state::ClaimRow::is_closed);
+        let acked = node.links.values().all(|link| link.next == state.stream(&link.channel).next);
+        closed && acked && state.holds.is_empty() && unsettled(node).is_none()
+    })
+}
+
+/// A claim of which peers may still say something. A REJECT of what never came to us stays for a while.
+fn unsettled(node: &Node) -> Option<ClaimId> {
+    let (engine, peers) = (node.running(), node.running().peers());
+    let proposed = |claim: &ClaimId| {
+        peers.channels_of(claim).iter().any(|id| peers.claim(id, claim).is_some_and(|said| said.proposal.is_some()))
+    };
+    peers.claims().into_iter().find(|claim| engine.state().claim(claim).is_some() || proposed(claim))
+}
+
+/// Long after, nobody remembers anything but balances, streams and what was never anybody's claim to end.
+pub(super) fn forgotten(node: &Node) -> Result<(), Violation> {
+    let state = node.running().state();
+    let left = [state.claims.len(), state.decisions.len(), state.nonces.len(), node.running().peers().claims().len()];
+    if left == [0; 4] { replayed(node) } else { Err(Violation(format!("still remembered after 90 days: {left:?}"))) }
+}
+
+/// Once all has had its time: everything has ended, once, and both sides of everything agree.
+pub(super) fn ended(world: &mut World) -> Result<(), Violation> {
+    let honest = world.parties.iter().all(|p| p.honest().is_some());
+    for node in world.parties.iter().filter_map(Party::honest) {
+        replayed(node)?;
+        world.tally.returns += node.books.returns;
+        world.tally.findings += node.running().peers().findings().len() as u64;
+        if honest {
+            at_rest(node)?;
+        }
+        middle(world, node)?;
+    }
+    both_ends(world)?;
+    if honest {
+        nothing_created(world)?;
+    }
+    let mut tally = world.tally;
+    for payment in &world.payments {
+        outcome(world, payment, honest, &mut tally)?;
+    }
+    world.tally = tally;
+    Ok(())
+}
+
+/// The live state, the audited one and one read back from the disk are the same.
+fn replayed(node: &Node) -> Result<(), Violation> {
+    let engine = node.engine.as_ref().ok_or_else(|| Violation("a node is still down".into()))?;
+    let (live, audited) = (engine.state().digest(), node.books.state.digest());
+    let read_back = node.replay()?.state().digest();
+    if live != audited || live != read_back {
+        return Err(Violation(format!("digests differ: live {live}, audited {audited}, read back {read_back}")));
+    }
+    if node.disk.len() % VERIFY_EVERY == 0 {
+        let mut state = State::default();
+        for entry in node.own_entries() {
+            verify_signatures(&state, entry).map_err(|e| Violation::of("audit", &e))?;
+            let transition = weft_protocol::ledger::apply(&state, entry).map_err(|e| Violation::of("audit", &e))?;
+            state.commit(&transition);
+        }
+    }
+    Ok(())
+}
+
+/// Among honest networks nothing stays open, nothing is left on the way, nobody is blamed.
+fn at_rest(node: &Node) -> Result<(), Violation> {
+    let state = &node.books.state;
+    for name in own_accounts::NAMES {
+        let left = state.balance(&own_accounts::id(name), HOUR);
+        if left != 0 {
+            return Err(Violation(format!("{left} left on {name}")));
+        }
+    }
+    if let Some(((claim, _), row)) = state.claims.iter().find(|(_, row)| !row.is_closed()) {
+        return Err(Violation(format!("claim {claim} never ended: {row:?}")));
+    }
+    if let Some(claim) = unsettled(node) {
+        return Err(Violation(format!("claim {claim} is never settled: {:?}", state.claim(&claim))));
+    }
+    if let Some(finding) = node.running().peers().findings().first() {
+        return Err(Violation(format!("an honest network is blamed: {}", finding.what)));
+    }
+    if let Some(link) = node.links.values().find(|link| link.next != state.stream(&link.channel).next) {
+        return Err(Violation(format!("a peer has our stream up to {} only", link.next)));
+    }
+    Ok(())
+}
+
+/// Where both neighbours are honest they agree on every hop and on what one owes the other.
+fn both_ends(world: &World) -> Result<(), Violation> {
+    for (index, pair) in world.parties.windows(2).enumerate() {
+        let (Some(left), Some(right)) = (pair[0].honest(), pair[1].honest()) else { continue };
+        let channel = left.links[&(index + 1)].channel;
+        let account = own_accounts::peer(&left.ledger, &right.ledger);
+        let (a, b) = (left.books.state.balance(&account, HOUR), right.books.state.balance(&account, HOUR));
+        let (out_a, in_a) = hops(&left.books.state, &channel);
+        let (out_b, in_b) = hops(&right.books.state, &channel);
+        if out_a != in_b || out_b != in_a {
+            return Err(Violation(format!("the ends of a hop differ:\n{out_a:?}\n{in_b:?}\n{out_b:?}\n{in_a:?}")));
+        }
+        if a + b != 0 {
+            return Err(Violation(format!("peer accounts are not opposite: {a} and {b}")));
+        }
+    }
+    Ok(())
+}
+
+/// Claims bound on a channel, with their amounts: as debtor, and as creditor.
+fn hops(state: &State, channel: &StreamId) -> (BTreeMap<ClaimId, i64>, BTreeMap<ClaimId, i64>) {
+    let mut sides = (BTreeMap::new(), BTreeMap::new());
+    for ((claim, _), row) in &state.claims {
+        if let Some(out) = row.outgoing.as_ref().filter(|out| out.channel == *channel && is_bound(out)) {
+            sides.0.insert(*claim, out.amount.minor());
+        }
+        let booked = row.incoming.get(channel).filter(|hop| is_booked(hop)).and_then(|hop| hop.booked);
+        sides.1.extend(booked.map(|(_, amount)| (*claim, amount.minor())));
+    }
+    sides
+}
+
+/// A middle has been given what it gave, or can prove that it must be: it holds the proposal and the Decision, has
+/// passed the ACCEPT on and never said no. What it was given and cannot pass on it has returned.
+fn middle(world: &World, node: &Node) -> Result<(), Violation> {
+    let state = &node.books.state;
+    for ((claim, _), row) in &state.claims {
+        let out = row.outgoing.as_ref();
+        let upstream = out.and_then(|out| match out.origin {
+            Origin::Upstream { channel } => Some((out, channel)),
+            Origin::Hold { .. } => None,
+        });
+        if let Some((out, channel)) = upstream.filter(|(out, _)| is_bound(out)) {
+            let hop = row.incoming.get(&channel);
+            let given = hop.filter(|h| is_booked(h)).and_then(|h| h.booked);
+            let proven = is_liar(world, state, &channel) && node.books.accepted.contains(&(channel, *claim));
+            match given {
+                Some((_, amount)) if amount == out.amount => {}
+                None if proven => {}
+                _ => {
+                    let said = node.running().peers().claim(&channel, claim);
+                    return Err(Violation(format!("claim {claim}: a middle gave {:?} and got {given:?}: {row:?} {said:?}", out.amount)));
+                }
+            }
+        }
+        for (channel, hop) in row.incoming.iter().filter(|(_, hop)| is_booked(hop)) {
+            let onward = upstream.is_some_and(|(out, from)| from == *channel && is_bound(out));
+            let credited = node.books.credited.contains_key(claim);
+            if !onward && !credited {
+                return Err(Violation(format!("claim {claim}: {:?} was kept by a middle", hop.booked)));
+            }
+        }
+    }
+    // What a payee was credited with, the last hop owes: booked, or provable towards a liar.
+    for (claim, (_, amount)) in &node.books.credited {
+        let Some(decision) = state.decisions.get(claim) else { continue };
+        let hop = state.claim(claim).and_then(|row| row.incoming.get(&decision.channel));
+        let booked = hop.filter(|hop| is_booked(hop)).and_then(|hop| hop.booked).map(|(_, a)| a.minor());
+        if booked != Some(*amount) && !(booked.is_none() && is_liar(world, state, &decision.channel)) {
+            return Err(Violation(format!("claim {claim}: credited {amount}, the last hop owes {booked:?}")));
+        }
+    }
+    Ok(())
+}
+
+fn is_liar(world: &World, state: &State, channel: &StreamId) -> bool {
+    let peer = state.channels.get(channel).map(|row| row.peer);
+    let index = world.ledgers.iter().position(|l| Some(*l) == peer);
+    index.is_some_and(|i| world.parties[i].honest().is_none())
+}
+
+/// What members have in all networks together is what they had.
+fn nothing_created(world: &World) -> Result<(), Violation> {
+    let nodes = world.parties.iter().filter_map(Party::honest);
+    let all = nodes.flat_map(|n| n.members.iter().map(|m| n.books.state.balance(&m.account, HOUR)));
+    let sum: i64 = all.sum();
+    if sum == 0 { Ok(()) } else { Err(Violation(format!("members have {sum} more than they had"))) }
+}
+
+/// An acknowledged payment has ended once: done, or back with the payer. A refused one never began.
+fn outcome(world: &World, payment: &Payment, honest: bool, tally: &mut super::Tally) -> Result<(), Violation> {
+    let Some(payer) = world.parties[payment.payer()].honest() else { return Ok(()) };
+    let Some(hold) = payer.books.holds.get(&payment.op_id) else {
+        let lost = payment.told == Told::Acknowledged;
+        return if lost { Err(Violation("an acknowledged payment is gone".into())) } else { Ok(()) };
+    };
+    if payment.told != Told::Acknowledged {
+        return Err(Violation(format!("the client was told {:?}, and value is held", payment.told)));
+    }
+    tally.payments += 1;
+    let released = payer.books.released.contains(&hold.leaf);
+    let Some(claim) = payer.books.claims.get(&hold.leaf) else {
+        tally.freed += 1;
+        return if released { Ok(()) } else { Err(Violation("a hold without claim was kept".into())) };
+    };
+    let books = &payer.books;
+    let ends = (books.paid.contains(claim), books.freed.contains(claim), books.returned.contains(claim));
+    let payee = world.parties[payment.payee()].honest();
+    let credited = payee.and_then(|p| p.books.credited.get(claim)).copied();
+    let right = payment.account.map(|account| (account, payment.amount));
+    if credited.is_some() && credited != right {
+        return Err(Violation(format!("claim {claim}: credited {credited:?}, meant {right:?}")));
+    }
+    let way_is_honest = payment.way.iter().all(|i| world.parties[*i].honest().is_some());
+    match ends {
+        _ if released => return Err(Violation(format!("claim {claim}: its hold was released"))),
+        (true, false, false) => {
+            tally.done += 1;
+            if payee.is_some() && credited.is_none() {
+                return Err(Violation(format!("claim {claim}: paid, and the payee has nothing")));
+            }
+        }
+        (false, true, false) => {
+            tally.freed += 1;
+            if way_is_honest && credited.is_some() {
+                return Err(Violation(format!("claim {claim}: freed, and the payee has it")));
+            }
+        }
+        (true, false, true) => {
+            tally.returned += 1;
+            if honest || (way_is_honest && credited.is_some()) {
+                return Err(Violation(format!("claim {claim}: returned among honest networks")));
+            }
+        }
+        (false, false, false) if !way_is_honest && is_open(payer, payment).is_some() => tally.stuck += 1,
+        _ => return Err(Violation(format!("claim {claim} ended as {ends:?}"))),
+    }
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! A network that lies. It signs with its real keys and its streams are well chained, so that every line of it must be
+//! taken in; what the lines say is up to [`moves`]. It never crashes and forgets nothing.
+
+mod moves;
+
+use super::founding::{Founded, Keys};
+use super::random::Random;
+use super::wire::Message;
+use moves::Heard;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use weft_protocol::clearing::engine::Record;
+use weft_protocol::clearing::intent::Decision;
+use weft_protocol::clearing::step::{Ack, KeyArgs, Step, StepArgs};
+use weft_protocol::encoding::Blob;
+use weft_protocol::entry::{Body, ENTRY_VERSION, Entry, Op, Payload, StreamHeader};
+use weft_protocol::ids::{AccountId, ClaimId, Hash, LedgerId, OpId, StreamId};
+
+/// What a liar knows of the world.
+#[derive(Debug, Clone)]
+pub struct Map {
+    /// All networks, in line.
+    pub ledgers: Vec<LedgerId>,
+    /// Genesis of each.
+    pub genesis: Vec<Vec<u8>>,
+    /// Members' accounts of each.
+    pub accounts: Vec<Vec<AccountId>>,
+    /// Which of them the liar is.
+    pub us: usize,
+}
+
+/// A channel of a liar.
+#[derive(Debug)]
+struct Line {
+    id: StreamId,
+    written: Vec<Arc<[u8]>>,
+    head: Hash,
+    acked: u64,
+    heard: Ack,
+    introduced: BTreeSet<usize>,
+}
+
+/// A network that lies.
+#[derive(Debug)]
+pub struct Liar {
+    map: Map,
+    keys: Keys,
+    random: Random,
+    /// How often it does the right thing, per mille: liars that lie at once are found out at once.
+    honesty: u64,
+    lines: BTreeMap<usize, Line>,
+    seq: u64,
+    prev: Hash,
+    time_ms: u64,
+    heard: BTreeMap<ClaimId, Heard>,
+    decisions: BTreeMap<ClaimId, Decision>,
+    /// Intents of its own.
+    own: Vec<ClaimId>,
+    out: Vec<(usize, Message)>,
+}
+
+impl Liar {
+    pub(super) fn new(mut founded: Founded, mut random: Random, map: Map, channels: BTreeMap<usize, StreamId>) -> Self {
+        let line = |id: StreamId| Line {
+            id,
+            written: Vec::new(),
+            head: Hash::ZERO,
+            acked: 0,
+            heard: Ack { next: 0, head: Hash::ZERO },
+            introduced: BTreeSet::new(),
+        };
+        let mut liar = Self {
+            map,
+            keys: founded.keys,
+            honesty: random.pick(&[0, 500, 850]),
+            random,
+            lines: channels.into_iter().map(|(index, id)| (index, line(id))).collect(),
+            seq: 0,
+            prev: Hash::ZERO,
+            time_ms: 0,
+            heard: BTreeMap::new(),
+            decisions: BTreeMap::new(),
+            own: Vec::new(),
+            out: Vec::new(),
+        };
+        for record in founded.engine.take_batch().records {
+            if let Record::Own(written) = record {
+                liar.wrote(&written.entry);
+            }
+        }
+        liar
+    }
+
+    /// A message has come; gives what the liar sends.
+    pub(super) fn hear(&mut self, from: usize, message: &Message, now_ms: u64) -> Vec<(usize, Message)> {
+        self.time_ms = self.time_ms.max(now_ms);
+        match message {
+            Message::Push(entries) => {
+                for bytes in entries {
+                    if let Some((entry, step)) = self.next_of(from, bytes) {
+                        self.act(from, &entry, &step);
+                    }
+                }
+                let next = self.lines.get(&from).map_or(0, |line| line.heard.next);
+                self.out.push((from, Message::Next(next)));
+            }
+            Message::Next(next) => {
+                if let Some(line) = self.lines.get_mut(&from) {
+                    line.acked = line.acked.max(*next);
+                }
+            }
+            Message::Ask { intent, .. } => self.asked(from, intent),
+            Message::Decision(decision) => drop(self.decisions.insert(decision.body.claim, *decision)),
+            Message::Public(_) | Message::Sidecar(..) => {}
+        }
+        self.send()
+    }
+
+    /// Time has passed; gives what the liar sends.
+    pub(super) fn wake(&mut self, now_ms: u64) -> Vec<(usize, Message)> {
+        self.time_ms = self.time_ms.max(now_ms);
+        self.scheme();
+        self.send()
+    }
+
+    fn send(&mut self) -> Vec<(usize, Message)> {
+        let mut out = std::mem::take(&mut self.out);
+        for (to, line) in &self.lines {
+            let rest: Vec<_> = line.written.iter().skip(line.acked as usize).take(16).cloned().collect();
+            if !rest.is_empty() {
+                out.push((*to, Message::Push(rest)));
+            }
+        }
+        out
+    }
+
+    /// The entry, if it is the next of the peer's stream.
+    fn next_of(&mut self, from: usize, bytes: &[u8]) -> Option<(Entry, Step)> {
+        let entry = Entry::parse(bytes).ok()?;
+        let line = self.lines.get_mut(&from)?;
+        let header = entry.body().stream?;
+        if header.sseq != line.heard.next {
+            return None;
+        }
+        line.heard = Ack { next: header.sseq + 1, head: entry.leaf() };
+        let Payload::Step(step) = entry.op().payload.clone() else { return None };
+        Some((entry, step))
+    }
+
+    /// Writes a line, whatever it says.
+    fn write(&mut self, to: usize, claim: Option<ClaimId>, reference: Option<Hash>, args: StepArgs) {
+        let Some(line) = self.lines.get(&to) else { return };
+        let step = Step { channel: line.id, ack: line.heard, claim, reference, args, part: 0 };
+        let header = StreamHeader { id: line.id, sseq: line.written.len() as u64, sprev: line.head };
+        let payload = Payload::Step(step);
+        let kind = payload.kind().code();
+        let op_id = OpId(self.random.salt().0);
+        let op = Op { op_id, not_after_ms: self.time_ms, payload, sidecars: Vec::new() };
+        let body = Body {
+            v: ENTRY_VERSION,
+            ledger: self.map.ledgers[self.map.us],
+            seq: self.seq,
+            prev: self.prev,
+            time_ms: self.time_ms,
+            epoch: 0,
+            kind,
+            op: Blob(op.to_bytes()),
+            auth: Vec::new(),
+            salt: self.random.salt(),
+            stream: Some(header),
+            boot: 1,
+        };
+        // What does not fit an entry cannot be said, not even by a liar.
+        if let Ok(entry) = Entry::sign(&body, &self.keys.log()) {
+            self.wrote(&entry);
+        }
+    }
+
+    fn wrote(&mut self, entry: &Entry) {
+        self.seq = entry.body().seq + 1;
+        self.prev = entry.leaf();
+        let id = entry.body().stream.map(|header| header.id);
+        if let Some(line) = self.lines.values_mut().find(|line| Some(line.id) == id) {
+            line.written.push(entry.bytes().into());
+            line.head = entry.leaf();
+        }
+    }
+
+    /// Shows a peer who a network is, mostly.
+    fn introduce(&mut self, to: usize, ledger: &LedgerId) {
+        let Some(who) = self.map.ledgers.iter().position(|l| l == ledger) else { return };
+        let new = self.lines.get_mut(&to).is_some_and(|line| line.introduced.insert(who));
+        if who != to && who != self.map.us && new && !self.random.chance(50) {
+            let entry = Blob(self.map.genesis[who].clone());
+            self.write(to, None, None, StepArgs::Key(KeyArgs { entry }));
+        }
+    }
+}

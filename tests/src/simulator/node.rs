@@ -1,0 +1,192 @@
+//! An honest network: an engine, a disk that outlives it, and the way between them.
+//!
+//! An input moves the engine; its batch is made durable; only then anything is sent. A crash keeps a prefix of the
+//! batch and loses the engine, so the next one is rebuilt from the disk alone.
+
+use super::Violation;
+use super::books::Books;
+use super::founding::{Founded, HOUR, Keys, Member};
+use super::random::Random;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use weft_protocol::clearing::engine::{Batch, Cx, Engine, Payee, Record};
+use weft_protocol::clearing::replay::Replay;
+use weft_protocol::amount::Amount;
+use weft_protocol::entry::{Entry, Op, Payload, SignedOp};
+use weft_protocol::ids::{ClaimId, Hash, LedgerId, OpId, StreamId};
+use weft_protocol::ledger::transfer::{Transfer, move_value};
+
+/// A record on the disk.
+#[derive(Debug)]
+pub enum Stored {
+    /// An entry of ours.
+    Own(Entry),
+    /// An entry received.
+    Received(Entry),
+}
+
+/// A peer, as the running node knows it; forgotten in a crash.
+#[derive(Debug, Clone, Copy)]
+pub struct Link {
+    /// The channel.
+    pub channel: StreamId,
+    /// How far the peer has our stream, as it said.
+    pub next: u64,
+    /// How far we have sent it.
+    pub sent: u64,
+}
+
+/// An honest network.
+#[derive(Debug)]
+pub struct Node {
+    /// Its id.
+    pub ledger: LedgerId,
+    /// Its genesis, which shows who it is.
+    pub genesis: Vec<u8>,
+    /// Its keys.
+    pub keys: Keys,
+    /// Its members.
+    pub members: Vec<Member>,
+    /// The engine; `None` while the node is down.
+    pub engine: Option<Engine>,
+    /// What is durable, in order.
+    pub disk: Vec<Stored>,
+    /// The private store: sealed payees that have come. Durable before what refers to it.
+    pub sidecars: BTreeMap<Hash, Payee>,
+    /// Peers by their index.
+    pub links: BTreeMap<usize, Link>,
+    /// Our durable stream entries, by channel.
+    pub streams: BTreeMap<StreamId, Vec<Arc<[u8]>>>,
+    /// What an auditor makes of our durable entries.
+    pub books: Books,
+    /// How far this clock is ahead.
+    pub skew_ms: u64,
+    boot: u64,
+    salts: Random,
+}
+
+impl Node {
+    /// A network just founded, with nothing durable yet.
+    pub fn new(founded: Founded, salts: Random, skew_ms: u64) -> Self {
+        let Founded { keys, members, ledger, public, engine } = founded;
+        Self {
+            ledger,
+            genesis: public.into_iter().next().unwrap_or_default(),
+            keys,
+            members,
+            engine: Some(engine),
+            disk: Vec::new(),
+            sidecars: BTreeMap::new(),
+            links: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            books: Books::default(),
+            skew_ms,
+            boot: 1,
+            salts,
+        }
+    }
+
+    /// The running engine.
+    ///
+    /// # Panics
+    /// When the node is down; callers ask first.
+    pub fn running(&self) -> &Engine {
+        self.engine.as_ref().expect("asked only while the node is up")
+    }
+
+    /// One input.
+    ///
+    /// # Panics
+    /// When the node is down; callers ask first.
+    pub fn input<R>(&mut self, now_ms: u64, act: impl FnOnce(&mut Engine, &mut Cx<'_>) -> R) -> R {
+        let Self { engine, sidecars, salts, skew_ms, .. } = self;
+        let engine = engine.as_mut().expect("inputs reach only nodes that are up");
+        let mut salt = || salts.salt();
+        let payees = |_: &ClaimId, sidecar: &Hash| sidecars.get(sidecar).copied().unwrap_or(Payee::Missing);
+        act(engine, &mut Cx { now_ms: now_ms + *skew_ms, salt: &mut salt, payees: &payees })
+    }
+
+    /// Makes the first `keep` records of a batch durable.
+    ///
+    /// # Errors
+    /// When an entry breaks a rule that holds for every ledger.
+    pub fn store(&mut self, batch: Batch, keep: usize) -> Result<(), Violation> {
+        for record in batch.records.into_iter().take(keep) {
+            match record {
+                Record::Own(written) => {
+                    self.books.own(&written.entry)?;
+                    if let Some(header) = written.entry.body().stream {
+                        self.streams.entry(header.id).or_default().push(written.entry.bytes().into());
+                    }
+                    self.disk.push(Stored::Own(written.entry));
+                }
+                Record::Received(entry) => self.disk.push(Stored::Received(*entry)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Loses everything that is not durable.
+    pub fn crash(&mut self) {
+        self.engine = None;
+        for link in self.links.values_mut() {
+            link.next = 0;
+            link.sent = 0;
+        }
+    }
+
+    /// What is on the disk, read back.
+    ///
+    /// # Errors
+    /// When it cannot be read back.
+    pub fn replay(&self) -> Result<Replay, Violation> {
+        let mut replay = Replay::new();
+        for stored in &self.disk {
+            match stored {
+                Stored::Own(entry) => replay.own(entry).map_err(|e| Violation::of("replay of an own entry", &e))?,
+                Stored::Received(entry) => {
+                    replay.received(entry).map_err(|e| Violation::of("replay of a received entry", &e))?;
+                }
+            }
+        }
+        Ok(replay)
+    }
+
+    /// Starts again from the disk, with the next boot. What recovery writes is in the engine's batch.
+    ///
+    /// # Errors
+    /// When the disk cannot be read back, or recovery is refused.
+    pub fn restart(&mut self, now_ms: u64) -> Result<(), Violation> {
+        self.boot += 1;
+        let engine = self.replay()?.into_engine(self.keys.author(self.boot), self.keys.secret);
+        self.engine = Some(engine);
+        self.input(now_ms, |engine, cx| engine.recover(cx)).map_err(|e| Violation::of("recovery", &e))
+    }
+
+    /// A payment of one minute from the first member to the second.
+    pub fn local_payment(&mut self, now_ms: u64) -> SignedOp {
+        let amount = Amount::new(1).expect("one is an amount");
+        let postings = move_value(self.members[0].account, self.members[1].account, HOUR, amount);
+        let op = Op {
+            op_id: OpId(self.salts.salt().0),
+            not_after_ms: now_ms + 86_400_000,
+            payload: Payload::Transfer(Transfer { postings, when_day: None }),
+            sidecars: Vec::new(),
+        };
+        self.members[0].sign(&self.keys, &self.ledger, &op)
+    }
+
+    /// Our entries on the disk, in order.
+    pub fn own_entries(&self) -> impl Iterator<Item = &Entry> {
+        self.disk.iter().filter_map(|stored| match stored {
+            Stored::Own(entry) => Some(entry),
+            Stored::Received(_) => None,
+        })
+    }
+
+    /// Entries of a stream of ours from a place on.
+    pub fn entries_from(&self, channel: &StreamId, from: u64, most: usize) -> Vec<Arc<[u8]>> {
+        let stream = self.streams.get(channel).map_or(&[][..], Vec::as_slice);
+        stream.iter().skip(from as usize).take(most).cloned().collect()
+    }
+}

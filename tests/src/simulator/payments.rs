@@ -1,0 +1,151 @@
+//! The clients: who pays whom, how often they ask again, when they lose patience.
+
+use super::founding::{Founded, HOUR};
+use super::node::Node;
+use super::random::Random;
+use weft_protocol::amount::Amount;
+use weft_protocol::clearing::engine::{Payee, Route};
+use weft_protocol::entry::{Op, Payload, SignedOp};
+use weft_protocol::ids::{AccountId, Hash, LedgerId, OpId};
+use weft_protocol::ledger::Rejected;
+use weft_protocol::ledger::transfer::Hold;
+
+/// Where a payment stands, as its client knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// Nothing yet.
+    Nothing,
+    /// Acknowledged: it must end, once.
+    Acknowledged,
+    /// Refused: nothing may have happened.
+    Refused,
+}
+
+/// A payment between networks.
+#[derive(Debug)]
+pub struct Payment {
+    /// Index of each network on the way.
+    pub way: Vec<usize>,
+    /// The member who pays.
+    pub member: usize,
+    /// How much.
+    pub amount: i64,
+    /// Idempotency key.
+    pub op_id: OpId,
+    /// The payee's account, where the name is known.
+    pub account: Option<AccountId>,
+    /// What the sealed sidecar says.
+    pub sidecar: Payee,
+    /// Its commitment.
+    pub commitment: Hash,
+    /// When the claim expires.
+    pub expires_ms: u64,
+    /// When the payer loses patience.
+    pub cancel_ms: Option<u64>,
+    /// When the sidecar is handed over; never, if it got lost for good.
+    pub sidecar_ms: Option<u64>,
+    /// What the client knows.
+    pub told: Told,
+    /// How often it asks again although it was acknowledged.
+    pub again: u64,
+}
+
+/// The world as a payment sees it.
+#[derive(Debug)]
+pub struct Market<'a> {
+    /// Number of networks.
+    pub networks: usize,
+    /// Account ids of each network's members.
+    pub accounts: &'a [Vec<AccountId>],
+    /// Largest amount.
+    pub most: u64,
+}
+
+impl Payment {
+    /// A payment that the seed decides, between two networks of a line, at about `now_ms`.
+    pub fn chosen(random: &mut Random, market: &Market<'_>, now_ms: u64) -> Self {
+        let from = random.index(market.networks);
+        let to = (from + 1 + random.index(market.networks - 1)) % market.networks;
+        let way: Vec<usize> = if from < to { (from..=to).collect() } else { (to..=from).rev().collect() };
+        let accounts = &market.accounts[to];
+        let known = |member: usize| (Payee::Account(accounts[member]), Some(accounts[member]));
+        let (sidecar, account) = match random.below(20) {
+            0 | 1 => (Payee::Unknown, None),
+            2 => (Payee::Bad, None),
+            3 | 4 => (Payee::Account(AccountId([0xee; 16])), None),
+            5..=7 => known(Founded::MODEST),
+            _ => known(random.index(2)),
+        };
+        let life_ms = random.between(500, 40_000);
+        let sidecar_ms = match random.below(10) {
+            0 => None,
+            1 | 2 => Some(now_ms + random.below(life_ms * 2)),
+            _ => Some(now_ms),
+        };
+        Self {
+            way,
+            member: random.index(3),
+            amount: random.between(1, market.most) as i64,
+            op_id: OpId(Hash(random.bytes()).prefix()),
+            account,
+            sidecar,
+            commitment: Hash(random.bytes()),
+            expires_ms: now_ms + life_ms,
+            cancel_ms: random.chance(200).then(|| now_ms + random.below(life_ms)),
+            sidecar_ms,
+            told: Told::Nothing,
+            again: random.below(3).saturating_sub(1),
+        }
+    }
+
+    /// Index of the payer's network.
+    pub fn payer(&self) -> usize {
+        self.way[0]
+    }
+
+    /// Index of the payee's network.
+    pub fn payee(&self) -> usize {
+        *self.way.last().expect("a way has two ends")
+    }
+
+    /// What the client posts.
+    pub fn operation(&self, node: &Node, ledgers: &[LedgerId]) -> SignedOp {
+        let member = &node.members[self.member];
+        let hold = Hold {
+            account: member.account,
+            unit: HOUR,
+            amount: Amount::new(self.amount).expect("amounts are chosen from 1 on"),
+            payee_network: ledgers[self.payee()],
+            when_day: None,
+        };
+        let op = Op {
+            op_id: self.op_id,
+            not_after_ms: self.expires_ms + 3_600_000,
+            payload: Payload::Hold(hold),
+            sidecars: vec![self.commitment],
+        };
+        member.sign(&node.keys, &node.ledger, &op)
+    }
+
+    /// Its way, in the terms of the accords.
+    pub fn route(&self, ledgers: &[LedgerId]) -> Route {
+        Route {
+            ledgers: self.way.iter().map(|index| ledgers[*index]).collect(),
+            hops: vec![(0, 1); self.way.len() - 1],
+        }
+    }
+}
+
+/// Whether a refusal is one that a client may be told.
+pub fn may_refuse(refused: &Rejected) -> bool {
+    matches!(
+        refused,
+        Rejected::NoRoom { .. }
+            | Rejected::LimitFirm { .. }
+            | Rejected::LimitStop { .. }
+            | Rejected::Expires { .. }
+            | Rejected::OpExpired { .. }
+            | Rejected::NoAccord { .. }
+            | Rejected::PeerFrozen { .. }
+    )
+}

@@ -1,0 +1,522 @@
+//! The world: virtual time, a queue of what will happen, and the networks to which it happens.
+
+use super::checkers;
+use super::founding::{self, Founded, START_MS};
+use super::liar::{Liar, Map};
+use super::node::{Link, Node};
+use super::payments::{Market, Payment, Told, may_refuse};
+use super::random::Random;
+use super::wire::{Envelope, Faults, Message};
+use super::{Tally, Topology, Violation};
+use std::collections::BTreeMap;
+use weft_protocol::clearing::accord::channel_id;
+use weft_protocol::clearing::engine::{AskAnswer, Payee};
+use weft_protocol::clearing::peers::Refusal;
+use weft_protocol::ids::{AccountId, ClaimId, LedgerId, PUBLIC_STREAM};
+use weft_protocol::ledger::Rejected;
+use weft_protocol::ledger::state::Closing;
+
+/// Payments of one run.
+const PAYMENTS: u64 = 24;
+/// Payments start within this time.
+const CHAOS_MS: u64 = 40_000;
+/// A healed world has this long, beyond the last expiry, until everything must have ended.
+const SETTLE_MS: u64 = 120_000;
+/// Entries of one push.
+const PUSH_ENTRIES: usize = 16;
+
+/// A network, honest or not.
+#[derive(Debug)]
+pub(super) enum Party {
+    /// Runs the engine.
+    Honest(Box<Node>),
+    /// Runs whatever it likes.
+    Liar(Box<Liar>),
+}
+
+impl Party {
+    pub(super) fn honest(&self) -> Option<&Node> {
+        match self {
+            Self::Honest(node) => Some(node),
+            Self::Liar(_) => None,
+        }
+    }
+    fn up(&mut self) -> Option<&mut Node> {
+        match self {
+            Self::Honest(node) if node.engine.is_some() => Some(node),
+            Self::Honest(_) | Self::Liar(_) => None,
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Event {
+    Deliver(Envelope),
+    Wake(usize),
+    Restart(usize),
+    Client(usize),
+    Cancel(usize),
+}
+
+/// A run.
+#[derive(Debug)]
+pub struct World {
+    pub(super) parties: Vec<Party>,
+    pub(super) ledgers: Vec<LedgerId>,
+    pub(super) payments: Vec<Payment>,
+    pub(super) tally: Tally,
+    random: Random,
+    faults: Faults,
+    now_ms: u64,
+    queue: BTreeMap<(u64, u64), Event>,
+    serial: u64,
+    healed: bool,
+    liars_silent: bool,
+}
+
+impl World {
+    /// Founds the networks, and lets neighbours agree.
+    ///
+    /// # Errors
+    /// When founding breaks a rule.
+    pub fn new(topology: Topology, seed: u64) -> Result<Self, Violation> {
+        let mut random = Random::new(seed, topology.name());
+        let mut founded: Vec<Founded> = (0..topology.networks()).map(|i| Founded::new(seed, i)).collect();
+        let ledgers: Vec<LedgerId> = founded.iter().map(|f| f.ledger).collect();
+        let accounts: Vec<Vec<AccountId>> =
+            founded.iter().map(|f| f.members.iter().map(|m| m.account).collect()).collect();
+        let genesis = founded.iter().filter_map(|f| f.public.first().cloned()).collect();
+        let map = Map { ledgers: ledgers.clone(), genesis, accounts, us: 0 };
+        introduce(&mut founded, random.chance(500))?;
+        let most = random.pick(&[60, 200, 500]);
+        agree(&mut founded, &mut random)?;
+        let faults = Faults::chosen(&mut random);
+        let mut world = Self {
+            parties: Vec::new(),
+            ledgers,
+            payments: Vec::new(),
+            tally: Tally::default(),
+            random,
+            faults,
+            now_ms: START_MS + 2_000,
+            queue: BTreeMap::new(),
+            serial: 0,
+            healed: false,
+            liars_silent: false,
+        };
+        for (index, founded) in founded.into_iter().enumerate() {
+            world.settle_in(topology, seed, index, founded, &map)?;
+        }
+        let market = Market { networks: topology.networks(), accounts: &map.accounts, most };
+        for number in 0..PAYMENTS {
+            let start_ms = world.now_ms + world.random.below(CHAOS_MS);
+            let payment = Payment::chosen(&mut world.random, &market, start_ms);
+            if topology.liar() == Some(payment.payer()) {
+                continue;
+            }
+            let place = world.payments.len();
+            let cancel = payment.cancel_ms;
+            world.payments.push(payment);
+            world.at(start_ms + number % 2, Event::Client(place));
+            if let Some(at) = cancel {
+                world.at(at, Event::Cancel(place));
+            }
+        }
+        Ok(world)
+    }
+
+    fn settle_in(
+        &mut self,
+        topology: Topology,
+        seed: u64,
+        index: usize,
+        founded: Founded,
+        map: &Map,
+    ) -> Result<(), Violation> {
+        let neighbours = [index.checked_sub(1), Some(index + 1).filter(|i| *i < topology.networks())];
+        let random = Random::new(seed, &format!("party {index}"));
+        let channel = |other: usize| channel_id(&self.ledgers[index], &self.ledgers[other], 0);
+        let party = if topology.liar() == Some(index) {
+            let channels = neighbours.into_iter().flatten().map(|i| (i, channel(i))).collect();
+            let map = Map { us: index, ..map.clone() };
+            Party::Liar(Box::new(Liar::new(founded, random, map, channels)))
+        } else {
+            let skew_ms = self.random.pick(&[0, 0, 300, 2_500]);
+            let mut node = Node::new(founded, random, skew_ms);
+            let link = |i: usize| (i, Link { channel: channel(i), next: 0, sent: 0 });
+            node.links = neighbours.into_iter().flatten().map(link).collect();
+            let batch = node.engine.as_mut().map(|e| e.take_batch()).unwrap_or_default();
+            let all = batch.records.len();
+            node.store(batch, all)?;
+            Party::Honest(Box::new(node))
+        };
+        self.parties.push(party);
+        let at = self.now_ms + self.random.below(500);
+        self.at(at, Event::Wake(index));
+        Ok(())
+    }
+
+    /// Chaos, then healing; and what happened.
+    ///
+    /// # Errors
+    /// What did not hold.
+    pub fn run(mut self) -> Result<Tally, Violation> {
+        self.until(START_MS + CHAOS_MS + 10_000)?;
+        self.healed = true;
+        self.faults = Faults::NONE;
+        let last_expiry = self.payments.iter().map(|p| p.expires_ms).max().unwrap_or(0);
+        let deadline = last_expiry.max(self.now_ms) + SETTLE_MS;
+        while self.now_ms < deadline && !(self.now_ms > last_expiry && checkers::is_quiet(&self)) {
+            self.until(self.now_ms + 5_000)?;
+        }
+        // What a liar has just said still has to go its way.
+        self.liars_silent = true;
+        self.until(self.now_ms + 10_000)?;
+        checkers::ended(&mut self)?;
+        if self.parties.iter().all(|p| p.honest().is_some()) {
+            self.much_later()?;
+        }
+        Ok(self.tally)
+    }
+
+    /// Ninety days on, with one entry that lets the ledger's own time pass.
+    fn much_later(&mut self) -> Result<(), Violation> {
+        self.now_ms += 90 * 86_400_000;
+        for index in 0..self.parties.len() {
+            let now_ms = self.now_ms;
+            let Some(node) = self.parties[index].up() else { continue };
+            let signed = node.local_payment(now_ms);
+            node.input(now_ms, |engine, cx| engine.submit(&signed, cx)).map_err(|e| Violation::of("a local payment", &e))?;
+            node.input(now_ms, |engine, cx| engine.tick(cx));
+            self.commit(index, Vec::new())?;
+            if let Some(node) = self.parties[index].honest() {
+                checkers::forgotten(node)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn at(&mut self, at_ms: u64, event: Event) {
+        self.serial += 1;
+        self.queue.insert((at_ms, self.serial), event);
+    }
+
+    fn until(&mut self, end_ms: u64) -> Result<(), Violation> {
+        while let Some(next) = self.queue.first_entry() {
+            if next.key().0 > end_ms {
+                break;
+            }
+            let ((at_ms, _), event) = next.remove_entry();
+            self.now_ms = at_ms;
+            match event {
+                Event::Deliver(envelope) => self.deliver(envelope)?,
+                Event::Wake(index) => self.wake(index)?,
+                Event::Restart(index) => self.restart(index)?,
+                Event::Client(payment) => self.client(payment)?,
+                Event::Cancel(payment) => self.cancel(payment),
+            }
+        }
+        self.now_ms = end_ms;
+        Ok(())
+    }
+
+    fn send(&mut self, from: usize, to: usize, message: Message) {
+        self.tally.messages += 1;
+        let arrivals = self.faults.arrivals(&mut self.random);
+        self.tally.lost += u64::from(arrivals.is_empty());
+        for delay_ms in arrivals {
+            let envelope = Envelope { from, to, message: message.clone() };
+            self.at(self.now_ms + delay_ms, Event::Deliver(envelope));
+        }
+    }
+
+    /// Makes a node's batch durable, or crashes it on the way; then its words go out. False: it crashed.
+    fn commit(&mut self, index: usize, words: Vec<(usize, Message)>) -> Result<bool, Violation> {
+        let Party::Honest(node) = &mut self.parties[index] else { return Ok(false) };
+        let Some(engine) = &mut node.engine else { return Ok(false) };
+        let batch = engine.take_batch();
+        let len = batch.records.len();
+        let crash = self.random.chance(self.faults.crash);
+        let keep = if crash { self.random.index(len + 1) } else { len };
+        self.tally.entries += keep as u64;
+        node.store(batch, keep)?;
+        if crash {
+            node.crash();
+            self.tally.crashes += 1;
+            let back = self.now_ms + self.random.between(1, self.faults.down_ms);
+            self.at(back, Event::Restart(index));
+        }
+        if len > 0 {
+            checkers::node(&self.parties, &self.ledgers, index)?;
+        }
+        if crash {
+            return Ok(false);
+        }
+        for (to, word) in words {
+            self.send(index, to, word);
+        }
+        self.push(index);
+        Ok(true)
+    }
+
+    /// Sends every peer what it has not been sent.
+    fn push(&mut self, index: usize) {
+        let Party::Honest(node) = &mut self.parties[index] else { return };
+        let mut out = Vec::new();
+        for (to, link) in node.links.clone() {
+            let entries = node.entries_from(&link.channel, link.sent, PUSH_ENTRIES);
+            if !entries.is_empty() {
+                let sent = link.sent + entries.len() as u64;
+                node.links.insert(to, Link { sent, ..link });
+                out.push((to, entries));
+            }
+        }
+        for (to, entries) in out {
+            self.send(index, to, Message::Push(entries));
+        }
+    }
+
+    fn restart(&mut self, index: usize) -> Result<(), Violation> {
+        let Party::Honest(node) = &mut self.parties[index] else { return Ok(()) };
+        node.restart(self.now_ms)?;
+        for link in node.links.values_mut() {
+            let engine = node.engine.as_ref();
+            let acked = engine.and_then(|e| e.peers().stream(&link.channel)).map_or(0, |s| s.acked);
+            *link = Link { next: acked, sent: acked, ..*link };
+        }
+        self.commit(index, Vec::new()).map(|_| ())
+    }
+
+    fn wake(&mut self, index: usize) -> Result<(), Violation> {
+        let again = self.now_ms + self.random.between(700, 2_500);
+        self.at(again, Event::Wake(index));
+        let now_ms = self.now_ms;
+        if let Party::Liar(liar) = &mut self.parties[index] {
+            if self.liars_silent {
+                return Ok(());
+            }
+            for (to, word) in liar.wake(now_ms) {
+                self.send(index, to, word);
+            }
+            return Ok(());
+        }
+        let Some(node) = self.parties[index].up() else { return Ok(()) };
+        node.input(now_ms, |engine, cx| engine.tick(cx));
+        for link in node.links.values_mut() {
+            link.sent = link.next;
+        }
+        let mut words = self.questions(index);
+        words.extend(self.gossip(index));
+        if self.commit(index, words)? {
+            self.hand_over_sidecars(index);
+        }
+        Ok(())
+    }
+
+    /// What a node asks of its own accord: about claims it has open, to cancel those that have expired.
+    fn questions(&mut self, index: usize) -> Vec<(usize, Message)> {
+        let Some(node) = self.parties[index].honest() else { return Vec::new() };
+        let mut words = Vec::new();
+        for ((claim, _), row) in &node.books.state.claims {
+            let Some(out) = row.outgoing.as_ref().filter(|out| out.closing == Closing::Open) else { continue };
+            let expired = row.expires_ms < self.now_ms + node.skew_ms;
+            if !self.random.chance(if self.healed { 1_000 } else { 300 }) {
+                continue;
+            }
+            let decider = self.ledgers.iter().position(|l| *l == out.decider);
+            words.extend(decider.and_then(|to| Some((to, question(node, claim, expired)?))));
+        }
+        words
+    }
+
+    /// Now and then a node shows its public stream to somebody.
+    fn gossip(&mut self, index: usize) -> Option<(usize, Message)> {
+        let node = self.parties[index].honest()?;
+        let to = self.random.index(self.parties.len());
+        let public = node.streams.get(&PUBLIC_STREAM)?.iter().map(|bytes| bytes.to_vec()).collect();
+        (to != index && self.random.chance(20)).then_some((to, Message::Public(public)))
+    }
+
+    fn hand_over_sidecars(&mut self, index: usize) {
+        let Some(node) = self.parties[index].honest() else { return };
+        let mut words = Vec::new();
+        for payment in self.payments.iter().filter(|p| p.payer() == index) {
+            let due = payment.sidecar_ms.is_some_and(|at| at <= self.now_ms);
+            if due && payment.told == Told::Acknowledged && is_open(node, payment).is_some() {
+                words.push((payment.payee(), Message::Sidecar(payment.commitment, payment.sidecar)));
+            }
+        }
+        for (to, word) in words {
+            self.send(index, to, word);
+        }
+    }
+
+    fn client(&mut self, place: usize) -> Result<(), Violation> {
+        let (now_ms, ledgers) = (self.now_ms, self.ledgers.clone());
+        let payment = &self.payments[place];
+        let index = payment.payer();
+        let retry = now_ms + self.random.between(100, 3_000);
+        let Some(node) = self.parties[index].up() else {
+            self.at(retry, Event::Client(place));
+            return Ok(());
+        };
+        let signed = payment.operation(node, &ledgers);
+        let route = payment.route(&ledgers);
+        let outcome = node.input(now_ms, |engine, cx| engine.pay(&signed, &route, payment.expires_ms, cx));
+        if !self.commit(index, Vec::new())? {
+            self.at(retry, Event::Client(place));
+            return Ok(());
+        }
+        let held = self.parties[index].honest().is_some_and(|n| n.books.holds.contains_key(&self.payments[place].op_id));
+        let payment = &mut self.payments[place];
+        match outcome {
+            Ok(_) if payment.told == Told::Acknowledged => return Err(Violation("paid twice for one operation".into())),
+            Ok(_) | Err(Rejected::OpDone { .. }) if held => {
+                payment.told = Told::Acknowledged;
+                if payment.again > 0 {
+                    payment.again -= 1;
+                    self.tally.retried += 1;
+                    self.at(retry, Event::Client(place));
+                }
+            }
+            Err(Rejected::NoAccord { .. }) if now_ms < payment.expires_ms => self.at(retry, Event::Client(place)),
+            Err(refused) if may_refuse(&refused) && !held => {
+                payment.told = Told::Refused;
+                self.tally.refused += 1;
+            }
+            Err(refused) => return Err(Violation::of(&format!("a client was told (held: {held})"), &refused)),
+            Ok(_) => return Err(Violation("acknowledged, and no hold is durable".into())),
+        }
+        Ok(())
+    }
+
+    fn cancel(&mut self, place: usize) {
+        let payment = &self.payments[place];
+        let (payer, payee) = (payment.payer(), payment.payee());
+        let Some(node) = self.parties[payer].honest().filter(|node| node.engine.is_some()) else { return };
+        let Some(word) = is_open(node, payment).and_then(|claim| question(node, &claim, true)) else { return };
+        self.tally.cancels += 1;
+        self.send(payer, payee, word);
+    }
+
+    fn deliver(&mut self, envelope: Envelope) -> Result<(), Violation> {
+        let Envelope { from, to, message } = envelope;
+        let (now_ms, sender) = (self.now_ms, self.ledgers[from]);
+        let honest_sender = self.parties[from].honest().is_some();
+        if let Party::Liar(liar) = &mut self.parties[to] {
+            if self.liars_silent {
+                return Ok(());
+            }
+            for (next, word) in liar.hear(from, &message, now_ms) {
+                self.send(to, next, word);
+            }
+            return Ok(());
+        }
+        let Some(node) = self.parties[to].up() else { return Ok(()) };
+        let mut words = Vec::new();
+        match message {
+            Message::Push(entries) => {
+                for entry in entries {
+                    match node.input(now_ms, |engine, cx| engine.receive(&sender, &entry, cx)) {
+                        Ok(()) | Err(Refusal::Known { .. }) => {}
+                        Err(Refusal::Gap { .. }) => break,
+                        Err(refused) if honest_sender => {
+                            return Err(Violation::of("an honest network's entry was refused", &refused));
+                        }
+                        Err(_) => break,
+                    }
+                }
+                let channel = node.links.get(&from).map(|link| link.channel);
+                let next = channel.and_then(|id| node.running().peers().stream(&id)).map_or(0, |s| s.next);
+                words.push((from, Message::Next(next)));
+            }
+            Message::Next(next) => {
+                if let Some(link) = node.links.get_mut(&from) {
+                    let channel = link.channel;
+                    let written = node.streams.get(&channel).map_or(0, Vec::len) as u64;
+                    link.next = link.next.max(next.min(written));
+                    link.sent = link.sent.max(link.next);
+                    node.input(now_ms, |engine, _| engine.acked(&channel, next));
+                }
+            }
+            Message::Public(entries) => {
+                for entry in entries {
+                    let _ = node.input(now_ms, |engine, _| engine.receive_public(&entry));
+                }
+            }
+            Message::Sidecar(commitment, payee) => {
+                node.sidecars.insert(commitment, payee);
+                node.input(now_ms, |engine, cx| engine.tick(cx));
+            }
+            Message::Ask { intent, cancel, identity } => {
+                for entry in identity {
+                    let _ = node.input(now_ms, |engine, _| engine.receive_public(&entry));
+                }
+                match node.input(now_ms, |engine, cx| engine.ask(&sender, &intent, cancel, cx)) {
+                    AskAnswer::Decided(decision) => words.push((from, Message::Decision(*decision))),
+                    AskAnswer::Open => {}
+                    AskAnswer::Refused(refused) if honest_sender => {
+                        return Err(Violation::of("an honest network's question was refused", &refused));
+                    }
+                    AskAnswer::Refused(_) => {}
+                }
+            }
+            Message::Decision(decision) => {
+                // An answer to a question that a crash has made us forget, or of a liar: either way it may be refused.
+                let _ = node.input(now_ms, |engine, cx| engine.learn(&decision, cx));
+            }
+        }
+        self.commit(to, words).map(|_| ())
+    }
+}
+
+/// The claim of a payment, while the payer's network has it open.
+pub(super) fn is_open(node: &Node, payment: &Payment) -> Option<ClaimId> {
+    let hold = node.books.holds.get(&payment.op_id)?;
+    let claim = *node.books.claims.get(&hold.leaf)?;
+    let row = node.books.state.claim(&claim)?;
+    row.outgoing.as_ref().is_some_and(|out| out.closing == Closing::Open).then_some(claim)
+}
+
+fn question(node: &Node, claim: &ClaimId, cancel: bool) -> Option<Message> {
+    let intent = node.books.proposals.get(claim)?.clone();
+    let payer = intent.parse().ok()?.payer;
+    let identity = if payer == node.ledger {
+        vec![node.genesis.clone()]
+    } else {
+        node.engine.as_ref()?.peers().identity_entries(&payer).to_vec()
+    };
+    Some(Message::Ask { intent, cancel, identity })
+}
+
+/// Everybody is shown everybody's public stream, or only its neighbours'; then others are introduced by KEY.
+fn introduce(founded: &mut [Founded], everybody: bool) -> Result<(), Violation> {
+    let public: Vec<Vec<Vec<u8>>> = founded.iter().map(|f| f.public.clone()).collect();
+    for (index, to) in founded.iter_mut().enumerate() {
+        for (from, entries) in public.iter().enumerate() {
+            if from != index && (everybody || from.abs_diff(index) == 1) {
+                for entry in entries {
+                    to.engine.receive_public(entry).map_err(|e| Violation::of("a public entry", &e))?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn agree(founded: &mut [Founded], random: &mut Random) -> Result<(), Violation> {
+    for left in 0..founded.len() - 1 {
+        let limit = |random: &mut Random| random.pick(&[100, 300, 5_000]);
+        let (limit_a, limit_b) = (limit(random), limit(random));
+        let (a, b) = (&founded[left], &founded[left + 1]);
+        let args = founding::accord((&a.ledger, &a.keys), (&b.ledger, &b.keys), limit_a, limit_b);
+        for side in [left, left + 1] {
+            let mut salt = || random.salt();
+            let payees = |_: &ClaimId, _: &weft_protocol::ids::Hash| Payee::Missing;
+            let mut cx = weft_protocol::clearing::engine::Cx { now_ms: START_MS + 1_500, salt: &mut salt, payees: &payees };
+            let agreed = founded[side].engine.accord(args.clone(), &mut cx);
+            agreed.map_err(|e| Violation::of("an accord", &e))?;
+        }
+    }
+    Ok(())
+}
