@@ -14,8 +14,8 @@ use weft_tests::kit::{Dice, Outcome, Site, copy_folder};
 
 /// Bits flipped.
 const FLIPS: usize = 200;
-/// Payments of the ledger, more than one tile holds entries for.
-const PAYMENTS: u64 = 70;
+/// Payments of the ledger: more entries than one tile has places.
+const PAYMENTS: u64 = 110;
 /// Chooses the places.
 const SEED: u64 = 20;
 
