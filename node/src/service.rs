@@ -12,6 +12,8 @@ mod open;
 mod payments;
 mod publish;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 pub use self::core::{Core, Hooks, ServiceParts};
 pub use links::{Outgoing, PushIn};

@@ -97,7 +97,7 @@ impl PublicKey {
     }
 }
 
-/// The short name of a key inside a ledger: SHA-256("WEFT-KEY/1\n" ‖ alg ‖ key)[:8].
+/// The short name of a key inside a ledger: SHA-256("WEFT-KEY/1\n" ‖ alg ‖ key), first 8 bytes.
 pub fn signer_of(key: &KeyBytes) -> Signer {
     Signer(Hash::of("WEFT-KEY/1\n", &[&[ALG_ED25519], key.as_bytes()]).prefix())
 }

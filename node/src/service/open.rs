@@ -82,21 +82,21 @@ pub fn open(
     let mut remarks = Vec::new();
     let checkpoint = published(data);
     let covered = Covered { min_own_entries: checkpoint, clean_stop: data.take_clean_stop()? };
-    let mut index = match Index::open(&data.index()) {
+    let index = match Index::open(&data.index()) {
         Ok(index) => index,
         Err(error) => fresh_index(data, &mut remarks, &error.to_string())?,
     };
-    let mut applied = index.applied().unwrap_or_default();
-    if applied.is_beyond(&scan_dir(&data.ledger(), &mut |_, _| Ok(())).map(|r| r.counts).unwrap_or_default())
-    {
-        drop(index);
-        index = fresh_index(data, &mut remarks, "it reaches beyond the segments")?;
-        applied = Applied::default();
-    }
+    let applied = index.applied().unwrap_or_default();
     let mut reading = Reading::new(Some((index, applied)), checkpoint);
     let (segments, report) =
         Segments::open(disk, &data.ledger(), covered, &mut |at, record| reading.record(at, record))?;
     reading.flush()?;
+    if applied.is_beyond(&report.counts) {
+        // It describes entries that are not there: another history, or a tail that was cut off.
+        drop(reading.index.take());
+        drop(fresh_index(data, &mut remarks, "it reaches beyond the segments")?);
+        reading.index = Some((rebuild(data)?, Applied::default()));
+    }
     if let Some(torn) = &report.torn {
         remarks.push(format!(
             "an unfinished write was cut off ({}); its bytes are kept in {}",

@@ -41,7 +41,7 @@ pub(super) fn partial_tiles(size: u64) -> Vec<TilePath> {
 impl Core {
     /// Publishes when a checkpoint is due. A failure is logged and tried again: the ledger itself is safe.
     pub fn publish_if_due(&mut self) {
-        let new = self.engine().state().head.next_seq.saturating_sub(self.parts.checkpoint);
+        let new = self.parts.tiles.size().saturating_sub(self.parts.checkpoint);
         let waited = self.parts.clock.instant().duration_since(self.last_checkpoint);
         if new == 0 || (new < EVERY_ENTRIES && waited < EVERY) {
             return;
@@ -57,7 +57,8 @@ impl Core {
     /// # Errors
     /// When files cannot be written; the checkpoint before stays.
     pub fn publish(&mut self) -> Result<(), PublishError> {
-        let size = self.engine().state().head.next_seq;
+        // The tiles know durable entries only; the engine may be ahead of the disk.
+        let size = self.parts.tiles.size();
         if size == self.parts.checkpoint {
             return Ok(());
         }

@@ -187,7 +187,7 @@ impl UnitPair {
     }
 }
 
-/// The id of the channel between two networks: SHA-256("WEFT-CHANNEL/1\n" ‖ min ‖ max ‖ n)[:16]; `n` starts at 0 and
+/// The id of the channel between two networks: SHA-256("WEFT-CHANNEL/1\n" ‖ min ‖ max ‖ n), first 16 bytes; `n` starts at 0 and
 /// is raised by a RESET.
 pub fn channel_id(one: &LedgerId, other: &LedgerId, n: u32) -> StreamId {
     let (low, high) = (one.min(other), one.max(other));

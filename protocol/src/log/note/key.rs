@@ -78,7 +78,7 @@ impl SignatureType {
     }
 }
 
-/// The id of a key: SHA-256(name ‖ newline ‖ type ‖ public key)[:4].
+/// The id of a key: SHA-256(name ‖ newline ‖ type ‖ public key), first 4 bytes.
 pub fn key_id(name: &KeyName, signature_type: SignatureType, key: &KeyBytes) -> KeyId {
     let type_byte = [signature_type.byte()];
     KeyId(Hash::of("", &[name.0.as_bytes(), b"\n", &type_byte, key.as_bytes()]).prefix())

@@ -1,0 +1,115 @@
+//! The service over disks that fail: nothing acknowledged is lost, and what failed is said.
+
+use super::{Hooks, Ledger, OpRefused, Opened, Prepared, ServiceError, open, start};
+use crate::config::Config;
+use crate::data::DataDir;
+use crate::store::disk::faulty::{FaultyDisk, Tail};
+use crate::store::{Disk, RealDisk};
+use std::sync::Arc;
+use weft_protocol::entry::{Payload, Role};
+use weft_protocol::ids::{AccountId, OpId, UnitId};
+use weft_protocol::ledger::members::{AccountOpened, OwnerKind};
+use weft_protocol::ledger::units::{UnitDefined, UnitKind};
+
+fn founded(folder: &std::path::Path) -> (DataDir, Config) {
+    let data = DataDir::new(folder.join("hull"));
+    let config = Config::new("hull").unwrap();
+    let hour = UnitDefined {
+        unit: UnitId(0),
+        code: "hour".into(),
+        name: "Hour".into(),
+        kind: UnitKind::Time,
+        scale: 0,
+    };
+    crate::node::init(&data, &config, &[hour]).unwrap();
+    (data, config)
+}
+
+fn opened(data: &DataDir, config: &Config, disk: Arc<dyn Disk>) -> Opened {
+    open(data, config, disk, Hooks::default()).unwrap()
+}
+
+async fn open_account(ledger: &Ledger, n: u8) -> Result<Result<u64, OpRefused>, ServiceError> {
+    ledger
+        .run(move |core| {
+            let account = AccountId([n; 16]);
+            let payload = Payload::AccountOpened(AccountOpened {
+                account,
+                owner: OwnerKind::Member,
+                key: None,
+                anchor: false,
+            });
+            let signed = core.at_desk(payload, OpId([n; 16]), Role::Operator, &[]).unwrap();
+            let done = core.submit(Prepared { signed, texts: Vec::new(), expires_ms: None });
+            done.map(|answer| answer.entry.body().seq)
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_failed_sync_stops_the_ledger_and_what_was_acknowledged_is_there_afterwards() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, config) = founded(folder.path());
+    let disk = FaultyDisk::new();
+    let lock = data.lock().unwrap();
+    let (ledger, thread) = start(opened(&data, &config, Arc::new(disk.clone())).core);
+    assert_eq!(open_account(&ledger, 1).await, Ok(Ok(2)));
+    disk.fail_sync(1);
+    assert!(matches!(open_account(&ledger, 2).await, Err(ServiceError::Stopped(_))));
+    assert!(matches!(open_account(&ledger, 3).await, Err(ServiceError::Stopped(_))));
+    assert!(ledger.stopped().is_some());
+    ledger.close().await;
+    assert!(thread.join().unwrap().is_err(), "a stop after a failure is not clean");
+    disk.power_loss(Tail::Drop).unwrap();
+    drop(lock);
+
+    let again = opened(&data, &config, Arc::new(RealDisk));
+    assert!(!again.clean);
+    let accounts = &again.core.engine().state().accounts;
+    assert!(accounts.contains_key(&AccountId([1; 16])));
+    assert!(!accounts.contains_key(&AccountId([3; 16])));
+}
+
+#[tokio::test]
+async fn a_full_disk_stops_the_ledger_and_names_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, config) = founded(folder.path());
+    let disk = FaultyDisk::new();
+    let (ledger, thread) = start(opened(&data, &config, Arc::new(disk.clone())).core);
+    disk.fail_write(1);
+    let Err(ServiceError::Stopped(why)) = open_account(&ledger, 1).await else { panic!("it went on") };
+    assert!(why.contains("No space left"), "{why}");
+    ledger.close().await;
+    assert!(thread.join().unwrap().is_err());
+    assert!(opened(&data, &config, Arc::new(RealDisk)).core.engine().state().head.next_seq == 2);
+}
+
+#[tokio::test]
+async fn the_same_operation_in_one_group_and_later_is_written_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, config) = founded(folder.path());
+    let (ledger, thread) = start(opened(&data, &config, Arc::new(RealDisk)).core);
+    let (one, other) = tokio::join!(open_account(&ledger, 1), open_account(&ledger, 1));
+    for answer in [one, other] {
+        assert!(matches!(answer, Ok(Ok(2) | Err(OpRefused::UnderWay(_)))), "{answer:?}");
+    }
+    assert_eq!(open_account(&ledger, 1).await, Ok(Ok(2)));
+    ledger.close().await;
+    assert_eq!(thread.join().unwrap(), Ok(()));
+    let again = opened(&data, &config, Arc::new(RealDisk));
+    assert!(again.clean);
+    assert_eq!(again.core.engine().state().head.next_seq, 3);
+}
+
+#[test]
+fn an_index_that_reaches_beyond_the_segments_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, config) = founded(folder.path());
+    let index = crate::store::Index::open(&data.index()).unwrap();
+    let beyond = crate::store::index::Applied { own_entries: 9, received_entries: 0, records: 9 };
+    index.commit(crate::store::IndexBatch::new(), beyond).unwrap();
+    drop(index);
+    let again = opened(&data, &config, Arc::new(RealDisk));
+    assert!(again.remarks.iter().any(|r| r.contains("index was rebuilt")), "{:?}", again.remarks);
+    assert!(again.core.own_entry(1).is_ok());
+}
