@@ -91,10 +91,9 @@ pub fn open(
     let (segments, report) =
         Segments::open(disk, &data.ledger(), covered, &mut |at, record| reading.record(at, record))?;
     reading.flush()?;
-    if applied.is_beyond(&report.counts) {
-        // It describes entries that are not there: another history, or a tail that was cut off.
+    if let Some(why) = unfit(&applied, &report) {
         drop(reading.index.take());
-        drop(fresh_index(data, &mut remarks, "it reaches beyond the segments")?);
+        drop(fresh_index(data, &mut remarks, &why)?);
         reading.index = Some((rebuild(data)?, Applied::default()));
     }
     if let Some(torn) = &report.torn {
@@ -143,6 +142,19 @@ fn published(data: &DataDir) -> u64 {
     let note = Note::parse(&bytes).ok();
     let checkpoint = note.and_then(|note| note.text().parse::<Checkpoint>().ok());
     checkpoint.map_or(0, |checkpoint| checkpoint.size())
+}
+
+/// Why an index is not one that this ledger's node has left behind.
+fn unfit(applied: &Applied, report: &OpenReport) -> Option<String> {
+    let records = report.counts.records();
+    if applied.is_beyond(&report.counts) {
+        // It describes entries that are not there: another history, or a tail that was cut off.
+        return Some("it reaches beyond the segments".to_owned());
+    }
+    // A crash leaves it a little behind, which is caught up. A clean stop leaves it complete: then, or when it knows
+    // nothing at all, it was deleted or damaged, and rows that it still has cannot be relied on.
+    let lacks = applied.records < records && (report.clean || applied.records == 0);
+    lacks.then(|| format!("it knew {} of {records} records", applied.records))
 }
 
 fn fresh_index(data: &DataDir, remarks: &mut Vec<String>, why: &str) -> Result<Index, OpenFailure> {
