@@ -90,7 +90,9 @@ pub fn verify(data: &Path, acked: u64) -> Outcome<()> {
     }
     let have = Books::read(data)?.own.len() as u64;
     if have <= acked && acked > 0 {
-        return Err(Failure::new(format!("entry {acked} was acknowledged, the ledger ends with {have} entries")));
+        return Err(Failure::new(format!(
+            "entry {acked} was acknowledged, the ledger ends with {have} entries"
+        )));
     }
     Ok(())
 }

@@ -49,7 +49,8 @@ pub async fn make_ledger(data: &Path, entries: u64) -> Outcome<()> {
     init(&data, &config, &[hour()])?;
     let opened = open(&data, &config, Arc::new(RealDisk), Hooks::default())?;
     let (ledger, thread) = start(opened.core);
-    let accounts = ledger.run(|core| (0..MEMBERS).map(|_| open_account(core)).collect::<Outcome<Vec<_>>>()).await??;
+    let accounts =
+        ledger.run(|core| (0..MEMBERS).map(|_| open_account(core)).collect::<Outcome<Vec<_>>>()).await??;
     let accounts = Arc::new(accounts);
     let mut dice = Dice(entries);
     loop {
@@ -115,7 +116,8 @@ fn cpu_centis() -> Outcome<u64> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     // The second field is the name in parentheses, which may hold spaces; utime and stime are fields 14 and 15.
     let after_name = stat.rsplit(") ").next().unwrap_or_default();
-    let ticks: Vec<u64> = after_name.split(' ').skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
+    let ticks: Vec<u64> =
+        after_name.split(' ').skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
     match ticks[..] {
         [user, system] => Ok((user + system) * 100 / TICKS_PER_S),
         _ => Err(Failure::new("/proc/self/stat has another form than expected")),

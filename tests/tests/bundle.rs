@@ -56,7 +56,8 @@ async fn a_bundle_is_verified_by_us_and_by_others() {
     let temporary = tempfile::tempdir().expect("a folder");
     let bundle = bundle(temporary.path()).await.expect("a bundle");
     assert!(bundle.entries > PAYMENTS);
-    let outcome = verify_dir(&bundle.folder, &VerifyOptions::default(), &mut |_| {}).expect("the folder is there");
+    let outcome =
+        verify_dir(&bundle.folder, &VerifyOptions::default(), &mut |_| {}).expect("the folder is there");
     let report = weft_audit::report_text(outcome.report());
     assert_eq!((outcome.exit_code, outcome.report().entries), (0, bundle.entries), "{report}");
     by_tlog(&bundle, temporary.path());
@@ -69,7 +70,12 @@ fn by_tlog(bundle: &Bundle, temporary: &Path) {
     let tiles = bundle.folder.display().to_string();
     let tlog = |arguments: &[&str]| {
         let mut command = Command::new(&python);
-        command.args(["-m", "aics_tlog"]).args(arguments).args(["--tiles", &tiles, "--log-key", &bundle.vkey]);
+        command.args(["-m", "aics_tlog"]).args(arguments).args([
+            "--tiles",
+            &tiles,
+            "--log-key",
+            &bundle.vkey,
+        ]);
         command.output().expect("Python starts")
     };
     let out = tlog(&["verify-checkpoint"]);
@@ -102,6 +108,7 @@ fn by_tlog(bundle: &Bundle, temporary: &Path) {
 fn by_specs(bundle: &Bundle) {
     let Some(python) = need(Tool::Python) else { return };
     let verifier = source_root().join("specs/verifier/weft_verify.py");
-    let out = Command::new(python).arg(verifier).arg("bundle").arg(&bundle.folder).output().expect("Python starts");
+    let out =
+        Command::new(python).arg(verifier).arg("bundle").arg(&bundle.folder).output().expect("Python starts");
     assert!(out.status.success(), "{}", say(&out));
 }

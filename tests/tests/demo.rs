@@ -31,7 +31,10 @@ fn the_same_seed_gives_the_same_story_on_one_screen() {
     let first = ended_well(&demo(&["--seed", "7"]));
     assert_eq!(first, ended_well(&demo(&["--seed", "7"])));
     assert!(first.lines().count() <= MAX_LINES, "{} lines", first.lines().count());
-    assert!(first.lines().all(|line| line.chars().count() <= 100), "a line is too long for a screen: {first}");
+    assert!(
+        first.lines().all(|line| line.chars().count() <= 100),
+        "a line is too long for a screen: {first}"
+    );
 }
 
 fn fails(hook: &str, why: &str) {
@@ -93,7 +96,8 @@ fn the_records_give_the_figures_that_another_program_works_out() {
 #[test]
 fn halved_limits_refuse_payments_by_name_and_the_books_stay_right() {
     let (networks, _) = records(&["--limits", "50"]);
-    let refused: Vec<&Value> = networks.values().flat_map(|of| of["refused"].as_array().expect("a list")).collect();
+    let refused: Vec<&Value> =
+        networks.values().flat_map(|of| of["refused"].as_array().expect("a list")).collect();
     assert!(refused.len() > 10, "only {} payments were refused", refused.len());
     for one in &refused {
         let (line, why) = (one["line"].as_u64(), one["why"].as_str().unwrap_or_default());

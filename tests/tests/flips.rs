@@ -64,7 +64,8 @@ fn refused(data: &Path) -> Option<String> {
 fn found(data: &Path) -> Vec<String> {
     let outcome = verify_store(data, &VerifyOptions::default(), &mut |_| {}).expect("the folder is there");
     let findings = outcome.report().findings.kept().iter();
-    let wrong = findings.filter(|f| f.class.is_wrong() || f.essential).map(weft_audit::finding_text).collect();
+    let wrong =
+        findings.filter(|f| f.class.is_wrong() || f.essential).map(weft_audit::finding_text).collect();
     assert_eq!(outcome.exit_code == 0, Vec::is_empty(&wrong), "the exit code says what the findings say");
     wrong
 }
@@ -82,7 +83,8 @@ async fn every_flipped_bit_of_a_ledger_is_found_and_named() {
     let (mut dice, mut hits) = (Dice(SEED), BTreeMap::<PathBuf, usize>::new());
     for n in 0..FLIPS {
         // Half of them in the segments, half over the public files in turn, so that none is left out.
-        let file = if n % 2 == 0 { &segments[dice.place(segments.len())] } else { &public[n / 2 % public.len()] };
+        let file =
+            if n % 2 == 0 { &segments[dice.place(segments.len())] } else { &public[n / 2 % public.len()] };
         let copy = temporary.path().join("copy");
         copy_folder(&data, &copy).expect("copied");
         let mut bytes = fs::read(copy.join(file)).expect("a file");

@@ -56,7 +56,13 @@ fn memo(site: usize, n: u64) -> String {
 }
 
 /// A payment to another network that a member signs with a key of their own.
-async fn own_key_payment(site: &Site, account: &str, key: &SecretKey, to: (&Site, &str), note: &str) -> Outcome<()> {
+async fn own_key_payment(
+    site: &Site,
+    account: &str,
+    key: &SecretKey,
+    to: (&Site, &str),
+    note: &str,
+) -> Outcome<()> {
     let content = Content { payee: to.1.to_owned(), memo: Some(note.to_owned()), payer: None }.to_bytes();
     let hold = Hold {
         account: account.parse::<AccountId>()?,
@@ -65,7 +71,8 @@ async fn own_key_payment(site: &Site, account: &str, key: &SecretKey, to: (&Site
         payee_network: to.0.status().await?.ledger.parse()?,
         when_day: None,
     };
-    let (post, op_id) = site.sign(Payload::Hold(hold), key, Role::Member, &[(content, Clock.random())]).await?;
+    let (post, op_id) =
+        site.sign(Payload::Hold(hold), key, Role::Member, &[(content, Clock.random())]).await?;
     let post = PostOp { wait_s: Some(20), ..post };
     let done = site.client.post_op(&post, &op_id.to_string()).await?;
     assert_eq!(done.state, weft_api::PaymentState::Done, "{done:?}");
@@ -134,7 +141,9 @@ async fn no_frame_and_no_stream_names_a_person() {
             }
         }
         let memos = site.client.statement(NAMES[here][0], None, None).await.expect("a statement").lines;
-        assert!(memos.iter().any(|line| line.memo.as_deref().is_some_and(|m| m.starts_with("confidential-"))));
+        assert!(
+            memos.iter().any(|line| line.memo.as_deref().is_some_and(|m| m.starts_with("confidential-")))
+        );
     }
     for site in &mut sites {
         site.until_quiet(std::time::Duration::from_secs(20)).await.expect("quiet");
@@ -170,6 +179,7 @@ fn the_search_finds_what_is_there(needles: &Needles, books: &Books, frames: &[Ve
     planted[10..10 + name.len()].copy_from_slice(name);
     assert!(!needles.found_in(&planted).is_empty(), "a name planted in a frame is not found");
     let own = books.own.iter().filter(|entry| !entry.body().auth.is_empty());
-    let unnoticed = own.filter(|e| e.body().auth[0].role != Role::Root && needles.found_in(e.bytes()).is_empty());
+    let unnoticed =
+        own.filter(|e| e.body().auth[0].role != Role::Root && needles.found_in(e.bytes()).is_empty());
     assert_eq!(unnoticed.count(), 0, "entries that members signed hold their signatures");
 }

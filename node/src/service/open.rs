@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::data::{DataDir, DataError, Keys};
 use crate::store::index::{Applied, DestroyError};
 use crate::store::segments::{
-    Covered, Fatal, OpenError, Position, RecordKey, RecordRef, VisitError, scan_dir,
+    Covered, Fatal, OpenError, OpenReport, Position, RecordKey, RecordRef, VisitError, scan_dir,
 };
 use crate::store::{Disk, Index, IndexBatch, IndexError, Private, PrivateError, Segments};
 use std::sync::Arc;
@@ -95,6 +95,9 @@ pub fn open(
         drop(reading.index.take());
         drop(fresh_index(data, &mut remarks, &why)?);
         reading.index = Some((rebuild(data)?, Applied::default()));
+    } else if applied.records == 0 && report.counts.records() > 0 {
+        // Deleted, or damaged so that nothing could be read: catching up has made all of it.
+        note_rebuilt(&mut remarks, "it was empty");
     }
     if let Some(torn) = &report.torn {
         remarks.push(format!(
@@ -151,17 +154,21 @@ fn unfit(applied: &Applied, report: &OpenReport) -> Option<String> {
         // It describes entries that are not there: another history, or a tail that was cut off.
         return Some("it reaches beyond the segments".to_owned());
     }
-    // A crash leaves it a little behind, which is caught up. A clean stop leaves it complete: then, or when it knows
-    // nothing at all, it was deleted or damaged, and rows that it still has cannot be relied on.
-    let lacks = applied.records < records && (report.clean || applied.records == 0);
+    // A crash leaves it a little behind, which is caught up. A clean stop leaves it complete: then it was damaged, and
+    // the rows that it still has cannot be relied on.
+    let lacks = report.clean && (1..records).contains(&applied.records);
     lacks.then(|| format!("it knew {} of {records} records", applied.records))
 }
 
 fn fresh_index(data: &DataDir, remarks: &mut Vec<String>, why: &str) -> Result<Index, OpenFailure> {
-    tracing::warn!(why, "the index is rebuilt from the ledger");
-    remarks.push(format!("the index was rebuilt from the ledger: {why}"));
+    note_rebuilt(remarks, why);
     Index::destroy(&data.index())?;
     Ok(Index::open(&data.index())?)
+}
+
+fn note_rebuilt(remarks: &mut Vec<String>, why: &str) {
+    tracing::warn!(why, "the index is rebuilt from the ledger");
+    remarks.push(format!("the index was rebuilt from the ledger: {why}"));
 }
 
 fn check_keys(replay: &Replay, keys: &Keys) -> Result<(), OpenFailure> {

@@ -64,7 +64,9 @@ fn written(books: &Books, times: usize, op: OpId, payment: &Payment) -> Outcome<
     let fail = |why: String| Err(Failure::new(format!("{name}: payment {op} {why}")));
     match &payment.answer {
         Answer::None => fail("has no answer".to_owned()),
-        Answer::Refused(why) if times == 0 => fail(format!("was refused ({why}), and no limit should stop it")),
+        Answer::Refused(why) if times == 0 => {
+            fail(format!("was refused ({why}), and no limit should stop it"))
+        }
         Answer::Refused(why) => fail(format!("was refused ({why}) and written")),
         Answer::Done { .. } if times != 1 => {
             fail(format!("was acknowledged and stands in the ledger {times} times"))

@@ -57,15 +57,8 @@ impl Payer {
         let amount = 1 + self.dice.below(90);
         let op = fresh_id();
         let minutes = i64::try_from(amount)?;
-        let wish = Payment {
-            site,
-            op: op.clone(),
-            from,
-            to,
-            amount: minutes,
-            answer: Answer::None,
-            arrived: None,
-        };
+        let wish =
+            Payment { site, op: op.clone(), from, to, amount: minutes, answer: Answer::None, arrived: None };
         let place = self.book.with(|payments, _| {
             payments.push(wish);
             payments.len() - 1
@@ -80,7 +73,9 @@ impl Payer {
         for _ in 0..MOST_REPEATED {
             match self.client.pay(payment, op).await {
                 Ok(done) => return Ok(Answer::Done { seq: done.seq, leaf: done.leaf, claim: done.claim }),
-                Err(Error::Problem(problem)) if problem.status == 422 => return Ok(Answer::Refused(problem.code)),
+                Err(Error::Problem(problem)) if problem.status == 422 => {
+                    return Ok(Answer::Refused(problem.code));
+                }
                 Err(Error::NotReachable { .. } | Error::Interrupted { .. }) => {}
                 Err(Error::Problem(problem)) if problem.status == 503 => {}
                 Err(error) => return Err(Failure::new(format!("payment {op}: {error}"))),

@@ -27,7 +27,9 @@ impl Books {
         scan_dir(&data.join("ledger"), &mut |_, record| {
             match record.key() {
                 RecordKey::Own { .. } => own.push(Entry::parse(record.bytes()).map_err(VisitError::new)?),
-                RecordKey::Received { .. } => received.push(Entry::parse(record.bytes()).map_err(VisitError::new)?),
+                RecordKey::Received { .. } => {
+                    received.push(Entry::parse(record.bytes()).map_err(VisitError::new)?)
+                }
                 RecordKey::Note { .. } => {}
             }
             Ok(())
@@ -62,7 +64,8 @@ impl Audited {
     pub fn read(data: &Path) -> Outcome<Self> {
         let outcome = verify_store(data, &VerifyOptions::default(), &mut |_| {})?;
         let findings = outcome.report().findings.kept();
-        let mut wrong: Vec<String> = findings.iter().filter(|f| f.class.is_wrong()).map(finding_text).collect();
+        let mut wrong: Vec<String> =
+            findings.iter().filter(|f| f.class.is_wrong()).map(finding_text).collect();
         if wrong.is_empty() && outcome.exit_code != 0 {
             wrong = findings.iter().map(finding_text).collect();
         }

@@ -85,7 +85,8 @@ impl Site {
         let mut lines = BufReader::new(stdout).lines();
         let ready = tokio::time::timeout(START, lines.next_line()).await;
         let said = ready.ok().and_then(Result::ok).flatten();
-        let line = said.ok_or_else(|| Failure::new(format!("{} did not start:\n{}", self.name, self.log_text())))?;
+        let line =
+            said.ok_or_else(|| Failure::new(format!("{} did not start:\n{}", self.name, self.log_text())))?;
         let port = line.rsplit("/tcp/").next().and_then(|p| p.trim().parse::<u16>().ok());
         let port = port.ok_or_else(|| Failure::new(format!("{} said \"{line}\"", self.name)))?;
         self.http = line.split_whitespace().find_map(|word| word.strip_prefix("http=")).map(str::to_owned);
@@ -153,7 +154,10 @@ impl Site {
     /// When the node refuses.
     pub async fn add_member(&self, name: &str, key: Option<&SecretKey>) -> Outcome<Member> {
         let key = key.map(|key| key.public().bytes().to_string());
-        Ok(self.client.add_member(&NewMember { name: name.to_owned(), owner: None, key }, &fresh_id()).await?)
+        Ok(self
+            .client
+            .add_member(&NewMember { name: name.to_owned(), owner: None, key }, &fresh_id())
+            .await?)
     }
 
     /// A payment through the desk; the answer waits this long for the end of one to another network.
@@ -179,11 +183,13 @@ impl Site {
     ) -> Outcome<(PostOp, OpId)> {
         let ledger = self.status().await?.ledger.parse()?;
         let op_id = OpId(Clock.random());
-        let sidecars = texts.iter().map(|(bytes, salt)| weft_protocol::sidecar::commitment(salt, bytes)).collect();
+        let sidecars =
+            texts.iter().map(|(bytes, salt)| weft_protocol::sidecar::commitment(salt, bytes)).collect();
         let op = Op { op_id, not_after_ms: Clock.now_ms().saturating_add(OP_LIFE_MS), payload, sidecars };
         let signed = SignedOp::unsigned(&op).signed(&ledger, key, role, How::OwnKey);
         let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
-        let sidecars = texts.iter().map(|(bytes, salt)| weft_api::Sidecar { salt: hex(salt), bytes: hex(bytes) });
+        let sidecars =
+            texts.iter().map(|(bytes, salt)| weft_api::Sidecar { salt: hex(salt), bytes: hex(bytes) });
         let post = PostOp {
             signed_op: hex(&encode(&signed)),
             sidecars: sidecars.collect(),
@@ -286,7 +292,10 @@ impl Site {
     pub async fn position(&self, peer: &str) -> Outcome<i64> {
         let peers = self.client.peers().await?.peers;
         let position = peers.iter().find(|p| p.alias == peer).and_then(|p| p.positions.first());
-        Ok(position.ok_or_else(|| Failure::new(format!("{} has no peer {peer}", self.name)))?.amount.parse()?)
+        Ok(position
+            .ok_or_else(|| Failure::new(format!("{} has no peer {peer}", self.name)))?
+            .amount
+            .parse()?)
     }
 
     /// Copies the ledger as it is now into a folder of its own, where it can be read and audited.
