@@ -64,10 +64,11 @@ struct Layout {
 }
 
 impl Layout {
-    /// Reads `TARGET/[PLATFORM/]PROFILE/deps/TEST`. `is_target` says whether a folder is the root of a target folder.
+    /// Reads `TARGET/[PLATFORM/]PROFILE/[deps/]TEST`. `is_target` says whether a folder is the root of a target folder.
     fn of(test: &Path, is_target: impl Fn(&Path) -> bool) -> Option<Self> {
-        let deps = test.parent().filter(|folder| folder.file_name() == Some(OsStr::new("deps")))?;
-        let folder = deps.parent()?;
+        let holder = test.parent()?;
+        let in_deps = holder.file_name() == Some(OsStr::new("deps"));
+        let folder = if in_deps { holder.parent()? } else { holder };
         // The only profile whose folder has another name than itself.
         let profile = match folder.file_name()?.to_str()? {
             "debug" => "dev",
@@ -142,6 +143,7 @@ mod tests {
         };
         assert_eq!(layout("/t/aarch64-unknown-linux-gnu/ship/deps/demo-1a2b"), Some(expected));
         assert_eq!(layout("/t/release/deps/demo").map(|l| l.profile), Some("release".to_owned()));
+        assert_eq!(layout("/t/release/weft-tests").map(|l| l.profile), Some("release".to_owned()));
     }
 
     #[test]

@@ -1,3 +1,29 @@
-//! One file per command; each has its arguments and a `run`.
+//! The commands of `weft-tests`: arguments in, lines out; the work is in the library.
 
+pub(crate) mod kills;
+pub(crate) mod powerloss;
+pub(crate) mod rebuild;
 pub(crate) mod simulator;
+
+use std::process::ExitCode;
+use weft_tests::kit::Outcome;
+
+/// A line for people or programs that read along.
+fn say(line: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    // Whoever reads may be gone; the work goes on.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// Runs a scenario; a failure ends with status 1.
+fn end(scenario: impl Future<Output = Outcome<()>>) -> ExitCode {
+    let runtime = tokio::runtime::Runtime::new().expect("the system can start threads");
+    match runtime.block_on(scenario) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            say(&format!("FAILED: {failure}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,8 +1,11 @@
-//! The kit that whole-system tests share: what they need from the machine, and the programs they run.
-//!
-//! Nothing in here knows how a payment works; scenarios live in `tests/tests`.
+//! The kit that whole-system tests share: what they need from the machine, the programs they run, networks made of
+//! these programs, and the long runs that `weft-tests` starts by hand.
 
 pub mod binaries;
+pub mod kills;
+pub mod kit;
+pub mod powerloss;
+pub mod rebuild;
 pub mod require;
 pub mod simulator;
 pub mod vectors;

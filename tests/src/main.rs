@@ -1,9 +1,11 @@
-//! Runs of the whole-system tests that take longer than CI may: `cargo run -p weft-tests --release -- COMMAND`.
-
-use clap::{Parser, Subcommand};
-use std::process::ExitCode;
+//! `weft-tests`: long runs that are started by hand (`cargo run -p weft-tests --release -- COMMAND`), and the programs
+//! that other tests start.
 
 mod commands;
+
+use clap::{Parser, Subcommand};
+use commands::{kills, powerloss, rebuild, simulator};
+use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
 #[command(about = "Long runs of Weft's whole-system tests")]
@@ -14,12 +16,28 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Seeded networks of the pure claim machine: loss, crashes and liars.
-    Simulator(commands::simulator::Arguments),
+    /// Seeded networks of the pure claim machine: loss, crashes and liars
+    Simulator(simulator::Arguments),
+    /// Kill nodes at random moments while two networks pay each other
+    Kills(kills::Arguments),
+    /// Run a node in this process and pay it, for tests/powerloss.py
+    PowerlossWorker(powerloss::Worker),
+    /// Check what a power loss has left, for tests/powerloss.py
+    PowerlossVerify(powerloss::Verify),
+    /// Make a large ledger, delete its index, and measure how it is made anew
+    Rebuild(rebuild::Arguments),
+    /// The measured half of `rebuild`
+    #[command(hide = true)]
+    RebuildHere(rebuild::Here),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Simulator(arguments) => commands::simulator::run(&arguments),
+        Command::Simulator(arguments) => simulator::run(&arguments),
+        Command::Kills(arguments) => kills::run(&arguments),
+        Command::PowerlossWorker(arguments) => powerloss::work(&arguments),
+        Command::PowerlossVerify(arguments) => powerloss::verify(&arguments),
+        Command::Rebuild(arguments) => rebuild::run(&arguments),
+        Command::RebuildHere(arguments) => rebuild::here(&arguments),
     }
 }

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::data::{DataDir, DataError, Keys};
 use crate::store::index::{Applied, DestroyError};
 use crate::store::segments::{
-    Covered, Fatal, OpenError, Position, RecordKey, RecordRef, VisitError, scan_dir,
+    Covered, Fatal, OpenError, OpenReport, Position, RecordKey, RecordRef, VisitError, scan_dir,
 };
 use crate::store::{Disk, Index, IndexBatch, IndexError, Private, PrivateError, Segments};
 use std::sync::Arc;
@@ -91,11 +91,13 @@ pub fn open(
     let (segments, report) =
         Segments::open(disk, &data.ledger(), covered, &mut |at, record| reading.record(at, record))?;
     reading.flush()?;
-    if applied.is_beyond(&report.counts) {
-        // It describes entries that are not there: another history, or a tail that was cut off.
+    if let Some(why) = unfit(&applied, &report) {
         drop(reading.index.take());
-        drop(fresh_index(data, &mut remarks, "it reaches beyond the segments")?);
+        drop(fresh_index(data, &mut remarks, &why)?);
         reading.index = Some((rebuild(data)?, Applied::default()));
+    } else if applied.records == 0 && report.counts.records() > 0 {
+        // Deleted, or damaged so that nothing could be read: catching up has made all of it.
+        note_rebuilt(&mut remarks, "it was empty");
     }
     if let Some(torn) = &report.torn {
         remarks.push(format!(
@@ -145,11 +147,28 @@ fn published(data: &DataDir) -> u64 {
     checkpoint.map_or(0, |checkpoint| checkpoint.size())
 }
 
+/// Why an index is not one that this ledger's node has left behind.
+fn unfit(applied: &Applied, report: &OpenReport) -> Option<String> {
+    let records = report.counts.records();
+    if applied.is_beyond(&report.counts) {
+        // It describes entries that are not there: another history, or a tail that was cut off.
+        return Some("it reaches beyond the segments".to_owned());
+    }
+    // A crash leaves it a little behind, which is caught up. A clean stop leaves it complete: then it was damaged, and
+    // the rows that it still has cannot be relied on.
+    let lacks = report.clean && (1..records).contains(&applied.records);
+    lacks.then(|| format!("it knew {} of {records} records", applied.records))
+}
+
 fn fresh_index(data: &DataDir, remarks: &mut Vec<String>, why: &str) -> Result<Index, OpenFailure> {
-    tracing::warn!(why, "the index is rebuilt from the ledger");
-    remarks.push(format!("the index was rebuilt from the ledger: {why}"));
+    note_rebuilt(remarks, why);
     Index::destroy(&data.index())?;
     Ok(Index::open(&data.index())?)
+}
+
+fn note_rebuilt(remarks: &mut Vec<String>, why: &str) {
+    tracing::warn!(why, "the index is rebuilt from the ledger");
+    remarks.push(format!("the index was rebuilt from the ledger: {why}"));
 }
 
 fn check_keys(replay: &Replay, keys: &Keys) -> Result<(), OpenFailure> {

@@ -1,0 +1,47 @@
+//! `weft-tests rebuild`
+
+use super::{end, say};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use weft_tests::rebuild;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Size of the ledger
+    #[arg(long, default_value_t = 100_000)]
+    entries: u64,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Here {
+    /// The data folder, without an index
+    data: PathBuf,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    end(async {
+        let folder = tempfile::Builder::new().prefix("weft-rebuild-").tempdir()?;
+        let data = folder.path().join("node");
+        rebuild::make_ledger(&data, arguments.entries).await?;
+        rebuild::delete_index(&data)?;
+        let program = std::env::current_exe()?;
+        let status = tokio::process::Command::new(program).arg("rebuild-here").arg(&data).status().await?;
+        if status.success() { Ok(()) } else { Err(weft_tests::kit::Failure::new("the rebuild failed")) }
+    })
+}
+
+pub(crate) fn here(arguments: &Here) -> ExitCode {
+    end(async {
+        let cost = rebuild::rebuild(&arguments.data)?;
+        say(&format!(
+            "{} entries: index rebuilt in {}.{:02} CPU s, {} MiB peak memory, index {} MiB, segments {} MiB",
+            cost.entries,
+            cost.cpu_centis / 100,
+            cost.cpu_centis % 100,
+            cost.peak_kib / 1024,
+            cost.index_bytes >> 20,
+            cost.segment_bytes >> 20
+        ));
+        Ok(())
+    })
+}

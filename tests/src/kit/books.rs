@@ -1,0 +1,88 @@
+//! The books of a network that is not running, or a copy of them: its entries, and what the auditor says.
+
+use super::{Failure, Outcome};
+use std::collections::BTreeMap;
+use std::path::Path;
+use weft_audit::{Audit, VerifyOptions, compare, finding_text, verify_store};
+use weft_node::store::segments::{RecordKey, VisitError, scan_dir};
+use weft_protocol::entry::Entry;
+use weft_protocol::ids::OpId;
+
+/// The entries of a data folder.
+#[derive(Debug)]
+pub struct Books {
+    /// Own entries in order.
+    pub own: Vec<Entry>,
+    /// Entries received from others, in the order of their coming.
+    pub received: Vec<Entry>,
+}
+
+impl Books {
+    /// Reads a data folder.
+    ///
+    /// # Errors
+    /// When files cannot be read or are damaged.
+    pub fn read(data: &Path) -> Outcome<Self> {
+        let (mut own, mut received) = (Vec::new(), Vec::new());
+        scan_dir(&data.join("ledger"), &mut |_, record| {
+            match record.key() {
+                RecordKey::Own { .. } => own.push(Entry::parse(record.bytes()).map_err(VisitError::new)?),
+                RecordKey::Received { .. } => {
+                    received.push(Entry::parse(record.bytes()).map_err(VisitError::new)?)
+                }
+                RecordKey::Note { .. } => {}
+            }
+            Ok(())
+        })?;
+        Ok(Self { own, received })
+    }
+
+    /// How often each operation stands in the ledger.
+    pub fn times(&self) -> BTreeMap<OpId, usize> {
+        let mut times = BTreeMap::new();
+        for entry in &self.own {
+            *times.entry(entry.op().op_id).or_default() += 1;
+        }
+        times
+    }
+}
+
+/// What the auditor says about a data folder.
+#[derive(Debug)]
+pub struct Audited {
+    /// What it read.
+    pub audit: Audit,
+    /// What is wrong, in words; empty when nothing is.
+    pub wrong: Vec<String>,
+}
+
+impl Audited {
+    /// Audits a data folder.
+    ///
+    /// # Errors
+    /// When the folder cannot be read; damage is in [`Audited::wrong`].
+    pub fn read(data: &Path) -> Outcome<Self> {
+        let outcome = verify_store(data, &VerifyOptions::default(), &mut |_| {})?;
+        let findings = outcome.report().findings.kept();
+        let mut wrong: Vec<String> =
+            findings.iter().filter(|f| f.class.is_wrong()).map(finding_text).collect();
+        if wrong.is_empty() && outcome.exit_code != 0 {
+            wrong = findings.iter().map(finding_text).collect();
+        }
+        Ok(Self { audit: outcome.audit, wrong })
+    }
+
+    /// Fails when anything is wrong, or the two sides do not agree.
+    ///
+    /// # Errors
+    /// The first finding.
+    pub fn agree(&self, other: &Self) -> Outcome<()> {
+        let mut wrong: Vec<String> = self.wrong.iter().chain(&other.wrong).cloned().collect();
+        let comparison = compare(&self.audit, &other.audit);
+        wrong.extend(comparison.findings.kept().iter().filter(|f| f.class.is_wrong()).map(finding_text));
+        match wrong.first() {
+            None => Ok(()),
+            Some(first) => Err(Failure::new(format!("{} findings, such as: {first}", wrong.len()))),
+        }
+    }
+}

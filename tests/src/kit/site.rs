@@ -1,0 +1,308 @@
+//! One network: a `weftd` in a process of its own, and a client that talks to it.
+
+use super::{Failure, Outcome, Relay, fresh_id, hour, payment};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use weft_api::{Confirm, Done, Join, Member, NewInvitation, NewMember, PostOp, RootSignature, Status};
+use weft_client::Client;
+use weft_node::clock::Clock;
+use weft_node::config::Config;
+use weft_node::data::DataDir;
+use weft_node::node::init;
+use weft_protocol::encoding::encode;
+use weft_protocol::entry::{How, Op, Payload, Role, SignedOp};
+use weft_protocol::ids::OpId;
+use weft_protocol::keys::{ACCORD, SecretKey};
+
+/// How long a node may take to start or stop; machines that run tests are busy.
+const START: Duration = Duration::from_secs(60);
+/// How long a pairing may take once both have confirmed.
+const PAIRING: Duration = Duration::from_secs(60);
+/// How often a node is asked whether something has come about.
+const POLL: Duration = Duration::from_millis(25);
+/// Life of operations that tests sign.
+const OP_LIFE_MS: u64 = 3_600_000;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Site {
+    /// Its short name, also after the @.
+    pub name: String,
+    /// Its folder.
+    pub data: DataDir,
+    /// A client over its Unix socket.
+    pub client: Client,
+    /// The cable to it.
+    pub relay: Relay,
+    /// More arguments for `weftd run`.
+    pub arguments: Vec<String>,
+    /// Where it serves HTTP on loopback.
+    pub http: Option<String>,
+    child: Option<Child>,
+}
+
+impl Site {
+    /// Founds a network with the unit [`hour`] in a folder and starts its node.
+    ///
+    /// # Errors
+    /// When the node does not start.
+    pub async fn found(folder: &Path, name: &str, arguments: &[&str]) -> Outcome<Self> {
+        let data = DataDir::new(folder.join(name));
+        let mut config = Config::new(name)?;
+        // Nodes of tests are back at once; waiting for them as one does on the internet would only take time.
+        config.network.redial_min_ms = 50;
+        config.network.redial_max_ms = 400;
+        init(&data, &config, &[hour()])?;
+        let mut site = Self {
+            name: name.to_owned(),
+            client: Client::unix(data.socket()),
+            relay: Relay::start().await?,
+            arguments: arguments.iter().map(|&a| a.to_owned()).collect(),
+            http: None,
+            child: None,
+            data,
+        };
+        site.start().await?;
+        Ok(site)
+    }
+
+    /// Starts the node's process and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it ends or says nothing in time.
+    pub async fn start(&mut self) -> Outcome<()> {
+        let mut command = Command::new(crate::binaries::weftd());
+        command.arg("run").arg("--data").arg(self.data.path());
+        command.args(["--listen", "/ip4/127.0.0.1/tcp/0", "--http", "127.0.0.1:0", "--external"]);
+        command.arg(self.relay.multiaddr()).args(&self.arguments);
+        let log = std::fs::File::options().create(true).append(true).open(self.log())?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
+        let mut child = command.spawn()?;
+        let stdout = child.stdout.take().ok_or_else(|| Failure::new("the node has no output"))?;
+        let mut lines = BufReader::new(stdout).lines();
+        let ready = tokio::time::timeout(START, lines.next_line()).await;
+        let said = ready.ok().and_then(Result::ok).flatten();
+        let line =
+            said.ok_or_else(|| Failure::new(format!("{} did not start:\n{}", self.name, self.log_text())))?;
+        let port = line.rsplit("/tcp/").next().and_then(|p| p.trim().parse::<u16>().ok());
+        let port = port.ok_or_else(|| Failure::new(format!("{} said \"{line}\"", self.name)))?;
+        self.http = line.split_whitespace().find_map(|word| word.strip_prefix("http=")).map(str::to_owned);
+        self.relay.lead_to(port);
+        self.child = Some(child);
+        Ok(())
+    }
+
+    fn log(&self) -> PathBuf {
+        self.data.path().with_extension("log")
+    }
+
+    /// What the node has said on standard error since it was founded.
+    pub fn log_text(&self) -> String {
+        std::fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    /// Ends the process without a word (SIGKILL), and waits until it is gone.
+    ///
+    /// # Errors
+    /// When it cannot be ended.
+    pub async fn kill(&mut self) -> Outcome<()> {
+        if let Some(mut child) = self.child.take() {
+            child.kill().await?;
+        }
+        Ok(())
+    }
+
+    /// Asks the node to stop (SIGTERM) and waits until it has, with status 0.
+    ///
+    /// # Errors
+    /// When it does not stop in time, or not cleanly.
+    pub async fn stop(&mut self) -> Outcome<()> {
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        let id = child.id().ok_or_else(|| Failure::new(format!("{} is gone already", self.name)))?;
+        Command::new("kill").arg("-TERM").arg(id.to_string()).status().await?;
+        match tokio::time::timeout(START, child.wait()).await {
+            Ok(Ok(status)) if status.success() => Ok(()),
+            other => {
+                let why = format!("{} did not stop cleanly ({other:?}):\n{}", self.name, self.log_text());
+                Err(Failure::new(why))
+            }
+        }
+    }
+
+    /// The root key, which its coordinator holds.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn root(&self) -> Outcome<SecretKey> {
+        Ok(SecretKey::from_seed(&*self.data.seed("root-1")?))
+    }
+
+    /// The node at a glance.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub async fn status(&self) -> Outcome<Status> {
+        Ok(self.client.status().await?)
+    }
+
+    /// Opens an account, with a key of the member's own or in custody of the desk.
+    ///
+    /// # Errors
+    /// When the node refuses.
+    pub async fn add_member(&self, name: &str, key: Option<&SecretKey>) -> Outcome<Member> {
+        let key = key.map(|key| key.public().bytes().to_string());
+        Ok(self
+            .client
+            .add_member(&NewMember { name: name.to_owned(), owner: None, key }, &fresh_id())
+            .await?)
+    }
+
+    /// A payment through the desk; the answer waits this long for the end of one to another network.
+    ///
+    /// # Errors
+    /// When the node refuses.
+    pub async fn pay(&self, from: &str, to: &str, amount: u64, wait_s: u64) -> Outcome<Done> {
+        let mut payment = payment(from, to, amount);
+        payment.wait_s = Some(wait_s);
+        Ok(self.client.pay(&payment, &fresh_id()).await?)
+    }
+
+    /// Signs an operation with a key of its author.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub async fn sign(
+        &self,
+        payload: Payload,
+        key: &SecretKey,
+        role: Role,
+        texts: &[(Vec<u8>, [u8; 32])],
+    ) -> Outcome<(PostOp, OpId)> {
+        let ledger = self.status().await?.ledger.parse()?;
+        let op_id = OpId(Clock.random());
+        let sidecars =
+            texts.iter().map(|(bytes, salt)| weft_protocol::sidecar::commitment(salt, bytes)).collect();
+        let op = Op { op_id, not_after_ms: Clock.now_ms().saturating_add(OP_LIFE_MS), payload, sidecars };
+        let signed = SignedOp::unsigned(&op).signed(&ledger, key, role, How::OwnKey);
+        let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
+        let sidecars =
+            texts.iter().map(|(bytes, salt)| weft_api::Sidecar { salt: hex(salt), bytes: hex(bytes) });
+        let post = PostOp {
+            signed_op: hex(&encode(&signed)),
+            sidecars: sidecars.collect(),
+            expires_s: None,
+            wait_s: None,
+        };
+        Ok((post, op_id))
+    }
+
+    /// Signs an operation without texts and posts it.
+    ///
+    /// # Errors
+    /// When the node refuses.
+    pub async fn sign_and_post(&self, payload: Payload, key: &SecretKey, role: Role) -> Outcome<Done> {
+        let (post, op_id) = self.sign(payload, key, role, &[]).await?;
+        Ok(self.client.post_op(&post, &op_id.to_string()).await?)
+    }
+
+    /// Pairs with a guest, each may owe the other `limit`; both coordinators compare the words and sign.
+    ///
+    /// # Errors
+    /// When the words differ or the link does not open.
+    pub async fn pair_with(&self, guest: &Self, limit: u64) -> Outcome<()> {
+        let invitation = NewInvitation {
+            unit: "hour".to_owned(),
+            they_may_owe: limit.to_string(),
+            we_may_owe: limit.to_string(),
+            expires_s: None,
+            relay: false,
+        };
+        let link = self.client.invite(&invitation).await?.link;
+        let seen_by_guest = guest.client.join(&Join { link, unit: "hour".to_owned(), alias: None }).await?;
+        let ledger = guest.status().await?.ledger;
+        let pairings = self.client.pairings().await?.pairings;
+        let seen_by_host = pairings.into_iter().find(|pairing| pairing.ledger == ledger);
+        let seen_by_host = seen_by_host.ok_or_else(|| Failure::new("the host shows no pairing"))?;
+        if seen_by_host.words != seen_by_guest.words {
+            return Err(Failure::new("the two nodes show different words"));
+        }
+        for (site, pairing) in [(self, &seen_by_host), (guest, &seen_by_guest)] {
+            let accord = data_encoding::HEXLOWER.decode(pairing.accord.as_bytes())?;
+            let root = site.root()?;
+            let signature = RootSignature {
+                signer: root.public().signer().to_string(),
+                sig: root.sign(ACCORD, &[&accord]).to_string(),
+            };
+            let confirm = Confirm { words: pairing.words.clone(), signatures: vec![signature] };
+            site.client.confirm(&pairing.id, &confirm).await?;
+        }
+        self.until_open(&guest.name).await?;
+        guest.until_open(&self.name).await
+    }
+
+    /// Waits until payments can go to a peer.
+    ///
+    /// # Errors
+    /// When they cannot in time.
+    pub async fn until_open(&self, peer: &str) -> Outcome<()> {
+        let open = async {
+            loop {
+                let peers = self.client.peers().await?.peers;
+                if peers.iter().any(|p| p.alias == peer && p.open && p.connected) {
+                    return Ok(());
+                }
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        let waited = tokio::time::timeout(PAIRING, open).await;
+        waited.unwrap_or_else(|_| Err(Failure::new(format!("{} has no open link with {peer}", self.name))))
+    }
+
+    /// Waits until no claim is open here.
+    ///
+    /// # Errors
+    /// When one still is.
+    pub async fn until_quiet(&self, limit: Duration) -> Outcome<()> {
+        let quiet = async {
+            while self.status().await?.claims_open > 0 {
+                tokio::time::sleep(POLL).await;
+            }
+            Ok(())
+        };
+        let waited = tokio::time::timeout(limit, quiet).await;
+        waited.unwrap_or_else(|_| Err(Failure::new(format!("{} still has open payments", self.name))))
+    }
+
+    /// A member's balance as their statement shows it.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub async fn balance(&self, member: &str) -> Outcome<i64> {
+        let statement = self.client.statement(member, None, Some(1)).await?;
+        Ok(statement.account.balances.first().map_or(Ok(0), |balance| balance.amount.parse())?)
+    }
+
+    /// What stands between us and a peer: above zero we owe them.
+    ///
+    /// # Errors
+    /// When there is no such peer.
+    pub async fn position(&self, peer: &str) -> Outcome<i64> {
+        let peers = self.client.peers().await?.peers;
+        let position = peers.iter().find(|p| p.alias == peer).and_then(|p| p.positions.first());
+        Ok(position
+            .ok_or_else(|| Failure::new(format!("{} has no peer {peer}", self.name)))?
+            .amount
+            .parse()?)
+    }
+
+    /// Copies the ledger as it is now into a folder of its own, where it can be read and audited.
+    ///
+    /// # Errors
+    /// When files cannot be read or written.
+    pub fn copy_ledger(&self, to: &Path) -> Outcome<()> {
+        Ok(super::copy_folder(&self.data.ledger(), &to.join("ledger"))?)
+    }
+}
