@@ -3,6 +3,7 @@
 use crate::context::Context;
 use std::io::Write;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How often the line is drawn, and after how long first.
 const STEP: Duration = Duration::from_secs(1);
@@ -36,4 +37,38 @@ pub(crate) async fn during<T>(context: &Context, what: &str, work: impl Future<O
 fn draw(text: &str) {
     let mut stderr = std::io::stderr().lock();
     let _gone = write!(stderr, "{text}").and_then(|()| stderr.flush());
+}
+
+/// A number that grows while something is counted, drawn like [`during`] and gone when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Counter {
+    what: &'static str,
+    enabled: bool,
+    drawn: bool,
+    last: Instant,
+}
+
+impl Counter {
+    /// Counts `what`, from now.
+    pub(crate) fn new(context: &Context, what: &'static str) -> Self {
+        let enabled = context.can_draw && !context.json();
+        Self { what, enabled, drawn: false, last: Instant::now() }
+    }
+
+    /// The count stands at `number`.
+    pub(crate) fn at(&mut self, number: u64) {
+        if self.enabled && self.last.elapsed() >= STEP {
+            draw(&format!("{CLEAR}{} … {number}", self.what));
+            self.drawn = true;
+            self.last = Instant::now();
+        }
+    }
+}
+
+impl Drop for Counter {
+    fn drop(&mut self) {
+        if self.drawn {
+            draw(CLEAR);
+        }
+    }
 }

@@ -1,14 +1,27 @@
-//! `weft audit verify|bundle|compare`: checks a ledger from its files alone; no node is asked.
+//! `weft audit verify|bundle|compare`: checks a ledger from its files alone; no node is asked, and nothing that is
+//! audited is written to.
+//!
+//! The texts of a report are the auditor's own (`weft-audit`), so that they are the same wherever it runs.
 
 use crate::context::Context;
-use crate::outcome::{Exit, Failure, Outcome};
+use crate::outcome::{Exit, Failure, Outcome, Report, clean};
+use crate::progress::Counter;
 use clap::{Args, Subcommand};
-use std::path::PathBuf;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use weft_audit::{
+    AuditError, AuditOutcome, BundleError, BundleReport, VerifyOptions, compare, comparison_json,
+    comparison_text, report_json, report_text, verify_dir, verify_store, write_bundle,
+};
+use weft_protocol::ids::LedgerId;
+
+/// What a data folder has and a bundle has not.
+const SEGMENTS: &str = "ledger/segments";
 
 /// Audits.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Check a bundle, or the data folder of a stopped or running node
+    /// Check a bundle, or the data folder of a node
     Verify(Verify),
     /// Write what an auditor needs from a data folder into a new folder
     Bundle(Bundle),
@@ -16,37 +29,205 @@ pub(crate) enum Command {
     Compare(Compare),
 }
 
-/// Checks a bundle, or a data folder.
+/// Checks a bundle, or the data folder of a node.
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// A bundle
     #[arg(required_unless_present = "store", conflicts_with = "store")]
     dir: Option<PathBuf>,
-    /// A node's data folder
+    /// The data folder of a node that does not run, or a copy of it
     #[arg(long, value_name = "DATA")]
     store: Option<PathBuf>,
+    /// The ledger that it must be
+    #[arg(long, value_name = "ID")]
+    ledger: Option<LedgerId>,
+    /// A checkpoint of the same ledger that you kept from an earlier day
+    #[arg(long, value_name = "FILE")]
+    earlier: Option<PathBuf>,
 }
 
-/// Writes a bundle.
+/// Writes what an auditor needs from a data folder into a new folder.
 #[derive(Debug, Args)]
 pub(crate) struct Bundle {
-    /// A node's data folder
+    /// The data folder of a node
     #[arg(long, value_name = "DATA")]
     store: PathBuf,
-    /// The new folder
+    /// A folder that is new or empty
     out: PathBuf,
 }
 
-/// Compares two networks.
+/// Compares what two networks say of each other.
 #[derive(Debug, Args)]
 pub(crate) struct Compare {
-    /// Bundle or data folder of one
+    /// Bundle or data folder of one network
     a: PathBuf,
     /// Bundle or data folder of the other
     b: PathBuf,
 }
 
-pub(crate) fn run(_context: &Context, _command: Command) -> Outcome {
-    let what = "this version of the program cannot audit yet";
-    Err(Failure::new(Exit::CouldNotCheck, "no-auditor", what, "use a later version"))
+fn bundled(out: &Path, report: &BundleReport) -> String {
+    format!(
+        "{} holds {} entries and what {} peers have said, in {} files; root {}. \
+         Check it with `weft audit verify {0}`.",
+        clean(&out.display().to_string()),
+        report.entries,
+        report.peers,
+        report.files,
+        report.root
+    )
+}
+
+/// What the audit of one side says, above a comparison.
+fn side(path: &Path, audit: &AuditOutcome) -> String {
+    let report = audit.report();
+    let wrong = report.findings.wrong();
+    let ledger = report.ledger.map_or_else(|| "an unknown ledger".to_owned(), |ledger| ledger.short());
+    let path = path.display().to_string();
+    format!(
+        "{:<12} {ledger}: {} entries, {wrong} findings that are wrong ({})\n",
+        "side",
+        report.entries,
+        clean(&path)
+    )
+}
+
+pub(crate) fn run(context: &Context, command: Command) -> Outcome {
+    match command {
+        Command::Verify(args) => verify(context, &args),
+        Command::Bundle(args) => bundle(&args),
+        Command::Compare(args) => self::compare_two(context, &args),
+    }
+}
+
+fn verify(context: &Context, args: &Verify) -> Outcome {
+    let options = VerifyOptions { threads: None, ledger: args.ledger, earlier: args.earlier.clone() };
+    let mut counter = Counter::new(context, "checking entries");
+    let audit = match (&args.store, &args.dir) {
+        (Some(store), _) => verify_store(store, &options, &mut |entries| counter.at(entries)),
+        (None, Some(dir)) => verify_dir(dir, &options, &mut |entries| counter.at(entries)),
+        (None, None) => {
+            let advice = "name a bundle, or a data folder with --store";
+            return Err(Failure::new(Exit::Usage, "audit-files", "there is nothing to audit", advice));
+        }
+    };
+    drop(counter);
+    let audit = audit.map_err(could_not_begin)?;
+    let exit = exit_of(audit.exit_code);
+    Ok(Report { json: parsed(&report_json(audit.report()))?, ..report(report_text(audit.report()), exit) })
+}
+
+fn compare_two(context: &Context, args: &Compare) -> Outcome {
+    let mut counter = Counter::new(context, "checking entries");
+    let mut audit = |path: &Path| {
+        let options = VerifyOptions::default();
+        let mut progress = |entries| counter.at(entries);
+        let is_store = path.join(SEGMENTS).is_dir();
+        let audit = if is_store {
+            verify_store(path, &options, &mut progress)
+        } else {
+            verify_dir(path, &options, &mut progress)
+        };
+        audit.map_err(could_not_begin)
+    };
+    let (a, b) = (audit(&args.a)?, audit(&args.b)?);
+    drop(counter);
+    let comparison = compare(&a.audit, &b.audit);
+    let codes = [a.exit_code, b.exit_code, comparison.findings.outcome().exit_code()];
+    // A side that is wrong by itself makes the comparison wrong, whatever the two say of each other.
+    let exit = if codes.contains(&(Exit::Found as u8)) {
+        Exit::Found
+    } else {
+        exit_of(codes.into_iter().max().unwrap_or(0))
+    };
+    let text = format!("{}{}{}", side(&args.a, &a), side(&args.b, &b), comparison_text(&comparison));
+    let mut json = parsed(&comparison_json(&comparison))?;
+    json["sides"] = json!([parsed(&report_json(a.report()))?, parsed(&report_json(b.report()))?]);
+    Ok(Report { json, ..report(text, exit) })
+}
+
+fn bundle(args: &Bundle) -> Outcome {
+    let written = write_bundle(&args.store, &args.out).map_err(no_bundle)?;
+    let value = json!({
+        "folder": args.out.display().to_string(), "entries": written.entries, "peers": written.peers,
+        "files": written.files, "root": written.root.to_string(),
+    });
+    Ok(Report::new(bundled(&args.out, &written), &value, "weft.audit-bundle/1"))
+}
+
+fn report(text: String, exit: Exit) -> Report {
+    Report { text, json: serde_json::Value::Null, notes: Vec::new(), exit }
+}
+
+/// The auditor's exit code as ours; an unknown one means that it could not check.
+fn exit_of(code: u8) -> Exit {
+    match code {
+        0 => Exit::Fine,
+        1 => Exit::Found,
+        _ => Exit::CouldNotCheck,
+    }
+}
+
+fn parsed(json: &str) -> Result<serde_json::Value, Failure> {
+    serde_json::from_str(json).map_err(|e| {
+        let what = "the auditor's report is no JSON";
+        Failure::new(Exit::CouldNotCheck, "report", what, "run it without --json").because(e)
+    })
+}
+
+fn could_not_begin(error: AuditError) -> Failure {
+    let advice = "name a bundle, or a data folder with --store";
+    Failure::new(Exit::CouldNotCheck, "audit-files", "the audit could not begin", advice).because(error)
+}
+
+fn no_bundle(error: BundleError) -> Failure {
+    let (exit, code, advice) = match &error {
+        BundleError::Read { .. } => (Exit::CouldNotCheck, "audit-files", "name the data folder of a node"),
+        BundleError::Write { .. } => {
+            (Exit::BadConfiguration, "audit-files", "choose a folder that you may write to")
+        }
+        BundleError::NotEmpty { .. } => (Exit::Refused, "folder-not-empty", "name a new folder"),
+        BundleError::NoCheckpoint => (Exit::TryAgain, "no-checkpoint", "let the node publish one first"),
+        BundleError::Damaged(_)
+        | BundleError::Note(_)
+        | BundleError::Checkpoint(_)
+        | BundleError::Entry { .. }
+        | BundleError::Gap { .. }
+        | BundleError::Root { .. } => (Exit::Found, "store-damaged", "see `weft audit verify --store DATA`"),
+    };
+    Failure::new(exit, code, "no bundle was written", advice).because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Globals;
+
+    fn context() -> Context {
+        Context::plain(Globals { data: "/nowhere".into(), url: None, token_file: None, json: false })
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_could_not_be_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing");
+        let verify = |dir, store| Verify { dir, store, ledger: None, earlier: None };
+        for command in [
+            Command::Verify(verify(Some(missing.clone()), None)),
+            Command::Verify(verify(None, Some(missing.clone()))),
+            Command::Bundle(Bundle { store: missing.clone(), out: folder.path().join("out") }),
+            Command::Compare(Compare { a: missing.clone(), b: missing.clone() }),
+        ] {
+            assert_eq!(run(&context(), command).unwrap_err().exit, Exit::CouldNotCheck);
+        }
+    }
+
+    #[test]
+    fn an_empty_folder_is_no_audited_ledger() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Some(folder.path().to_path_buf());
+        let args = Verify { dir, store: None, ledger: None, earlier: None };
+        let report = run(&context(), Command::Verify(args)).unwrap();
+        assert_ne!(report.exit, Exit::Fine);
+        assert!(report.json["schema"].is_string());
+    }
 }
