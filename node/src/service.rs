@@ -16,7 +16,7 @@ mod rows;
 mod tests;
 
 pub use self::core::{Core, Hooks, ServiceParts};
-pub use links::{Outgoing, PushIn};
+pub use links::{Outgoing, PushIn, short};
 pub use open::{OpenFailure, Opened, open};
 pub use payments::{ClaimState, DESK_OP_LIFE_MS, OpAnswer, OpRefused, Prepared, Text};
 pub use rows::HistoryRow;

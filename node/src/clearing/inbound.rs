@@ -4,7 +4,7 @@
 
 use super::Clearing;
 use crate::network::{PeerId, Protocol};
-use crate::service::PushIn;
+use crate::service::{PushIn, short};
 use weft_protocol::clearing::engine::AskAnswer;
 use weft_protocol::ids::LedgerId;
 use weft_protocol::seal::Envelope;
@@ -67,7 +67,7 @@ impl Clearing {
             AskAnswer::Open => (None, None),
             AskAnswer::Refused(why) => (None, Some(why.to_string())),
         };
-        let refused = refused.map(|why| why.chars().take(200).collect());
+        let refused = refused.map(short);
         Ok(Asked { message: 2, decision, refused }.to_bytes())
     }
 }

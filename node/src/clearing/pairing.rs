@@ -4,25 +4,25 @@
 //! both, so nobody in between can search for equal words. Nothing of the other network is taken into the ledger
 //! before our root set has signed. Every message may come again: the record says what was answered.
 
+mod record;
+
 use super::{Clearing, ClearingError, peer_id};
 use crate::network::{PeerId, Protocol, peer_id_from_public_key};
-use crate::service::Core;
+use crate::service::{Core, short};
 use crate::store::private::{InvitationUse, LocalPeer};
-use data_encoding::HEXLOWER;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use record::{Record, Terms, hash, hex, identity_of, load, nonce_hash, roots, save, unhex, unit_in};
 use std::time::Duration;
 use weft_api::{Confirm, Invitation, Join, NewInvitation, Pairing};
 use weft_protocol::amount::{format_decimal, parse_decimal};
 use weft_protocol::clearing::accord::{ACCORD_VERSION, Accord, Side, UnitPair};
 use weft_protocol::clearing::step::{AccordArgs, RootSig};
 use weft_protocol::encoding::Blob;
-use weft_protocol::entry::{Entry, Payload};
+use weft_protocol::entry::Payload;
 use weft_protocol::federation::descriptor::Descriptor;
-use weft_protocol::federation::invite::{Covered, Invite, check_words};
-use weft_protocol::ids::{Hash, KeyBytes, LedgerId, SigBytes, Signer, UnitId};
+use weft_protocol::federation::invite::Invite;
+use weft_protocol::ids::{Hash, KeyBytes, LedgerId, UnitId};
 use weft_protocol::ledger::clearing::accord_signatures;
-use weft_protocol::ledger::identity::{Identity, Purpose};
+use weft_protocol::ledger::identity::Identity;
 use weft_protocol::ledger::units::UnitDefined;
 use weft_protocol::wire::{Message, PairAnswer, PairAsk};
 
@@ -30,139 +30,12 @@ use weft_protocol::wire::{Message, PairAnswer, PairAsk};
 const INVITATION_LIFE_S: u64 = 7 * 86_400;
 /// How often the guest asks whether the host's operator has confirmed.
 const POLL: Duration = Duration::from_millis(500);
-/// Key of the pairings in the private store.
-const SETTING: &str = "pairings";
 /// Statements once a day, claims open for a day: what new accords say.
 const DAY_MS: u64 = 86_400_000;
-
-/// What the host keeps of an invitation.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Terms {
-    unit: u16,
-    they_may_owe: u64,
-    we_may_owe: u64,
-    relay: bool,
-}
-
-/// A pairing as it is kept: all binary things in hex.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Record {
-    id: String,
-    host: bool,
-    token: String,
-    expires_ms: u64,
-    ledger: String,
-    site: String,
-    alias: String,
-    addresses: Vec<String>,
-    entries: Vec<String>,
-    accord: String,
-    our_nonce: String,
-    their_nonce_hash: String,
-    their_nonce: Option<String>,
-    our_sigs: Vec<(String, String)>,
-    their_sigs: Vec<(String, String)>,
-    done: bool,
-}
-
-type Records = BTreeMap<String, Record>;
-
-fn hex(bytes: &[u8]) -> String {
-    HEXLOWER.encode(bytes)
-}
-
-fn unhex(text: &str) -> Vec<u8> {
-    HEXLOWER.decode(text.as_bytes()).unwrap_or_default()
-}
-
-fn hash(text: &str) -> Hash {
-    text.parse().unwrap_or(Hash::ZERO)
-}
-
-fn nonce_hash(nonce: &Hash) -> Hash {
-    Hash::of("", &[nonce.as_bytes()])
-}
-
-impl Record {
-    fn entries(&self) -> Vec<Blob> {
-        self.entries.iter().map(|e| Blob(unhex(e))).collect()
-    }
-
-    fn identity(&self) -> Result<Identity, ClearingError> {
-        identity_of(&self.entries()).map_err(|e| ClearingError::refused("bad-identity", e))
-    }
-
-    fn accord(&self) -> Result<Accord, ClearingError> {
-        Accord::parse(&unhex(&self.accord)).map_err(|e| ClearingError::refused("bad-accord", e.to_string()))
-    }
-
-    fn words(&self, our_log: KeyBytes) -> Result<Vec<String>, ClearingError> {
-        let Some(theirs) = self.their_nonce.as_deref().map(hash) else { return Ok(Vec::new()) };
-        let (accord, identity, ours) = (self.accord()?, self.identity()?, hash(&self.our_nonce));
-        let their_log = identity.current(Purpose::Log).map_or(KeyBytes::ZERO, |(_, key)| *key);
-        let (a, b, nonces) = if self.host {
-            ((accord.a, our_log), (accord.b, their_log), [ours, theirs])
-        } else {
-            ((accord.a, their_log), (accord.b, our_log), [theirs, ours])
-        };
-        let covered = Covered { accord: accord.id(), a, b, nonces };
-        Ok(check_words(&covered).into_iter().map(str::to_owned).collect())
-    }
-
-    fn state(&self, now_ms: u64) -> &'static str {
-        match (self.done, self.our_sigs.is_empty(), self.expires_ms < now_ms) {
-            (true, _, _) => "done",
-            (false, _, true) => "expired",
-            (false, true, false) => "waiting-for-us",
-            (false, false, false) => "waiting-for-them",
-        }
-    }
-}
-
-/// Who some public entries say a network is, all signatures checked.
-fn identity_of(entries: &[Blob]) -> Result<Identity, String> {
-    let entries: Result<Vec<Entry>, _> = entries.iter().map(|b| Entry::parse(&b.0)).collect();
-    let entries = entries.map_err(|e| e.to_string())?;
-    Identity::from_entries(&entries).map_err(|e| e.to_string())
-}
-
-fn unit_in(entries: &[Blob], unit: UnitId) -> Option<UnitDefined> {
-    entries.iter().find_map(|bytes| match Entry::parse(&bytes.0).ok()?.op().payload.clone() {
-        Payload::UnitDefined(defined) if defined.unit == unit => Some(defined),
-        _ => None,
-    })
-}
-
-fn load(core: &Core) -> Records {
-    let bytes = core.private().setting(SETTING).ok().flatten().unwrap_or_default();
-    serde_json::from_slice(&bytes).unwrap_or_default()
-}
-
-fn save(core: &Core, record: Record) -> Result<(), ClearingError> {
-    let mut records = load(core);
-    let now_ms = core.clock().now_ms();
-    records.retain(|_, r| r.expires_ms > now_ms || r.done);
-    if record.done {
-        records.remove(&record.id);
-    } else {
-        records.insert(record.id.clone(), record);
-    }
-    let bytes = serde_json::to_vec(&records).unwrap_or_default();
-    core.private()
-        .set_setting(SETTING, &bytes)
-        .map_err(|e| ClearingError::new(503, "private-store", e.to_string()))
-}
 
 fn own_unit(core: &Core, code: &str) -> Result<UnitDefined, ClearingError> {
     let unit = core.engine().state().units.values().find(|u| u.code == code).cloned();
     unit.ok_or_else(|| ClearingError::refused("unknown-unit", format!("this network has no unit \"{code}\"")))
-}
-
-fn roots(sigs: &[(String, String)]) -> Vec<RootSig> {
-    let one = |(signer, sig): &(String, String)| {
-        Some(RootSig { signer: signer.parse::<Signer>().ok()?, sig: sig.parse::<SigBytes>().ok()? })
-    };
-    sigs.iter().filter_map(one).collect()
 }
 
 fn check_roots(identity: &Identity, accord: &[u8], sigs: &[RootSig]) -> Result<(), ClearingError> {
@@ -348,7 +221,7 @@ impl Clearing {
             _ => self.confirm_in(ask).await,
         };
         answered.unwrap_or_else(|error| {
-            let refused = Some(error.detail.chars().take(200).collect());
+            let refused = Some(short(error.detail));
             PairAnswer { refused, ..empty_answer(8) }
         })
     }

@@ -16,6 +16,8 @@ use weft_protocol::ledger::state::Closing;
 use weft_protocol::seal::Envelope;
 use weft_protocol::wire::{MAX_PUSH_BYTES, MAX_PUSH_ENTRIES, Push, Pushed, Resume};
 
+/// Longest reason told to a peer: the texts of the canonical gate.
+const MAX_REASON_BYTES: usize = 256;
 /// Overdue claims asked about in one round.
 const MAX_ASKED_AT_ONCE: usize = 16;
 
@@ -131,7 +133,7 @@ impl Core {
             None => drop(self.problems.remove(&push.peer)),
         }
         let next = self.engine().peers().stream(&channel).map_or(0, |s| s.next);
-        Pushed { message: 2, next, problem }
+        Pushed { message: 2, next, problem: problem.map(short) }
     }
 
     /// A place that is not in the index yet was received in this very group: the sender repeats itself.
@@ -317,4 +319,10 @@ impl Core {
             page = page.after(last);
         }
     }
+}
+
+/// A reason as it may travel: a text of at most 256 bytes.
+pub fn short(why: String) -> String {
+    let cut = (0..=MAX_REASON_BYTES).rev().find(|end| why.is_char_boundary(*end)).unwrap_or(0);
+    if why.len() > MAX_REASON_BYTES { why[..cut].to_owned() } else { why }
 }

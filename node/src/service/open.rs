@@ -10,15 +10,20 @@ use crate::store::segments::{
     Covered, Fatal, OpenError, OpenReport, Position, RecordKey, RecordRef, VisitError, scan_dir,
 };
 use crate::store::{Disk, Index, IndexBatch, IndexError, Private, PrivateError, Segments};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use weft_protocol::clearing::replay::Replay;
-use weft_protocol::entry::Entry;
-use weft_protocol::ids::KeyBytes;
+use weft_protocol::clearing::step::StepArgs;
+use weft_protocol::entry::{Entry, Payload};
+use weft_protocol::ids::{Hash, KeyBytes};
 use weft_protocol::ledger::author::Author;
 use weft_protocol::ledger::identity::Purpose;
 use weft_protocol::log::checkpoint::Checkpoint;
 use weft_protocol::log::note::Note;
 use weft_protocol::log::tile::TileBuilder;
+
+/// Invitations that are over are kept this long, so that a late guest is told so.
+const INVITATIONS_KEPT_MS: u64 = 30 * 86_400_000;
 
 /// Why a node's stores cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +112,9 @@ pub fn open(
         ));
     }
     data.forget_clean_stop()?;
+    // Sidecars are written before the entry that names them: a crash in between leaves some that none names.
+    private.sweep_orphans(clock.now_ms(), &mut |commitment| reading.named.contains(commitment))?;
+    private.sweep_invitations(clock.now_ms().saturating_sub(INVITATIONS_KEPT_MS))?;
     let Reading { replay, tiles, index, counts, .. } = reading;
     let head = replay.state().head;
     let boot = if report.clean && head.next_seq > 0 {
@@ -212,6 +220,8 @@ struct Reading {
     batch: IndexBatch,
     batched: usize,
     checkpoint: u64,
+    /// Commitments that some entry names.
+    named: BTreeSet<Hash>,
 }
 
 impl Reading {
@@ -224,6 +234,7 @@ impl Reading {
             batch: IndexBatch::new(),
             batched: 0,
             checkpoint,
+            named: BTreeSet::new(),
         }
     }
 
@@ -236,6 +247,7 @@ impl Reading {
                 let entry = Entry::parse(record.bytes()).map_err(VisitError::new)?;
                 self.replay.own(&entry).map_err(VisitError::new)?;
                 self.tiles.push(entry.leaf());
+                self.named.extend(&entry.op().sidecars);
                 // What the last checkpoint covers is published already; completed tiles must not pile up in memory.
                 if self.tiles.size() <= self.checkpoint {
                     self.tiles.take_changed();
@@ -250,6 +262,7 @@ impl Reading {
                 self.counts.received_entries += 1;
                 let entry = Entry::parse(record.bytes()).map_err(VisitError::new)?;
                 self.replay.received(&entry).map_err(VisitError::new)?;
+                self.named.extend(proposed_sidecar(&entry));
                 if !known {
                     rows::received(&mut self.batch, at, &entry);
                     self.batched += 1;
@@ -268,4 +281,11 @@ impl Reading {
         }
         Ok(())
     }
+}
+
+/// The sidecar of the claim that an entry proposes.
+fn proposed_sidecar(entry: &Entry) -> Option<Hash> {
+    let Payload::Step(step) = &entry.op().payload else { return None };
+    let StepArgs::Propose(args) = &step.args else { return None };
+    args.intent.parse().ok().map(|intent| intent.sidecar)
 }

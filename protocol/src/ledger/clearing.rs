@@ -523,7 +523,8 @@ impl Context<'_> {
         let decided_here = accepted_on(self.state, &self.claim(), &self.step.channel).is_some();
         let hop = row.incoming.get_mut(&self.step.channel);
         let hop = hop.ok_or(Rejected::UnknownClaim { claim: self.claim() })?;
-        if !stuck || decided_here || hop.booked.is_none() || hop.return_step.is_some() {
+        let named = hop.done.is_some() && self.step.reference == hop.done;
+        if !stuck || decided_here || !named || hop.booked.is_none() || hop.return_step.is_some() {
             return Err(Rejected::HopState);
         }
         hop.return_step = Some(self.entry.leaf());
