@@ -4,21 +4,27 @@ use weft_protocol::clearing::weak::{self, Weak};
 use weft_tests::simulator::{Report, Topology, Violation, run, run_seed};
 
 /// Seeds that once broke something, with the story of each. They run first: what was wrong before may be again.
-const STORIES: [(Topology, u64); 8] = [
+const STORIES: [(Topology, u64); 12] = [
     // A decider turned a claim down that never reached the last middle, which remembered the REJECT for ever.
-    (Topology::Four, 3),
-    (Topology::Four, 10),
+    (Topology::Four, 9),
+    (Topology::Four, 22),
     // The decider gave a claim back after the middle had booked both sides and forgotten what its upstream peer
     // said; it needed that for its own RETURN, so it kept the value.
-    (Topology::LyingEnd, 24),
-    (Topology::LyingSecond, 10),
+    (Topology::LyingEnd, 20),
+    (Topology::LyingEnd, 21),
+    (Topology::LyingSecond, 63),
     // A payer asked to cancel in the millisecond in which the decider had turned the proposal away: the question was
     // refused with "operation done already" instead of being answered.
-    (Topology::LyingMiddle, 17),
-    (Topology::LyingSecond, 39),
+    (Topology::LyingMiddle, 2),
+    (Topology::LyingMiddle, 16),
+    (Topology::LyingSecond, 44),
     // An ACCEPT overtook the streams; the payer's DONE reached a middle that had not been shown the decider's keys,
     // so it meant nothing there, the honest payer was blamed, and the middle was never given what it gave.
-    (Topology::LyingSecond, 1979),
+    (Topology::LyingSecond, 291),
+    // A crash took the answer to a payment that was durable; the client asked again and was told that it would not
+    // fit, or that the claim existed, instead of that it was done.
+    (Topology::Pair, 1),
+    (Topology::Three, 0),
     // The run ended in the millisecond in which a liar said yes: the simulator now lets such words go their way.
     (Topology::LyingSecond, 178),
 ];
