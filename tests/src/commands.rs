@@ -8,7 +8,6 @@ use std::process::ExitCode;
 use weft_tests::kit::Outcome;
 
 /// A line for people or programs that read along.
-#[expect(clippy::print_stdout, reason = "this is what the program has to say")]
 fn say(line: &str) {
     use std::io::Write;
     let mut out = std::io::stdout().lock();

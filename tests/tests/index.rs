@@ -131,7 +131,7 @@ fn spoil(index: &Path, seed: u64) -> String {
     files.retain(|file| fs::metadata(file).is_ok_and(|m| m.len() > 0));
     let mut dice = Dice(seed);
     let file = files.iter().max_by_key(|file| fs::metadata(file).map_or(0, |m| m.len())).expect("a file");
-    let file = if seed % 2 == 0 { file } else { &files[dice.place(files.len())] };
+    let file = if seed.is_multiple_of(2) { file } else { &files[dice.place(files.len())] };
     let mut bytes = fs::read(file).expect("read");
     // What follows is room that the file has in advance.
     let used = bytes.iter().rposition(|&byte| byte != 0).map_or(bytes.len(), |last| last + 1);
