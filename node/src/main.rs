@@ -146,8 +146,21 @@ fn make(data: PathBuf, site: &str, mut units: Vec<UnitDefined>) -> Result<(), St
     let config = Config::new(site).map_err(|e| e.to_string())?;
     let data = DataDir::new(data);
     init(&data, &config, &units).map_err(|e| e.to_string())?;
-    say(&format!("{site}: the ledger is founded in {}. Start it with `weftd run`.", data.path().display()));
+    say(&founded(site, &data));
     Ok(())
+}
+
+/// What a new operator has to know, and to do before anything else.
+fn founded(site: &str, data: &DataDir) -> String {
+    let (folder, root) = (data.path().display(), data.key("root-1"));
+    format!(
+        "{site}: the ledger is founded in {folder}. Start it with `weftd run --data {folder}`.\n\
+         The root key is {root}. Copy it now to a place outside this machine: it signs rules and accords, and it is \
+         what proves,\nafter a fire or a theft, that this is still your network. The running node does not need it.\n\
+         Nobody has a limit yet: set one with `weft --data {folder} rule limit --unit CODE --all-members --stop AMOUNT \
+         --root-key {root}`.",
+        root = root.display()
+    )
 }
 
 #[tokio::main]

@@ -1,4 +1,4 @@
-//! The ledger service: one thread that owns the ledger and every store (specs/store.md §5).
+//! The ledger service: one thread that owns the ledger and every store (specs/store.md §3).
 //!
 //! Callers hand in tasks; the thread runs all that are waiting, makes what they wrote durable with one write and
 //! one sync, and only then lets their answers out. So an answer is never ahead of the disk, and a reader never

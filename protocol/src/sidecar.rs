@@ -1,4 +1,4 @@
-//! Sidecars: texts that an entry only commits to, so that they can be forgotten (specs/entry.md §6).
+//! Sidecars: texts that an entry only commits to, so that they can be forgotten (specs/entry.md §8).
 
 use crate::encoding::{EncodingError, decode_canonical, encode};
 use crate::ids::Hash;

@@ -3,7 +3,7 @@
 from wcbor import Refused
 from wentry import (GENESIS, KEY_BOUND, Entry, accord_id, channel_of, claim_of, decision_message, peer_account,
                     read_accord, read_intent)
-from wkeys import signer_of, tagged
+from wkeys import sha256, signer_of, tagged
 
 DAY = 86_400_000
 OPEN, DONE, FREED = 0, 1, 2
@@ -25,7 +25,7 @@ def move(source, target, unit, amount):
 
 
 def new_in():
-    return [[0, []], None, None, False]
+    return [[0, []], None, None, False, None]
 
 
 class Clearing:
@@ -110,6 +110,9 @@ class Clearing:
             row = [peer, account, accord, accord_id(data), we_are_a, step[1][0], set(), {}]
         else:
             need(accord.get(2) == before[3] and accord[1] == before[2][1] + 1, "accord-place")
+            kept = [pair[:2] + pair[4:5] for pair in accord[5]][:len(before[2][5])]
+            need(kept == [pair[:2] + pair[4:5] for pair in before[2][5]], "accord-place")
+            need((accord[3], accord[4]) == (before[2][3], before[2][4]), "accord-place")
             row = before[:2] + [accord, accord_id(data), before[4], max(step[1][0], before[5])] + before[6:]
         self.t["channels"][step[0]] = row
         self._own_root_sigs(data, step[5][1 if we_are_a else 2])
@@ -230,10 +233,11 @@ class Clearing:
         need(out[0] == step[0] and out[6][0] == OPEN, "hop-state")
         return out
 
-    def _step_4(self, entry, step, _):
+    def _step_4(self, entry, step, channel):
         out = self._open_out(step)
         self._says(step, step[5][0], ACCEPT)
-        need(step[5][0][0][1] == out[5], "decision-mismatch")
+        need(step[5][0][0][1] == out[5] and step[4] == sha256(decision_message(step[5][0])), "decision-mismatch")
+        need(out[5] == channel[0] or out[5] in channel[6], "not-introduced")
         out[6] = [DONE, [entry.leaf]]
 
     @staticmethod
@@ -250,7 +254,7 @@ class Clearing:
         hop, out = row[0].get(step[0]), row[1]
         need(hop is not None, "unknown-claim")
         decision = self.t["decisions"].get(step[3])
-        here = decision is not None and decision[1] == step[0]
+        here = decision is not None and decision[:2] == [ACCEPT, step[0]]
         onward = out is not None and out[4] == [UPSTREAM, [step[0]]] and not out[8] and out[6][0] != FREED
         need(not onward and not here and hop[1] is not None and hop[2] is None, "hop-state")
         hop[2] = entry.leaf
@@ -292,11 +296,11 @@ class Clearing:
         row[4] = True
 
     def _kind_0506(self, entry, _):
-        claim, part, key, _closing, postings = (entry.payload[i] for i in range(5))
+        claim, part, key, closing, postings = (entry.payload[i] for i in range(5))
         channel = self._channel(key)
         row = self.t["claims"].setdefault((claim, part), [{}, None, entry.time + 7 * DAY])
         decision, out = self.t["decisions"].get(claim), row[1]
-        decided = decision is not None and decision[1] == key
+        decided = decision is not None and decision[:2] == [ACCEPT, key]
         if decided and decision[2] is not None:
             unit, value = decision[2]
         elif out is not None and out[4] == [UPSTREAM, [key]]:
@@ -307,7 +311,7 @@ class Clearing:
             unit, value = said[0]
         hop = row[0].setdefault(key, new_in())
         need(hop[1] is None, "hop-state")
-        hop[1] = [unit, value]
+        hop[1], hop[4] = [unit, value], closing
         self.exactly(postings, move(channel[1], own_account("incoming" if decided else "transit"), unit, value))
 
     def _kind_0508(self, entry, _):
@@ -315,8 +319,8 @@ class Clearing:
         channel = self._channel(key)
         row = self._claim_of(claim, part)
         hop, out = row[0].get(key), row[1]
-        if hop is not None:
-            need(hop[1] is not None and hop[2] == reference and not hop[3], "hop-state")
+        if hop is not None and hop[2] == reference:
+            need(hop[1] is not None and not hop[3], "hop-state")
             hop[3] = True
             expected = move(own_account("transit"), channel[1], *hop[1])
         else:

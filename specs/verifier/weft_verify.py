@@ -14,6 +14,8 @@ from pathlib import Path
 
 import wbundle
 import wlog
+import wseal
+import wwire
 from wcbor import Refused, decode, encode, reading
 from wclearing import own_account
 from wentry import (Entry, accord_id, channel_of, claim_of, decision_message, op_message, peer_account, read_accord,
@@ -320,7 +322,8 @@ def log(run, v):
     run.refused("receipt of another leaf", "root", lambda: wlog.check_receipt(r["text"], bytes(32), *args[1:]))
 
 
-FILES = {"encoding": encoding, "keys": keys, "entries": entries, "postings": postings, "clearing": clearing, "log": log}
+FILES = {"encoding": encoding, "keys": keys, "entries": entries, "postings": postings, "clearing": clearing, "log": log,
+         "wire": wwire.wire, "sealed": wseal.sealed}
 
 
 def vectors(folder):

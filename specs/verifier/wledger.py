@@ -159,7 +159,8 @@ class State(Clearing):
         if name == "channels":
             return row[:6] + [sorted(row[6]), dict(sorted(row[7].items()))]
         if name == "claims":
-            return [dict(sorted(row[0].items())), *row[1:]]
+            hops = {key: hop if hop[-1] is not None else hop[:-1] for key, hop in sorted(row[0].items())}
+            return [hops, *row[1:]]
         return row
 
     def digest(self):
@@ -248,8 +249,11 @@ class State(Clearing):
         need(entry.ledger == entry.ledger_id(), "ledger-mismatch")
         check_root_set(genesis[0])
         need([purpose for purpose, _ in genesis[2]] == [1, 2, 3, 4, 5], "genesis-keys")
+        taken = list(genesis[0][1])
         for purpose, key in genesis[2]:
             check_key(purpose, key)
+            need(key not in taken, "key-reused")
+            taken.append(key)
         self.ident = {0: entry.ledger, 1: entry.leaf, 2: genesis[0]}
         if 1 in genesis:
             self.ident[3] = genesis[1]
@@ -262,9 +266,10 @@ class State(Clearing):
         purpose, epoch, key = (entry.payload[i] for i in range(3))
         need(purpose != 1 or not self.t["channels"], "log-key-with-channels")
         check_key(purpose, key)
+        bound = [old for keys in self.ident[4].values() for old in keys]
+        need(key not in bound and key not in self.ident[2][1], "key-reused")
         keys = self.ident[4][purpose]
         need(epoch == len(keys), "key-epoch")
-        need(key not in keys, "key-reused")
         keys.append(key)
         self.ident[5] += 1
 

@@ -3,6 +3,7 @@
 pub(crate) mod kills;
 pub(crate) mod powerloss;
 pub(crate) mod rebuild;
+pub(crate) mod simulator;
 
 use std::process::ExitCode;
 use weft_tests::kit::Outcome;

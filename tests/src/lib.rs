@@ -7,6 +7,7 @@ pub mod kit;
 pub mod powerloss;
 pub mod rebuild;
 pub mod require;
+pub mod simulator;
 pub mod vectors;
 
 use std::env;

@@ -1,13 +1,14 @@
-//! `weft-tests`: long runs that are started by hand, and the programs that other tests start.
+//! `weft-tests`: long runs that are started by hand (`cargo run -p weft-tests --release -- COMMAND`), and the programs
+//! that other tests start.
 
 mod commands;
 
 use clap::{Parser, Subcommand};
-use commands::{kills, powerloss, rebuild};
+use commands::{kills, powerloss, rebuild, simulator};
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
-#[command(about = "Long tests of Weft")]
+#[command(about = "Long runs of Weft's whole-system tests")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -15,6 +16,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Seeded networks of the pure claim machine: loss, crashes and liars
+    Simulator(simulator::Arguments),
     /// Kill nodes at random moments while two networks pay each other
     Kills(kills::Arguments),
     /// Run a node in this process and pay it, for tests/powerloss.py
@@ -30,6 +33,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
+        Command::Simulator(arguments) => simulator::run(&arguments),
         Command::Kills(arguments) => kills::run(&arguments),
         Command::PowerlossWorker(arguments) => powerloss::work(&arguments),
         Command::PowerlossVerify(arguments) => powerloss::verify(&arguments),

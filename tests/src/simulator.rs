@@ -30,7 +30,7 @@ pub enum Topology {
     Three,
     /// Four in a line.
     Four,
-    /// Three in a line; the last one lies, so that it decides claims and can be asked.
+    /// Three in a line; the last one lies, as the decider of claims.
     LyingEnd,
     /// Three in a line; the middle one lies.
     LyingMiddle,
@@ -68,12 +68,21 @@ impl Topology {
     pub fn name(self) -> &'static str {
         match self {
             Self::Pair => "pair",
-            Self::Three => "line of three",
-            Self::Four => "line of four",
-            Self::LyingEnd => "lying end",
-            Self::LyingMiddle => "lying middle",
-            Self::LyingSecond => "lying second of four",
+            Self::Three => "three",
+            Self::Four => "four",
+            Self::LyingEnd => "lying-end",
+            Self::LyingMiddle => "lying-middle",
+            Self::LyingSecond => "lying-second",
         }
+    }
+
+    /// The topology of a name.
+    ///
+    /// # Errors
+    /// The names there are.
+    pub fn parse(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|topology| topology.name() == name);
+        found.ok_or_else(|| Self::ALL.map(Self::name).join(", "))
     }
 }
 

@@ -10,6 +10,8 @@ mod keys;
 mod kit;
 mod log;
 mod postings;
+mod sealed;
+mod wire;
 
 use serde_json::Value;
 use weft_protocol::keys::SecretKey;
@@ -24,6 +26,8 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("postings.json", postings::vectors()),
         ("clearing.json", clearing::vectors()),
         ("log.json", log::vectors()),
+        ("wire.json", wire::vectors()),
+        ("sealed.json", sealed::vectors()),
     ]
 }
 

@@ -35,7 +35,7 @@ fn summary(args: &Payments, imported: &Imported) -> String {
     let Imported { lines, written, known, .. } = imported;
     let bad = imported.bad.len();
     let mut out = format!("{lines} payments in {}: ", clean(&args.file.display().to_string()));
-    out.push_str(&match (args.dry_run, imported.applied || bad == 0) {
+    out.push_str(&match (args.dry_run, args.skip_bad || imported.applied || bad == 0) {
         (true, _) => {
             let ready = lines.saturating_sub(*known).saturating_sub(bad as u64);
             format!("{ready} ready, {known} known from an earlier run, {bad} bad. Nothing was written (--dry-run).")

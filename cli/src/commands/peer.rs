@@ -102,8 +102,8 @@ pub(crate) struct Show {
 
 fn hand_over(invitation: &Invitation) -> String {
     format!(
-        "Hand this link to the other network's operator; it is good once, until {}. They run `weft peer join LINK`; \
-         then run `weft peer confirm` here.",
+        "Hand this link to the other network's operator; it is good once, until {}. They run \
+         `weft peer join LINK --unit CODE --root-key FILE`; then run `weft peer confirm --root-key FILE` here.",
         day::moment(invitation.expires_ms)
     )
 }

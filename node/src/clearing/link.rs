@@ -1,4 +1,4 @@
-//! A link: keeps one peer's copy of our stream up to date (specs/network.md §3).
+//! A link: keeps one peer's copy of our stream up to date (specs/network.md §6).
 //!
 //! On each connection both sides say where the streams stand; then entries go from the peer's `next` on, one push
 //! at a time, oldest first. It never gives up.

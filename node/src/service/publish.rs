@@ -1,4 +1,4 @@
-//! The public log: hash tiles and a signed checkpoint as static files (specs/log.md §5).
+//! The public log: hash tiles and a signed checkpoint as static files (specs/log.md §4).
 //!
 //! A checkpoint is published only over entries that are durable, and only after its tiles are. Stale partial tiles
 //! go away after the checkpoint that no longer needs them is replaced.

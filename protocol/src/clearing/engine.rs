@@ -404,9 +404,10 @@ impl Engine {
         Ok(())
     }
 
-    /// The peer has our stream up to here.
+    /// The peer has our stream up to here; it cannot have more than we wrote.
     pub fn acked(&mut self, channel: &StreamId, next: u64) {
-        self.peers.acked(channel, next);
+        let written = self.state.stream(channel).next;
+        self.peers.acked(channel, next.min(written));
     }
 
     /// Looks again at every claim that peers have open with us: sidecars may have come, expiries passed.

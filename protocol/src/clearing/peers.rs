@@ -4,15 +4,16 @@
 //! not part of the state digest. What is signed and chained is always taken in (one bad line must not block a
 //! stream for ever); a line that breaks a rule of clearing has no effect and becomes a [`Finding`].
 
-use super::intent::{Decision, Intent, Outcome, RejectCode, SignedIntent};
+mod effect;
+
+use super::intent::{Decision, RejectCode, SignedIntent};
 use super::step::{Step, StepArgs};
-use super::weak::{self, Weak};
 use crate::entry::{Entry, EntryError, Payload};
 use crate::ids::{ClaimId, Hash, LedgerId, PUBLIC_STREAM, StreamId, UnitId};
+use crate::ledger::Rejected;
 use crate::ledger::identity::Identity;
-use crate::ledger::state::{Answer, Closing, State, StreamRow};
+use crate::ledger::state::{State, StreamRow};
 use crate::ledger::units::UnitDefined;
-use crate::ledger::{Rejected, clearing};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An answer to a claim that has not come to us is kept this long: until after it expires, whatever it says.
@@ -379,197 +380,6 @@ impl Peers {
         }
     }
 
-    /// What a step means; an error says why it means nothing.
-    fn effect(&mut self, state: &State, entry: &Entry, step: &Step) -> Result<(), &'static str> {
-        match &step.args {
-            StepArgs::Accord(args) => self.accord(entry, step, args),
-            StepArgs::Key(args) => {
-                let known = Entry::parse(&args.entry.0).map_err(|_| "KEY holds no entry")?;
-                if !matches!(known.op().payload, Payload::Genesis(_) | Payload::KeyBound(_)) {
-                    return Err("KEY holds an entry that is none of identity");
-                }
-                if self.has_identity_entry(&known) {
-                    return Ok(());
-                }
-                let taken = self.absorb_identity(&known);
-                taken.map_err(|_| "KEY holds an identity entry that does not verify or does not follow")
-            }
-            StepArgs::Propose(args) => {
-                let proposal = Proposal {
-                    leaf: entry.leaf(),
-                    signed: args.intent.clone(),
-                    hop: args.hop,
-                    counted: counted(&args.intent, args.hop),
-                };
-                self.proposal(step, proposal)
-            }
-            StepArgs::Accept(args) => {
-                self.learn(state, &args.decision, entry)?;
-                if args.decision.body.outcome != Outcome::Accept
-                    || Some(args.decision.body.claim) != step.claim
-                {
-                    return Err("ACCEPT holds another Decision");
-                }
-                self.claim_mut(step)?.answer.get_or_insert(PeerAnswer::Accept);
-                Ok(())
-            }
-            StepArgs::Reject(args) => {
-                if let Some(decision) = &args.decision {
-                    self.learn(state, decision, entry)?;
-                }
-                let code = RejectCode::from_code(args.code);
-                let claim = self.claim_mut(step)?;
-                match claim.answer {
-                    Some(PeerAnswer::Reject(..)) => Err("REJECT twice"),
-                    // A REJECT after an ACCEPT contradicts; it frees nothing, because the ACCEPT's Decision counts.
-                    Some(PeerAnswer::Accept) => Err("REJECT after ACCEPT"),
-                    None => {
-                        claim.answer = Some(PeerAnswer::Reject(entry.leaf(), code));
-                        Ok(())
-                    }
-                }
-            }
-            StepArgs::Done(args) => {
-                self.learn(state, &args.decision, entry)?;
-                let body = &args.decision.body;
-                if body.outcome != Outcome::Accept || Some(body.claim) != step.claim {
-                    return Err("DONE holds another Decision");
-                }
-                self.close(step, PeerClosing::Done(entry.leaf()), |proposal| {
-                    let intent = proposal.signed.parse().map_err(|_| "DONE on a malformed proposal")?;
-                    if intent.payee == body.decider {
-                        Ok(())
-                    } else {
-                        Err("DONE by the word of another decider")
-                    }
-                })
-            }
-            StepArgs::Free => {
-                let claim = step.claim.unwrap_or(ClaimId::ZERO);
-                let hop = state.claim(&claim).and_then(|row| row.incoming.get(&step.channel));
-                let ours = match hop.map(|h| h.answer) {
-                    Some(Answer::Rejected(leaf)) => Some(leaf),
-                    Some(Answer::None | Answer::Accepted(_)) => None,
-                    None => self.claim(&step.channel, &claim).and_then(|said| said.refused),
-                };
-                if (ours.is_none() || ours != step.reference) && !weak::is(Weak::RejectOvertakes) {
-                    return Err("FREE without our REJECT");
-                }
-                self.close(step, PeerClosing::Free, |_| Ok(()))
-            }
-            StepArgs::Return => {
-                let out =
-                    state.claim(&step.claim.unwrap_or(ClaimId::ZERO)).and_then(|row| row.outgoing.clone());
-                let done = out.is_some_and(|out| {
-                    out.channel == step.channel && matches!(out.closing, Closing::Done(_))
-                });
-                if !done {
-                    return Err("RETURN of what was not bound");
-                }
-                self.claim_mut(step)?.returned.get_or_insert(entry.leaf());
-                Ok(())
-            }
-        }
-    }
-
-    fn accord(
-        &mut self,
-        entry: &Entry,
-        step: &Step,
-        args: &super::step::AccordArgs,
-    ) -> Result<(), &'static str> {
-        let bytes = &args.accord.0;
-        let accord = super::accord::Accord::parse(bytes).map_err(|_| "a malformed accord")?;
-        let peer = entry.body().ledger;
-        if accord.other(&peer).is_none() || super::accord::channel_id(&accord.a, &accord.b, 0) != step.channel
-        {
-            return Err("an accord for another channel");
-        }
-        let identity = self.identities.get(&peer).ok_or("an accord of a network we do not know")?;
-        let sigs = if accord.a == peer { &args.sigs_a } else { &args.sigs_b };
-        let checks =
-            clearing::accord_signatures(identity, bytes, sigs).map_err(|_| "an accord without a quorum")?;
-        if checks.iter().any(|check| check.verify().is_err()) {
-            return Err("an accord with a signature that does not verify");
-        }
-        // A new version may reach us before we append it ourselves: it is compared with ours when it is used.
-        if let Some(stream) = self.streams.get_mut(&step.channel) {
-            stream.accord_id = Some(accord.id());
-        }
-        Ok(())
-    }
-
-    fn proposal(&mut self, step: &Step, proposal: Proposal) -> Result<(), &'static str> {
-        let claim = step.claim.unwrap_or(ClaimId::ZERO);
-        if proposal.signed.claim() != claim && !weak::is(Weak::ClaimIsAnyName) {
-            return Err("PROPOSE names another claim than its Intent");
-        }
-        let channel = step.channel;
-        let said = self.claim_mut(step)?;
-        if said.proposal.is_some() {
-            return Err("PROPOSE twice");
-        }
-        let counted = proposal.counted;
-        said.proposal = Some(proposal);
-        if let (Some((pair, amount)), Some(stream)) = (counted, self.streams.get_mut(&channel)) {
-            let open = stream.open_in.entry(pair).or_default();
-            *open = open.saturating_add(amount);
-        }
-        Ok(())
-    }
-
-    fn close(
-        &mut self,
-        step: &Step,
-        closing: PeerClosing,
-        check: impl FnOnce(&Proposal) -> Result<(), &'static str>,
-    ) -> Result<(), &'static str> {
-        let claim = self.claim_mut(step)?;
-        let proposal = claim.proposal.as_ref().ok_or("a closing step without a proposal")?;
-        check(proposal)?;
-        if claim.closing.is_some() {
-            return Err("a second closing step");
-        }
-        let counted = proposal.counted;
-        claim.closing = Some(closing);
-        if let (Some((pair, amount)), Some(stream)) = (counted, self.streams.get_mut(&step.channel)) {
-            let open = stream.open_in.entry(pair).or_default();
-            *open = open.saturating_sub(amount);
-        }
-        Ok(())
-    }
-
-    fn claim_mut(&mut self, step: &Step) -> Result<&mut PeerClaim, &'static str> {
-        let claim = step.claim.ok_or("a step without its claim")?;
-        let stream = self.streams.get_mut(&step.channel).ok_or("a step on no stream")?;
-        Ok(stream.claims.entry(claim).or_default())
-    }
-
-    /// Verifies and keeps a Decision. A contradiction convicts and changes nothing that is done.
-    fn learn(&mut self, state: &State, decision: &Decision, entry: &Entry) -> Result<(), &'static str> {
-        let decider = decision.body.decider;
-        let own = state.identity.as_ref().filter(|i| i.ledger == decider);
-        let identity = own.or_else(|| self.identities.get(&decider));
-        let identity = identity.ok_or("a Decision of a network we were not shown")?;
-        decision.verify(identity).map_err(|_| "a Decision that does not verify")?;
-        self.keep(decision, entry.leaf());
-        Ok(())
-    }
-
-    /// Of two contradictory Decisions the ACCEPT is kept: it counts however and whenever it comes (hop rule).
-    fn keep(&mut self, decision: &Decision, leaf: Hash) {
-        let (claim, decider) = (decision.body.claim, decision.body.decider);
-        let known = self.decisions.entry((claim, decider)).or_insert(*decision);
-        if known.body.outcome != decision.body.outcome {
-            if decision.body.outcome == Outcome::Accept {
-                *known = *decision;
-            }
-            self.contradicted.insert((claim, decider));
-            let what = "two contradictory Decisions on one claim";
-            self.find(Finding { ledger: decider, leaf, what });
-        }
-    }
-
     /// Keeps a Decision that came outside the streams, over the claim protocol.
     ///
     /// # Errors
@@ -618,12 +428,4 @@ impl Peers {
             state.claim(claim).is_some() || streams.values().any(|s| s.claims.contains_key(claim))
         });
     }
-}
-
-/// What a proposal holds of the peer's room: nothing when it does not name a hop of its Intent.
-fn counted(signed: &SignedIntent, hop: u8) -> Option<(u8, u64)> {
-    let intent: Intent = signed.parse().ok()?;
-    let [part] = &intent.parts[..] else { return None };
-    let hop = part.hops.get(usize::from(hop))?;
-    Some((hop.pair, hop.dst.minor().unsigned_abs()))
 }

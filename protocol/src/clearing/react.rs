@@ -410,7 +410,7 @@ impl Engine {
             }
             Todo::Book { channel, done, value, decided } => {
                 let to = if decided { own_accounts::incoming() } else { own_accounts::transit() };
-                let postings = self.out_of_peer(channel, to, value)?;
+                let postings = self.peer_gives(channel, to, value)?;
                 let payload = Payload::Book(Book { claim: *claim, part, channel, closing: done, postings });
                 self.own(payload, channel.as_bytes(), claim.as_bytes(), part, cx)
             }
@@ -428,7 +428,7 @@ impl Engine {
                     Origin::Upstream { .. } => own_accounts::transit(),
                 };
                 let channel = out.channel;
-                let postings = self.out_of_peer(channel, to, (out.unit, out.amount))?;
+                let postings = self.peer_gives(channel, to, (out.unit, out.amount))?;
                 let payload =
                     Payload::Returned(Returned { claim: *claim, part, channel, reference, postings });
                 self.own(payload, channel.as_bytes(), claim.as_bytes(), part, cx)
@@ -441,7 +441,7 @@ impl Engine {
         row.map(|row| row.account).ok_or(Rejected::UnknownChannel { channel })
     }
 
-    fn out_of_peer(
+    fn peer_gives(
         &self,
         channel: StreamId,
         to: AccountId,

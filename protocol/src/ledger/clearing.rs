@@ -5,6 +5,10 @@
 //! exists, that another network's Decision verifies) is checked by [`crate::clearing`] before we write, and by an
 //! audit that has the peer's folder.
 
+mod books;
+
+pub(super) use books::{book_facts, credit_facts, end_facts, returned_facts};
+
 use super::Rejected;
 use super::SigCheck;
 use super::identity::Identity;
@@ -13,7 +17,6 @@ use super::own_accounts;
 use super::state::{
     Account, Answer, Change, ChannelRow, ClaimRow, Closing, DecisionRow, InHop, Origin, OutHop, State,
 };
-use super::transfer::{Book, Credit, End, Posting, Returned, move_value};
 use crate::amount::Amount;
 use crate::clearing::accord::{Accord, channel_id};
 use crate::clearing::intent::{Decision, Hop, Intent, Outcome, claim_of};
@@ -356,8 +359,9 @@ impl Context<'_> {
         if !channel.accord.relay {
             return Err(Rejected::HopMismatch { why: "the accord does not let claims pass through" });
         }
-        let closed = |hop: &InHop| matches!(hop.answer, Answer::Rejected(_)) || hop.return_step.is_some();
-        if row.incoming.get(&id).is_some_and(closed) {
+        let turned_down =
+            |hop: &InHop| matches!(hop.answer, Answer::Rejected(_)) || hop.return_step.is_some();
+        if row.incoming.get(&id).is_some_and(turned_down) {
             return Err(Rejected::AlreadyAnswered { claim: self.claim() });
         }
         Ok(Origin::Upstream { channel: id })
@@ -544,126 +548,6 @@ fn new_in_hop() -> InHop {
 fn lower_open(channel: &mut ChannelRow, out: &OutHop) {
     let open = channel.open_out.entry(out.pair).or_default();
     *open = open.saturating_sub(out.amount.minor().unsigned_abs());
-}
-
-/// What a posting entry of the node must contain, and what else it changes.
-pub(super) struct Facts {
-    pub(super) postings: Vec<Posting>,
-    pub(super) changes: Vec<Change>,
-}
-
-fn channel_row<'s>(state: &'s State, id: &StreamId) -> Result<&'s ChannelRow, Rejected> {
-    state.channels.get(id).ok_or(Rejected::UnknownChannel { channel: *id })
-}
-
-pub(super) fn end_facts(state: &State, end: &End) -> Result<Facts, Rejected> {
-    let mut row = claim_row(state, end.claim, end.part)?;
-    let out = row.outgoing.as_mut().ok_or(Rejected::UnknownClaim { claim: end.claim })?;
-    let mut channel = channel_row(state, &out.channel)?.clone();
-    let (from, to) = match (out.closing, out.origin) {
-        (Closing::Done(leaf), Origin::Hold { .. }) if leaf == end.closing => {
-            (own_accounts::hold(), channel.account)
-        }
-        (Closing::Done(leaf), Origin::Upstream { .. }) if leaf == end.closing => {
-            (own_accounts::transit(), channel.account)
-        }
-        (Closing::Freed(leaf), Origin::Hold { account, .. }) if leaf == end.closing => {
-            (own_accounts::hold(), account)
-        }
-        _ => return Err(Rejected::HopState),
-    };
-    if out.ended {
-        return Err(Rejected::HopState);
-    }
-    out.ended = true;
-    let postings = move_value(from, to, out.unit, out.amount);
-    let mut changes = Vec::new();
-    if matches!(out.closing, Closing::Done(_)) {
-        lower_open(&mut channel, out);
-        changes.push(Change::Channel(out.channel, Box::new(channel)));
-    }
-    if let Origin::Hold { hold, .. } = out.origin {
-        changes.push(Change::Hold(hold, None));
-    }
-    changes.push(Change::Claim(end.claim, end.part, Box::new(row)));
-    Ok(Facts { postings, changes })
-}
-
-pub(super) fn credit_facts(state: &State, credit: &Credit) -> Result<Facts, Rejected> {
-    let row = state.decisions.get(&credit.claim).ok_or(Rejected::UnknownClaim { claim: credit.claim })?;
-    let (unit, amount) = row.value.filter(|_| !row.credited).ok_or(Rejected::HopState)?;
-    let postings = move_value(own_accounts::incoming(), credit.account, unit, amount);
-    let changes = vec![Change::Decision(credit.claim, DecisionRow { credited: true, ..row.clone() })];
-    Ok(Facts { postings, changes })
-}
-
-pub(super) fn book_facts(state: &State, time_ms: u64, book: &Book) -> Result<Facts, Rejected> {
-    let channel = channel_row(state, &book.channel)?;
-    let keep_until = time_ms.saturating_add(crate::clearing::accord::MAX_EXPIRY_MS);
-    let key = (book.claim, book.part);
-    let new = || ClaimRow { incoming: BTreeMap::new(), outgoing: None, expires_ms: keep_until };
-    let mut row = state.claims.get(&key).cloned().unwrap_or_else(new);
-    let decided = accepted_on(state, &book.claim, &book.channel);
-    let from_here = Origin::Upstream { channel: book.channel };
-    let to = if decided.is_some() { own_accounts::incoming() } else { own_accounts::transit() };
-    let proposed = row.outgoing.as_ref().filter(|out| out.origin == from_here);
-    let known = decided.and_then(|d| d.value).or(proposed.map(|out| (out.unit, out.amount)));
-    let (unit, amount) = match known {
-        Some(value) => value,
-        None => debited_peer(channel, &book.postings)?,
-    };
-    let hop = row.incoming.entry(book.channel).or_insert_with(new_in_hop);
-    if hop.booked.is_some() {
-        return Err(Rejected::HopState);
-    }
-    hop.booked = Some((unit, amount));
-    hop.done = Some(book.closing);
-    let postings = move_value(channel.account, to, unit, amount);
-    Ok(Facts { postings, changes: vec![Change::Claim(book.claim, book.part, Box::new(row))] })
-}
-
-/// Where we never saw the Intent in an entry of ours, the amount is the posting's; the peer's folder proves it.
-fn debited_peer(channel: &ChannelRow, postings: &[Posting]) -> Result<(UnitId, Amount), Rejected> {
-    let posting = postings.iter().find(|p| p.account == channel.account && p.delta < 0);
-    let posting = posting.ok_or(Rejected::PostingsDiffer)?;
-    let amount =
-        posting.delta.checked_neg().and_then(|d| Amount::new(d).ok()).ok_or(Rejected::PostingsDiffer)?;
-    Ok((posting.unit, amount))
-}
-
-pub(super) fn returned_facts(state: &State, returned: &Returned) -> Result<Facts, Rejected> {
-    let channel = channel_row(state, &returned.channel)?;
-    let mut row = claim_row(state, returned.claim, returned.part)?;
-    // A liar may have proposed to us on the channel on which we proposed: our own RETURN says which hop is meant.
-    let ours =
-        row.incoming.get_mut(&returned.channel).filter(|hop| hop.return_step == Some(returned.reference));
-    let postings = match (ours, &mut row.outgoing) {
-        (Some(hop), _) => {
-            let (unit, amount) = hop.booked.ok_or(Rejected::HopState)?;
-            if hop.returned {
-                return Err(Rejected::HopState);
-            }
-            hop.returned = true;
-            move_value(own_accounts::transit(), channel.account, unit, amount)
-        }
-        (None, Some(out)) if out.channel == returned.channel => {
-            if !matches!(out.closing, Closing::Done(_)) || !out.ended || out.returned {
-                return Err(Rejected::HopState);
-            }
-            out.returned = true;
-            let to = match out.origin {
-                Origin::Hold { account, .. } => account,
-                Origin::Upstream { .. } => own_accounts::transit(),
-            };
-            move_value(channel.account, to, out.unit, out.amount)
-        }
-        _ => return Err(Rejected::UnknownClaim { claim: returned.claim }),
-    };
-    Ok(Facts { postings, changes: vec![Change::Claim(returned.claim, returned.part, Box::new(row))] })
-}
-
-fn claim_row(state: &State, claim: ClaimId, part: u8) -> Result<ClaimRow, Rejected> {
-    state.claims.get(&(claim, part)).cloned().ok_or(Rejected::UnknownClaim { claim })
 }
 
 /// The log epoch in force, for what we sign ourselves.

@@ -74,7 +74,10 @@ impl Books {
             }
             Payload::Release(release) => drop(self.released.insert(release.hold)),
             Payload::End(end) => {
-                let back = end.postings.iter().any(|p| p.account == own_accounts::hold() || p.account == own_accounts::transit())
+                let back = end
+                    .postings
+                    .iter()
+                    .any(|p| p.account == own_accounts::hold() || p.account == own_accounts::transit())
                     && end.postings.iter().all(|p| !self.is_peer(&p.account));
                 let set = if back { &mut self.freed } else { &mut self.paid };
                 if !set.insert(end.claim) {
@@ -82,15 +85,17 @@ impl Books {
                 }
             }
             Payload::Credit(credit) => {
-                let amount = credit.postings.iter().find(|p| p.account == credit.account).map_or(0, |p| p.delta);
+                let amount =
+                    credit.postings.iter().find(|p| p.account == credit.account).map_or(0, |p| p.delta);
                 if self.credited.insert(credit.claim, (credit.account, amount)).is_some() {
                     return twice("credited", &credit.claim);
                 }
             }
-            Payload::Returned(back) => {
-                if back.postings.iter().any(|p| self.is_holder(&p.account)) && !self.returned.insert(back.claim) {
-                    return twice("returned", &back.claim);
-                }
+            Payload::Returned(back)
+                if back.postings.iter().any(|p| self.is_holder(&p.account))
+                    && !self.returned.insert(back.claim) =>
+            {
+                return twice("returned", &back.claim);
             }
             Payload::Step(step) => match (&step.args, step.claim) {
                 (StepArgs::Propose(args), Some(claim)) => {

@@ -53,7 +53,8 @@ fn bound_only_with_upstream(parties: &[Party], ledgers: &[LedgerId], node: &Node
     for ((claim, _), row) in &node.books.state.claims {
         let Some(out) = row.outgoing.as_ref().filter(|out| is_bound(out)) else { continue };
         let Origin::Upstream { channel } = out.origin else { continue };
-        let free = |how: &str| Err(Violation(format!("claim {claim}: bound downstream, free upstream by {how}")));
+        let free =
+            |how: &str| Err(Violation(format!("claim {claim}: bound downstream, free upstream by {how}")));
         if row.incoming.get(&channel).is_some_and(|hop| matches!(hop.answer, Answer::Rejected(_))) {
             return free("our own REJECT");
         }
@@ -95,7 +96,10 @@ pub(super) fn is_quiet(world: &World) -> bool {
 fn unsettled(node: &Node) -> Option<ClaimId> {
     let (engine, peers) = (node.running(), node.running().peers());
     let proposed = |claim: &ClaimId| {
-        peers.channels_of(claim).iter().any(|id| peers.claim(id, claim).is_some_and(|said| said.proposal.is_some()))
+        peers
+            .channels_of(claim)
+            .iter()
+            .any(|id| peers.claim(id, claim).is_some_and(|said| said.proposal.is_some()))
     };
     peers.claims().into_iter().find(|claim| engine.state().claim(claim).is_some() || proposed(claim))
 }
@@ -103,8 +107,17 @@ fn unsettled(node: &Node) -> Option<ClaimId> {
 /// Long after, nobody remembers anything but balances, streams and what was never anybody's claim to end.
 pub(super) fn forgotten(node: &Node) -> Result<(), Violation> {
     let state = node.running().state();
-    let left = [state.claims.len(), state.decisions.len(), state.nonces.len(), node.running().peers().claims().len()];
-    if left == [0; 4] { replayed(node) } else { Err(Violation(format!("still remembered after 90 days: {left:?}"))) }
+    let left = [
+        state.claims.len(),
+        state.decisions.len(),
+        state.nonces.len(),
+        node.running().peers().claims().len(),
+    ];
+    if left == [0; 4] {
+        replayed(node)
+    } else {
+        Err(Violation(format!("still remembered after 90 days: {left:?}")))
+    }
 }
 
 /// Once all has had its time: everything has ended, once, and both sides of everything agree.
@@ -112,6 +125,7 @@ pub(super) fn ended(world: &mut World) -> Result<(), Violation> {
     let honest = world.parties.iter().all(|p| p.honest().is_some());
     for node in world.parties.iter().filter_map(Party::honest) {
         replayed(node)?;
+        blamed(world, node)?;
         world.tally.returns += node.books.returns;
         world.tally.findings += node.running().peers().findings().len() as u64;
         if honest {
@@ -137,17 +151,30 @@ fn replayed(node: &Node) -> Result<(), Violation> {
     let (live, audited) = (engine.state().digest(), node.books.state.digest());
     let read_back = node.replay()?.state().digest();
     if live != audited || live != read_back {
-        return Err(Violation(format!("digests differ: live {live}, audited {audited}, read back {read_back}")));
+        return Err(Violation(format!(
+            "digests differ: live {live}, audited {audited}, read back {read_back}"
+        )));
     }
-    if node.disk.len() % VERIFY_EVERY == 0 {
+    if node.disk.len().is_multiple_of(VERIFY_EVERY) {
         let mut state = State::default();
         for entry in node.own_entries() {
             verify_signatures(&state, entry).map_err(|e| Violation::of("audit", &e))?;
-            let transition = weft_protocol::ledger::apply(&state, entry).map_err(|e| Violation::of("audit", &e))?;
+            let transition =
+                weft_protocol::ledger::apply(&state, entry).map_err(|e| Violation::of("audit", &e))?;
             state.commit(&transition);
         }
     }
     Ok(())
+}
+
+/// Only liars are blamed.
+fn blamed(world: &World, node: &Node) -> Result<(), Violation> {
+    let honest =
+        |ledger: &LedgerId| world.parties.iter().filter_map(Party::honest).any(|n| n.ledger == *ledger);
+    match node.running().peers().findings().iter().find(|finding| honest(&finding.ledger)) {
+        Some(finding) => Err(Violation(format!("an honest network is blamed: {}", finding.what))),
+        None => Ok(()),
+    }
 }
 
 /// Among honest networks nothing stays open, nothing is left on the way, nobody is blamed.
@@ -165,9 +192,6 @@ fn at_rest(node: &Node) -> Result<(), Violation> {
     if let Some(claim) = unsettled(node) {
         return Err(Violation(format!("claim {claim} is never settled: {:?}", state.claim(&claim))));
     }
-    if let Some(finding) = node.running().peers().findings().first() {
-        return Err(Violation(format!("an honest network is blamed: {}", finding.what)));
-    }
     if let Some(link) = node.links.values().find(|link| link.next != state.stream(&link.channel).next) {
         return Err(Violation(format!("a peer has our stream up to {} only", link.next)));
     }
@@ -184,7 +208,9 @@ fn both_ends(world: &World) -> Result<(), Violation> {
         let (out_a, in_a) = hops(&left.books.state, &channel);
         let (out_b, in_b) = hops(&right.books.state, &channel);
         if out_a != in_b || out_b != in_a {
-            return Err(Violation(format!("the ends of a hop differ:\n{out_a:?}\n{in_b:?}\n{out_b:?}\n{in_a:?}")));
+            return Err(Violation(format!(
+                "the ends of a hop differ:\n{out_a:?}\n{in_b:?}\n{out_b:?}\n{in_a:?}"
+            )));
         }
         if a + b != 0 {
             return Err(Violation(format!("peer accounts are not opposite: {a} and {b}")));
@@ -225,7 +251,10 @@ fn middle(world: &World, node: &Node) -> Result<(), Violation> {
                 None if proven => {}
                 _ => {
                     let said = node.running().peers().claim(&channel, claim);
-                    return Err(Violation(format!("claim {claim}: a middle gave {:?} and got {given:?}: {row:?} {said:?}", out.amount)));
+                    return Err(Violation(format!(
+                        "claim {claim}: a middle gave {:?} and got {given:?}: {row:?} {said:?}",
+                        out.amount
+                    )));
                 }
             }
         }
@@ -264,7 +293,12 @@ fn nothing_created(world: &World) -> Result<(), Violation> {
 }
 
 /// An acknowledged payment has ended once: done, or back with the payer. A refused one never began.
-fn outcome(world: &World, payment: &Payment, honest: bool, tally: &mut super::Tally) -> Result<(), Violation> {
+fn outcome(
+    world: &World,
+    payment: &Payment,
+    honest: bool,
+    tally: &mut super::Tally,
+) -> Result<(), Violation> {
     let Some(payer) = world.parties[payment.payer()].honest() else { return Ok(()) };
     let Some(hold) = payer.books.holds.get(&payment.op_id) else {
         let lost = payment.told == Told::Acknowledged;

@@ -10,7 +10,7 @@ use weft_protocol::entry::{How, Op, Payload, Role, SignedOp};
 use weft_protocol::ids::{AccountId, Hash, KeyBytes, LedgerId, OpId, UnitId};
 use weft_protocol::keys::{self, SecretKey};
 use weft_protocol::ledger::author::Author;
-use weft_protocol::ledger::identity::{Genesis, PURPOSES, Purpose, PurposeKey, RootSet};
+use weft_protocol::ledger::identity::{Genesis, KeyBound, PURPOSES, Purpose, PurposeKey, RootSet};
 use weft_protocol::ledger::members::{AccountOpened, OwnerKind};
 use weft_protocol::ledger::rules::{Levels, LimitRule, Rule, RuleSet};
 use weft_protocol::ledger::units::{UnitDefined, UnitKind};
@@ -23,6 +23,10 @@ pub const START_MS: u64 = 1_700_000_000_000;
 pub const MEMBER_BELOW: u64 = 2_000;
 /// How far the balance of [`Founded::MODEST`] may go above zero: payments to that member run into it.
 pub const MODEST_ABOVE: u64 = 150;
+
+/// In one run of this many, networks have bound a second key: an identity entry with another entry before it on the
+/// public stream.
+const ROTATED: u64 = 7;
 
 /// A member of a simulated network.
 #[derive(Debug)]
@@ -88,6 +92,11 @@ impl Keys {
         quorum.fold(SignedOp::unsigned(op), |signed, key| signed.signed(ledger, key, Role::Root, How::OwnKey))
     }
 
+    fn unused(&self, purpose: &str) -> KeyBytes {
+        let seed = Hash::of("", &[self.desk.public().bytes().as_bytes(), purpose.as_bytes()]);
+        SecretKey::from_seed(&seed.0).public().bytes()
+    }
+
     fn genesis(&self) -> Genesis {
         let key = |purpose: &Purpose| PurposeKey {
             purpose: *purpose,
@@ -95,7 +104,9 @@ impl Keys {
                 Purpose::Log => self.log().public().bytes(),
                 Purpose::Desk => self.desk.public().bytes(),
                 Purpose::Seal => KeyBytes([9; 32]),
-                Purpose::Witness | Purpose::Libp2p => self.desk.public().bytes(),
+                // Nothing is signed with these here, but no two purposes may share a key.
+                Purpose::Witness => self.unused("witness"),
+                Purpose::Libp2p => self.unused("libp2p"),
             },
         };
         let roots = self.roots.iter().map(|k| k.public().bytes()).collect();
@@ -139,9 +150,19 @@ impl Founded {
         };
         let genesis = write(&LedgerId::ZERO, Payload::Genesis(keys.genesis()));
         let ledger = genesis.body().ledger;
-        let unit = UnitDefined { unit: HOUR, code: "hour".into(), name: "Hour".into(), kind: UnitKind::Time, scale: 0 };
+        let unit = UnitDefined {
+            unit: HOUR,
+            code: "hour".into(),
+            name: "Hour".into(),
+            kind: UnitKind::Time,
+            scale: 0,
+        };
         let unit = write(&ledger, Payload::UnitDefined(unit));
-        let public = vec![genesis.bytes().to_vec(), unit.bytes().to_vec()];
+        let mut public = vec![genesis.bytes().to_vec(), unit.bytes().to_vec()];
+        if seed % ROTATED == ROTATED - 1 {
+            let key = KeyBound { purpose: Purpose::Seal, epoch: 1, key: KeyBytes([8; 32]) };
+            public.push(write(&ledger, Payload::KeyBound(key)).bytes().to_vec());
+        }
         let mut members = Vec::new();
         for number in 0..3_u8 {
             let name = [index as u8, number];
@@ -184,7 +205,9 @@ pub fn accord(a: (&LedgerId, &Keys), b: (&LedgerId, &Keys), limit_a: u64, limit_
     let bytes = accord.to_bytes();
     let sign = |keys: &Keys| {
         let quorum = keys.roots.iter().take(usize::from(keys.threshold));
-        quorum.map(|k| RootSig { signer: k.public().signer(), sig: k.sign(keys::ACCORD, &[&bytes]) }).collect()
+        quorum
+            .map(|k| RootSig { signer: k.public().signer(), sig: k.sign(keys::ACCORD, &[&bytes]) })
+            .collect()
     };
     AccordArgs { sigs_a: sign(a.1), sigs_b: sign(b.1), accord: Blob(bytes) }
 }

@@ -60,7 +60,12 @@ pub struct Liar {
 }
 
 impl Liar {
-    pub(super) fn new(mut founded: Founded, mut random: Random, map: Map, channels: BTreeMap<usize, StreamId>) -> Self {
+    pub(super) fn new(
+        mut founded: Founded,
+        mut random: Random,
+        map: Map,
+        channels: BTreeMap<usize, StreamId>,
+    ) -> Self {
         let line = |id: StreamId| Line {
             id,
             written: Vec::new(),

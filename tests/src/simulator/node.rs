@@ -9,16 +9,16 @@ use super::founding::{Founded, HOUR, Keys, Member};
 use super::random::Random;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use weft_protocol::amount::Amount;
 use weft_protocol::clearing::engine::{Batch, Cx, Engine, Payee, Record};
 use weft_protocol::clearing::replay::Replay;
-use weft_protocol::amount::Amount;
 use weft_protocol::entry::{Entry, Op, Payload, SignedOp};
 use weft_protocol::ids::{ClaimId, Hash, LedgerId, OpId, StreamId};
 use weft_protocol::ledger::transfer::{Transfer, move_value};
 
 /// A record on the disk.
 #[derive(Debug)]
-pub enum Stored {
+pub(super) enum Stored {
     /// An entry of ours.
     Own(Entry),
     /// An entry received.
@@ -27,7 +27,7 @@ pub enum Stored {
 
 /// A peer, as the running node knows it; forgotten in a crash.
 #[derive(Debug, Clone, Copy)]
-pub struct Link {
+pub(super) struct Link {
     /// The channel.
     pub channel: StreamId,
     /// How far the peer has our stream, as it said.
@@ -38,7 +38,7 @@ pub struct Link {
 
 /// An honest network.
 #[derive(Debug)]
-pub struct Node {
+pub(super) struct Node {
     /// Its id.
     pub ledger: LedgerId,
     /// Its genesis, which shows who it is.
@@ -67,7 +67,7 @@ pub struct Node {
 
 impl Node {
     /// A network just founded, with nothing durable yet.
-    pub fn new(founded: Founded, salts: Random, skew_ms: u64) -> Self {
+    pub(super) fn new(founded: Founded, salts: Random, skew_ms: u64) -> Self {
         let Founded { keys, members, ledger, public, engine } = founded;
         Self {
             ledger,
@@ -90,7 +90,7 @@ impl Node {
     ///
     /// # Panics
     /// When the node is down; callers ask first.
-    pub fn running(&self) -> &Engine {
+    pub(super) fn running(&self) -> &Engine {
         self.engine.as_ref().expect("asked only while the node is up")
     }
 
@@ -98,7 +98,7 @@ impl Node {
     ///
     /// # Panics
     /// When the node is down; callers ask first.
-    pub fn input<R>(&mut self, now_ms: u64, act: impl FnOnce(&mut Engine, &mut Cx<'_>) -> R) -> R {
+    pub(super) fn input<R>(&mut self, now_ms: u64, act: impl FnOnce(&mut Engine, &mut Cx<'_>) -> R) -> R {
         let Self { engine, sidecars, salts, skew_ms, .. } = self;
         let engine = engine.as_mut().expect("inputs reach only nodes that are up");
         let mut salt = || salts.salt();
@@ -110,7 +110,7 @@ impl Node {
     ///
     /// # Errors
     /// When an entry breaks a rule that holds for every ledger.
-    pub fn store(&mut self, batch: Batch, keep: usize) -> Result<(), Violation> {
+    pub(super) fn store(&mut self, batch: Batch, keep: usize) -> Result<(), Violation> {
         for record in batch.records.into_iter().take(keep) {
             match record {
                 Record::Own(written) => {
@@ -127,7 +127,7 @@ impl Node {
     }
 
     /// Loses everything that is not durable.
-    pub fn crash(&mut self) {
+    pub(super) fn crash(&mut self) {
         self.engine = None;
         for link in self.links.values_mut() {
             link.next = 0;
@@ -139,11 +139,13 @@ impl Node {
     ///
     /// # Errors
     /// When it cannot be read back.
-    pub fn replay(&self) -> Result<Replay, Violation> {
+    pub(super) fn replay(&self) -> Result<Replay, Violation> {
         let mut replay = Replay::new();
         for stored in &self.disk {
             match stored {
-                Stored::Own(entry) => replay.own(entry).map_err(|e| Violation::of("replay of an own entry", &e))?,
+                Stored::Own(entry) => {
+                    replay.own(entry).map_err(|e| Violation::of("replay of an own entry", &e))?
+                }
                 Stored::Received(entry) => {
                     replay.received(entry).map_err(|e| Violation::of("replay of a received entry", &e))?;
                 }
@@ -156,7 +158,7 @@ impl Node {
     ///
     /// # Errors
     /// When the disk cannot be read back, or recovery is refused.
-    pub fn restart(&mut self, now_ms: u64) -> Result<(), Violation> {
+    pub(super) fn restart(&mut self, now_ms: u64) -> Result<(), Violation> {
         self.boot += 1;
         let engine = self.replay()?.into_engine(self.keys.author(self.boot), self.keys.secret);
         self.engine = Some(engine);
@@ -164,7 +166,7 @@ impl Node {
     }
 
     /// A payment of one minute from the first member to the second.
-    pub fn local_payment(&mut self, now_ms: u64) -> SignedOp {
+    pub(super) fn local_payment(&mut self, now_ms: u64) -> SignedOp {
         let amount = Amount::new(1).expect("one is an amount");
         let postings = move_value(self.members[0].account, self.members[1].account, HOUR, amount);
         let op = Op {
@@ -177,7 +179,7 @@ impl Node {
     }
 
     /// Our entries on the disk, in order.
-    pub fn own_entries(&self) -> impl Iterator<Item = &Entry> {
+    pub(super) fn own_entries(&self) -> impl Iterator<Item = &Entry> {
         self.disk.iter().filter_map(|stored| match stored {
             Stored::Own(entry) => Some(entry),
             Stored::Received(_) => None,
@@ -185,7 +187,7 @@ impl Node {
     }
 
     /// Entries of a stream of ours from a place on.
-    pub fn entries_from(&self, channel: &StreamId, from: u64, most: usize) -> Vec<Arc<[u8]>> {
+    pub(super) fn entries_from(&self, channel: &StreamId, from: u64, most: usize) -> Vec<Arc<[u8]>> {
         let stream = self.streams.get(channel).map_or(&[][..], Vec::as_slice);
         stream.iter().skip(from as usize).take(most).cloned().collect()
     }

@@ -12,7 +12,7 @@ use weft_protocol::ledger::transfer::Hold;
 
 /// Where a payment stands, as its client knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
+pub(super) enum Told {
     /// Nothing yet.
     Nothing,
     /// Acknowledged: it must end, once.
@@ -23,7 +23,7 @@ pub enum Told {
 
 /// A payment between networks.
 #[derive(Debug)]
-pub struct Payment {
+pub(super) struct Payment {
     /// Index of each network on the way.
     pub way: Vec<usize>,
     /// The member who pays.
@@ -52,7 +52,7 @@ pub struct Payment {
 
 /// The world as a payment sees it.
 #[derive(Debug)]
-pub struct Market<'a> {
+pub(super) struct Market<'a> {
     /// Number of networks.
     pub networks: usize,
     /// Account ids of each network's members.
@@ -63,7 +63,7 @@ pub struct Market<'a> {
 
 impl Payment {
     /// A payment that the seed decides, between two networks of a line, at about `now_ms`.
-    pub fn chosen(random: &mut Random, market: &Market<'_>, now_ms: u64) -> Self {
+    pub(super) fn chosen(random: &mut Random, market: &Market<'_>, now_ms: u64) -> Self {
         let from = random.index(market.networks);
         let to = (from + 1 + random.index(market.networks - 1)) % market.networks;
         let way: Vec<usize> = if from < to { (from..=to).collect() } else { (to..=from).rev().collect() };
@@ -99,17 +99,17 @@ impl Payment {
     }
 
     /// Index of the payer's network.
-    pub fn payer(&self) -> usize {
+    pub(super) fn payer(&self) -> usize {
         self.way[0]
     }
 
     /// Index of the payee's network.
-    pub fn payee(&self) -> usize {
+    pub(super) fn payee(&self) -> usize {
         *self.way.last().expect("a way has two ends")
     }
 
     /// What the client posts.
-    pub fn operation(&self, node: &Node, ledgers: &[LedgerId]) -> SignedOp {
+    pub(super) fn operation(&self, node: &Node, ledgers: &[LedgerId]) -> SignedOp {
         let member = &node.members[self.member];
         let hold = Hold {
             account: member.account,
@@ -128,7 +128,7 @@ impl Payment {
     }
 
     /// Its way, in the terms of the accords.
-    pub fn route(&self, ledgers: &[LedgerId]) -> Route {
+    pub(super) fn route(&self, ledgers: &[LedgerId]) -> Route {
         Route {
             ledgers: self.way.iter().map(|index| ledgers[*index]).collect(),
             hops: vec![(0, 1); self.way.len() - 1],
@@ -137,7 +137,7 @@ impl Payment {
 }
 
 /// Whether a refusal is one that a client may be told.
-pub fn may_refuse(refused: &Rejected) -> bool {
+pub(super) fn may_refuse(refused: &Rejected) -> bool {
     matches!(
         refused,
         Rejected::NoRoom { .. }

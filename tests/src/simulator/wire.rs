@@ -8,7 +8,7 @@ use weft_protocol::ids::Hash;
 
 /// A message between two networks.
 #[derive(Debug, Clone)]
-pub enum Message {
+pub(super) enum Message {
     /// Entries of the sender's stream of their channel, in order.
     Push(Vec<Arc<[u8]>>),
     /// The answer: the next place the sender expects of the receiver's stream.
@@ -32,7 +32,7 @@ pub enum Message {
 
 /// A message on its way.
 #[derive(Debug, Clone)]
-pub struct Envelope {
+pub(super) struct Envelope {
     /// Index of the sender.
     pub from: usize,
     /// Index of the receiver.
@@ -43,7 +43,7 @@ pub struct Envelope {
 
 /// How bad the world is in this run.
 #[derive(Debug, Clone)]
-pub struct Faults {
+pub(super) struct Faults {
     /// Messages lost, per mille.
     pub drop: u64,
     /// Messages delivered twice, per mille.
@@ -58,10 +58,10 @@ pub struct Faults {
 
 impl Faults {
     /// Nothing goes wrong.
-    pub const NONE: Self = Self { drop: 0, duplicate: 0, delay_ms: 3, crash: 0, down_ms: 1 };
+    pub(super) const NONE: Self = Self { drop: 0, duplicate: 0, delay_ms: 3, crash: 0, down_ms: 1 };
 
     /// A world somewhere between calm and hell.
-    pub fn chosen(random: &mut Random) -> Self {
+    pub(super) fn chosen(random: &mut Random) -> Self {
         Self {
             drop: random.pick(&[0, 20, 100, 400]),
             duplicate: random.pick(&[0, 50, 300]),
@@ -72,7 +72,7 @@ impl Faults {
     }
 
     /// When the copies of a message arrive, in milliseconds from now; none when it is lost.
-    pub fn arrivals(&self, random: &mut Random) -> Vec<u64> {
+    pub(super) fn arrivals(&self, random: &mut Random) -> Vec<u64> {
         let copies = match (random.chance(self.drop), random.chance(self.duplicate)) {
             (true, _) => 0,
             (false, false) => 1,

@@ -1,20 +1,22 @@
 //! The world: virtual time, a queue of what will happen, and the networks to which it happens.
 
+mod clients;
+mod deliver;
+
+pub(super) use clients::is_open;
+
 use super::checkers;
 use super::founding::{self, Founded, START_MS};
 use super::liar::{Liar, Map};
 use super::node::{Link, Node};
-use super::payments::{Market, Payment, Told, may_refuse};
+use super::payments::{Market, Payment};
 use super::random::Random;
 use super::wire::{Envelope, Faults, Message};
 use super::{Tally, Topology, Violation};
 use std::collections::BTreeMap;
 use weft_protocol::clearing::accord::channel_id;
-use weft_protocol::clearing::engine::{AskAnswer, Payee};
-use weft_protocol::clearing::peers::Refusal;
+use weft_protocol::clearing::engine::Payee;
 use weft_protocol::ids::{AccountId, ClaimId, LedgerId, PUBLIC_STREAM};
-use weft_protocol::ledger::Rejected;
-use weft_protocol::ledger::state::Closing;
 
 /// Payments of one run.
 const PAYMENTS: u64 = 24;
@@ -70,7 +72,6 @@ pub struct World {
     now_ms: u64,
     queue: BTreeMap<(u64, u64), Event>,
     serial: u64,
-    healed: bool,
     liars_silent: bool,
 }
 
@@ -80,7 +81,7 @@ impl World {
     /// # Errors
     /// When founding breaks a rule.
     pub fn new(topology: Topology, seed: u64) -> Result<Self, Violation> {
-        let mut random = Random::new(seed, topology.name());
+        let mut random = Random::new(seed, &format!("{topology:?}"));
         let mut founded: Vec<Founded> = (0..topology.networks()).map(|i| Founded::new(seed, i)).collect();
         let ledgers: Vec<LedgerId> = founded.iter().map(|f| f.ledger).collect();
         let accounts: Vec<Vec<AccountId>> =
@@ -101,7 +102,6 @@ impl World {
             now_ms: START_MS + 2_000,
             queue: BTreeMap::new(),
             serial: 0,
-            healed: false,
             liars_silent: false,
         };
         for (index, founded) in founded.into_iter().enumerate() {
@@ -162,7 +162,6 @@ impl World {
     /// What did not hold.
     pub fn run(mut self) -> Result<Tally, Violation> {
         self.until(START_MS + CHAOS_MS + 10_000)?;
-        self.healed = true;
         self.faults = Faults::NONE;
         let last_expiry = self.payments.iter().map(|p| p.expires_ms).max().unwrap_or(0);
         let deadline = last_expiry.max(self.now_ms) + SETTLE_MS;
@@ -186,7 +185,8 @@ impl World {
             let now_ms = self.now_ms;
             let Some(node) = self.parties[index].up() else { continue };
             let signed = node.local_payment(now_ms);
-            node.input(now_ms, |engine, cx| engine.submit(&signed, cx)).map_err(|e| Violation::of("a local payment", &e))?;
+            node.input(now_ms, |engine, cx| engine.submit(&signed, cx))
+                .map_err(|e| Violation::of("a local payment", &e))?;
             node.input(now_ms, |engine, cx| engine.tick(cx));
             self.commit(index, Vec::new())?;
             if let Some(node) = self.parties[index].honest() {
@@ -313,22 +313,6 @@ impl World {
         Ok(())
     }
 
-    /// What a node asks of its own accord: about claims it has open, to cancel those that have expired.
-    fn questions(&mut self, index: usize) -> Vec<(usize, Message)> {
-        let Some(node) = self.parties[index].honest() else { return Vec::new() };
-        let mut words = Vec::new();
-        for ((claim, _), row) in &node.books.state.claims {
-            let Some(out) = row.outgoing.as_ref().filter(|out| out.closing == Closing::Open) else { continue };
-            let expired = row.expires_ms < self.now_ms + node.skew_ms;
-            if !self.random.chance(if self.healed { 1_000 } else { 300 }) {
-                continue;
-            }
-            let decider = self.ledgers.iter().position(|l| *l == out.decider);
-            words.extend(decider.and_then(|to| Some((to, question(node, claim, expired)?))));
-        }
-        words
-    }
-
     /// Now and then a node shows its public stream to somebody.
     fn gossip(&mut self, index: usize) -> Option<(usize, Message)> {
         let node = self.parties[index].honest()?;
@@ -336,157 +320,6 @@ impl World {
         let public = node.streams.get(&PUBLIC_STREAM)?.iter().map(|bytes| bytes.to_vec()).collect();
         (to != index && self.random.chance(20)).then_some((to, Message::Public(public)))
     }
-
-    fn hand_over_sidecars(&mut self, index: usize) {
-        let Some(node) = self.parties[index].honest() else { return };
-        let mut words = Vec::new();
-        for payment in self.payments.iter().filter(|p| p.payer() == index) {
-            let due = payment.sidecar_ms.is_some_and(|at| at <= self.now_ms);
-            if due && payment.told == Told::Acknowledged && is_open(node, payment).is_some() {
-                words.push((payment.payee(), Message::Sidecar(payment.commitment, payment.sidecar)));
-            }
-        }
-        for (to, word) in words {
-            self.send(index, to, word);
-        }
-    }
-
-    fn client(&mut self, place: usize) -> Result<(), Violation> {
-        let (now_ms, ledgers) = (self.now_ms, self.ledgers.clone());
-        let payment = &self.payments[place];
-        let index = payment.payer();
-        let retry = now_ms + self.random.between(100, 3_000);
-        let Some(node) = self.parties[index].up() else {
-            self.at(retry, Event::Client(place));
-            return Ok(());
-        };
-        let signed = payment.operation(node, &ledgers);
-        let route = payment.route(&ledgers);
-        let outcome = node.input(now_ms, |engine, cx| engine.pay(&signed, &route, payment.expires_ms, cx));
-        if !self.commit(index, Vec::new())? {
-            self.at(retry, Event::Client(place));
-            return Ok(());
-        }
-        let held = self.parties[index].honest().is_some_and(|n| n.books.holds.contains_key(&self.payments[place].op_id));
-        let payment = &mut self.payments[place];
-        match outcome {
-            Ok(_) if payment.told == Told::Acknowledged => return Err(Violation("paid twice for one operation".into())),
-            Ok(_) | Err(Rejected::OpDone { .. }) if held => {
-                payment.told = Told::Acknowledged;
-                if payment.again > 0 {
-                    payment.again -= 1;
-                    self.tally.retried += 1;
-                    self.at(retry, Event::Client(place));
-                }
-            }
-            Err(Rejected::NoAccord { .. }) if now_ms < payment.expires_ms => self.at(retry, Event::Client(place)),
-            Err(refused) if may_refuse(&refused) && !held => {
-                payment.told = Told::Refused;
-                self.tally.refused += 1;
-            }
-            Err(refused) => return Err(Violation::of(&format!("a client was told (held: {held})"), &refused)),
-            Ok(_) => return Err(Violation("acknowledged, and no hold is durable".into())),
-        }
-        Ok(())
-    }
-
-    fn cancel(&mut self, place: usize) {
-        let payment = &self.payments[place];
-        let (payer, payee) = (payment.payer(), payment.payee());
-        let Some(node) = self.parties[payer].honest().filter(|node| node.engine.is_some()) else { return };
-        let Some(word) = is_open(node, payment).and_then(|claim| question(node, &claim, true)) else { return };
-        self.tally.cancels += 1;
-        self.send(payer, payee, word);
-    }
-
-    fn deliver(&mut self, envelope: Envelope) -> Result<(), Violation> {
-        let Envelope { from, to, message } = envelope;
-        let (now_ms, sender) = (self.now_ms, self.ledgers[from]);
-        let honest_sender = self.parties[from].honest().is_some();
-        if let Party::Liar(liar) = &mut self.parties[to] {
-            if self.liars_silent {
-                return Ok(());
-            }
-            for (next, word) in liar.hear(from, &message, now_ms) {
-                self.send(to, next, word);
-            }
-            return Ok(());
-        }
-        let Some(node) = self.parties[to].up() else { return Ok(()) };
-        let mut words = Vec::new();
-        match message {
-            Message::Push(entries) => {
-                for entry in entries {
-                    match node.input(now_ms, |engine, cx| engine.receive(&sender, &entry, cx)) {
-                        Ok(()) | Err(Refusal::Known { .. }) => {}
-                        Err(Refusal::Gap { .. }) => break,
-                        Err(refused) if honest_sender => {
-                            return Err(Violation::of("an honest network's entry was refused", &refused));
-                        }
-                        Err(_) => break,
-                    }
-                }
-                let channel = node.links.get(&from).map(|link| link.channel);
-                let next = channel.and_then(|id| node.running().peers().stream(&id)).map_or(0, |s| s.next);
-                words.push((from, Message::Next(next)));
-            }
-            Message::Next(next) => {
-                if let Some(link) = node.links.get_mut(&from) {
-                    let channel = link.channel;
-                    let written = node.streams.get(&channel).map_or(0, Vec::len) as u64;
-                    link.next = link.next.max(next.min(written));
-                    link.sent = link.sent.max(link.next);
-                    node.input(now_ms, |engine, _| engine.acked(&channel, next));
-                }
-            }
-            Message::Public(entries) => {
-                for entry in entries {
-                    let _ = node.input(now_ms, |engine, _| engine.receive_public(&entry));
-                }
-            }
-            Message::Sidecar(commitment, payee) => {
-                node.sidecars.insert(commitment, payee);
-                node.input(now_ms, |engine, cx| engine.tick(cx));
-            }
-            Message::Ask { intent, cancel, identity } => {
-                for entry in identity {
-                    let _ = node.input(now_ms, |engine, _| engine.receive_public(&entry));
-                }
-                match node.input(now_ms, |engine, cx| engine.ask(&sender, &intent, cancel, cx)) {
-                    AskAnswer::Decided(decision) => words.push((from, Message::Decision(*decision))),
-                    AskAnswer::Open => {}
-                    AskAnswer::Refused(refused) if honest_sender => {
-                        return Err(Violation::of("an honest network's question was refused", &refused));
-                    }
-                    AskAnswer::Refused(_) => {}
-                }
-            }
-            Message::Decision(decision) => {
-                // An answer to a question that a crash has made us forget, or of a liar: either way it may be refused.
-                let _ = node.input(now_ms, |engine, cx| engine.learn(&decision, cx));
-            }
-        }
-        self.commit(to, words).map(|_| ())
-    }
-}
-
-/// The claim of a payment, while the payer's network has it open.
-pub(super) fn is_open(node: &Node, payment: &Payment) -> Option<ClaimId> {
-    let hold = node.books.holds.get(&payment.op_id)?;
-    let claim = *node.books.claims.get(&hold.leaf)?;
-    let row = node.books.state.claim(&claim)?;
-    row.outgoing.as_ref().is_some_and(|out| out.closing == Closing::Open).then_some(claim)
-}
-
-fn question(node: &Node, claim: &ClaimId, cancel: bool) -> Option<Message> {
-    let intent = node.books.proposals.get(claim)?.clone();
-    let payer = intent.parse().ok()?.payer;
-    let identity = if payer == node.ledger {
-        vec![node.genesis.clone()]
-    } else {
-        node.engine.as_ref()?.peers().identity_entries(&payer).to_vec()
-    };
-    Some(Message::Ask { intent, cancel, identity })
 }
 
 /// Everybody is shown everybody's public stream, or only its neighbours'; then others are introduced by KEY.
@@ -513,7 +346,11 @@ fn agree(founded: &mut [Founded], random: &mut Random) -> Result<(), Violation> 
         for side in [left, left + 1] {
             let mut salt = || random.salt();
             let payees = |_: &ClaimId, _: &weft_protocol::ids::Hash| Payee::Missing;
-            let mut cx = weft_protocol::clearing::engine::Cx { now_ms: START_MS + 1_500, salt: &mut salt, payees: &payees };
+            let mut cx = weft_protocol::clearing::engine::Cx {
+                now_ms: START_MS + 1_500,
+                salt: &mut salt,
+                payees: &payees,
+            };
             let agreed = founded[side].engine.accord(args.clone(), &mut cx);
             agreed.map_err(|e| Violation::of("an accord", &e))?;
         }

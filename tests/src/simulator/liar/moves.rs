@@ -3,7 +3,9 @@
 use super::{Liar, Message};
 use weft_protocol::amount::Amount;
 use weft_protocol::clearing::engine::Payee;
-use weft_protocol::clearing::intent::{CLAIM_VERSION, Decision, DecisionBody, Hop, Intent, Outcome, Part, SignedIntent};
+use weft_protocol::clearing::intent::{
+    CLAIM_VERSION, Decision, DecisionBody, Hop, Intent, Outcome, Part, SignedIntent,
+};
 use weft_protocol::clearing::step::{AcceptArgs, DoneArgs, ProposeArgs, RejectArgs, Step, StepArgs};
 use weft_protocol::encoding::Blob;
 use weft_protocol::entry::Entry;
@@ -64,7 +66,14 @@ impl Liar {
         Decision::sign(body, &self.keys.log())
     }
 
-    fn accept(&mut self, to: usize, claim: ClaimId, leaf: Hash, decision: Decision, intent: Option<&SignedIntent>) {
+    fn accept(
+        &mut self,
+        to: usize,
+        claim: ClaimId,
+        leaf: Hash,
+        decision: Decision,
+        intent: Option<&SignedIntent>,
+    ) {
         let intent = intent.map(|signed| Blob(signed.intent.0.clone()));
         self.write(to, Some(claim), Some(leaf), StepArgs::Accept(AcceptArgs { decision, intent }));
     }

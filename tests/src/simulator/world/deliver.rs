@@ -1,0 +1,79 @@
+//! What a network does with a message that has come.
+
+use super::{Party, World};
+use crate::simulator::Violation;
+use crate::simulator::wire::{Envelope, Message};
+use weft_protocol::clearing::engine::AskAnswer;
+use weft_protocol::clearing::peers::Refusal;
+
+impl World {
+    pub(super) fn deliver(&mut self, envelope: Envelope) -> Result<(), Violation> {
+        let Envelope { from, to, message } = envelope;
+        let (now_ms, sender) = (self.now_ms, self.ledgers[from]);
+        let honest_sender = self.parties[from].honest().is_some();
+        if let Party::Liar(liar) = &mut self.parties[to] {
+            if self.liars_silent {
+                return Ok(());
+            }
+            for (next, word) in liar.hear(from, &message, now_ms) {
+                self.send(to, next, word);
+            }
+            return Ok(());
+        }
+        let Some(node) = self.parties[to].up() else { return Ok(()) };
+        let mut words = Vec::new();
+        match message {
+            Message::Push(entries) => {
+                for entry in entries {
+                    match node.input(now_ms, |engine, cx| engine.receive(&sender, &entry, cx)) {
+                        Ok(()) | Err(Refusal::Known { .. }) => {}
+                        Err(Refusal::Gap { .. }) => break,
+                        Err(refused) if honest_sender => {
+                            return Err(Violation::of("an honest network's entry was refused", &refused));
+                        }
+                        Err(_) => break,
+                    }
+                }
+                let channel = node.links.get(&from).map(|link| link.channel);
+                let next = channel.and_then(|id| node.running().peers().stream(&id)).map_or(0, |s| s.next);
+                words.push((from, Message::Next(next)));
+            }
+            Message::Next(next) => {
+                if let Some(link) = node.links.get_mut(&from) {
+                    let channel = link.channel;
+                    let written = node.streams.get(&channel).map_or(0, Vec::len) as u64;
+                    link.next = link.next.max(next.min(written));
+                    link.sent = link.sent.max(link.next);
+                    node.input(now_ms, |engine, _| engine.acked(&channel, next));
+                }
+            }
+            Message::Public(entries) => {
+                for entry in entries {
+                    let _ = node.input(now_ms, |engine, _| engine.receive_public(&entry));
+                }
+            }
+            Message::Sidecar(commitment, payee) => {
+                node.sidecars.insert(commitment, payee);
+                node.input(now_ms, |engine, cx| engine.tick(cx));
+            }
+            Message::Ask { intent, cancel, identity } => {
+                for entry in identity {
+                    let _ = node.input(now_ms, |engine, _| engine.receive_public(&entry));
+                }
+                match node.input(now_ms, |engine, cx| engine.ask(&sender, &intent, cancel, cx)) {
+                    AskAnswer::Decided(decision) => words.push((from, Message::Decision(*decision))),
+                    AskAnswer::Open => {}
+                    AskAnswer::Refused(refused) if honest_sender => {
+                        return Err(Violation::of("an honest network's question was refused", &refused));
+                    }
+                    AskAnswer::Refused(_) => {}
+                }
+            }
+            Message::Decision(decision) => {
+                // An answer to a question that a crash has made us forget, or of a liar: either way it may be refused.
+                let _ = node.input(now_ms, |engine, cx| engine.learn(&decision, cx));
+            }
+        }
+        self.commit(to, words).map(|_| ())
+    }
+}

@@ -1,0 +1,117 @@
+//! The seeded simulator, as far as CI has time for it; `cargo run -p weft-tests --release -- simulator` runs more.
+
+use weft_protocol::clearing::weak::{self, Weak};
+use weft_tests::simulator::{Report, Topology, Violation, run, run_seed};
+
+/// Seeds that once broke something, with the story of each. They run first: what was wrong before may be again.
+const STORIES: [(Topology, u64); 8] = [
+    // A decider turned a claim down that never reached the last middle, which remembered the REJECT for ever.
+    (Topology::Four, 3),
+    (Topology::Four, 10),
+    // The decider gave a claim back after the middle had booked both sides and forgotten what its upstream peer
+    // said; it needed that for its own RETURN, so it kept the value.
+    (Topology::LyingEnd, 24),
+    (Topology::LyingSecond, 10),
+    // A payer asked to cancel in the millisecond in which the decider had turned the proposal away: the question was
+    // refused with "operation done already" instead of being answered.
+    (Topology::LyingMiddle, 17),
+    (Topology::LyingSecond, 39),
+    // An ACCEPT overtook the streams; the payer's DONE reached a middle that had not been shown the decider's keys,
+    // so it meant nothing there, the honest payer was blamed, and the middle was never given what it gave.
+    (Topology::LyingSecond, 1979),
+    // The run ended in the millisecond in which a liar said yes: the simulator now lets such words go their way.
+    (Topology::LyingSecond, 178),
+];
+
+fn hold(topology: Topology, seeds: u64) -> Report {
+    let report = run(topology, seeds, 0);
+    assert!(report.failures.is_empty(), "{report}");
+    assert_eq!(report.seeds, seeds);
+    report
+}
+
+#[test]
+fn what_broke_before_holds() {
+    for (topology, seed) in STORIES {
+        let outcome = run_seed(topology, seed);
+        assert!(outcome.is_ok(), "{}, seed {seed}: {outcome:?}", topology.name());
+    }
+}
+
+#[test]
+fn a_seed_gives_the_same_run_twice() {
+    assert_eq!(run_seed(Topology::Four, 5), run_seed(Topology::Four, 5));
+}
+
+#[test]
+fn two_networks_settle_every_payment_once() {
+    let tally = hold(Topology::Pair, 100).tally;
+    assert!(tally.done > 500 && tally.freed > 500 && tally.crashes > 100 && tally.retried > 100, "{tally}");
+    assert_eq!((tally.stuck, tally.returned, tally.findings), (0, 0, 0), "{tally}");
+}
+
+#[test]
+fn three_networks_settle_every_payment_once() {
+    let tally = hold(Topology::Three, 80).tally;
+    assert_eq!((tally.stuck, tally.returned, tally.findings), (0, 0, 0), "{tally}");
+}
+
+#[test]
+fn four_networks_settle_every_payment_once() {
+    let tally = hold(Topology::Four, 70).tally;
+    assert!(tally.done > 500 && tally.freed > 500 && tally.cancels > 50, "{tally}");
+    assert_eq!((tally.stuck, tally.returned, tally.findings), (0, 0, 0), "{tally}");
+}
+
+#[test]
+fn a_lying_decider_costs_no_honest_network_anything() {
+    let tally = hold(Topology::LyingEnd, 80).tally;
+    assert!(tally.returns > 0 && tally.returned > 0, "no RETURN was needed: {tally}");
+}
+
+#[test]
+fn a_lying_middle_costs_no_honest_network_anything() {
+    let tally = hold(Topology::LyingMiddle, 60).tally;
+    assert!(tally.findings > 0, "nobody noticed: {tally}");
+}
+
+#[test]
+fn a_liar_between_honest_networks_costs_them_nothing() {
+    let tally = hold(Topology::LyingSecond, 60).tally;
+    assert!(tally.returns > 0, "no RETURN was needed: {tally}");
+}
+
+/// The first violation with a rule turned off, which the same seed with the rule on does not show.
+fn caught(rule: Weak, topology: Topology, seeds: u64) -> Violation {
+    for seed in 0..seeds {
+        weak::set(Some(rule));
+        let outcome = run_seed(topology, seed);
+        weak::set(None);
+        if let Err(violation) = outcome {
+            assert!(run_seed(topology, seed).is_ok(), "seed {seed} breaks with the rule on, too");
+            return violation;
+        }
+    }
+    panic!("{rule:?} was not noticed in {seeds} seeds");
+}
+
+#[test]
+fn a_claim_under_any_name_is_caught() {
+    // A middle proposes 1 onward under the claim's name and shows the ACCEPT for the whole amount upstream.
+    let violation = caught(Weak::ClaimIsAnyName, Topology::LyingMiddle, 300);
+    assert!(violation.0.contains("credited"), "{violation}");
+}
+
+#[test]
+fn a_reject_that_overtakes_is_caught() {
+    // An early REJECT frees one end while the other is bound.
+    let violation = caught(Weak::RejectOvertakes, Topology::LyingEnd, 300);
+    assert!(violation.0.contains("free upstream") || violation.0.contains("a middle gave"), "{violation}");
+}
+
+#[test]
+fn a_contradiction_that_undoes_is_caught() {
+    // A decider settles and then signs REJECT: whoever hears of it takes back what it gave.
+    let violation = caught(Weak::ContradictionUndoes, Topology::LyingEnd, 300);
+    assert!(violation.0.contains("free upstream") || violation.0.contains("differ"), "{violation}");
+}
