@@ -286,6 +286,12 @@ fn members_take_every_dependency_from_the_workspace_table() {
     assert!(offenders.is_empty(), "declare these in the workspace's Cargo.toml:\n{}", offenders.join("\n"));
 }
 
+/// Whether a line takes a dependency from the workspace; it may ask for more features of one of ours.
+fn is_from_workspace(line: &str) -> bool {
+    let whole = line.split_once('.').is_some_and(|(_, rest)| rest == "workspace = true");
+    whole || (line.starts_with("weft-") && line.contains("= { workspace = true, features = ["))
+}
+
 /// Lines of a member's manifest that declare a dependency by themselves, not as `NAME.workspace = true`.
 fn own_dependencies(manifest: &str) -> Vec<&str> {
     let mut inside = false;
@@ -297,7 +303,7 @@ fn own_dependencies(manifest: &str) -> Vec<&str> {
             if line.contains("dependencies.") {
                 own.push(line);
             }
-        } else if inside && line.split_once('.').is_none_or(|(_, rest)| rest != "workspace = true") {
+        } else if inside && !is_from_workspace(line) {
             own.push(line);
         }
     }
@@ -307,7 +313,8 @@ fn own_dependencies(manifest: &str) -> Vec<&str> {
 #[test]
 fn a_dependency_of_a_members_own_is_noticed_in_every_form() {
     let manifest = "[package]\nname = \"x\"\n[dependencies]\n# why\na.workspace = true\nb = \"1\"\n\
-                    c = { workspace = true, features = [\"d\"] }\n[dev-dependencies.e]\nversion = \"1\"\n\
+                    c = { workspace = true, features = [\"d\"] }\n\
+                    weft-c = { workspace = true, features = [\"d\"] }\n[dev-dependencies.e]\nversion = \"1\"\n\
                     [target.'cfg(unix)'.dependencies]\nf = { path = \"../f\" }\n[lints]\nworkspace = true\n";
     assert_eq!(
         own_dependencies(manifest),
