@@ -151,7 +151,10 @@ impl DataDir {
         write_secret(&self.key(API_TOKEN), &Zeroizing::new(hex(&clock.random::<32>())))?;
         let version = self.0.join("store-version");
         std::fs::write(&version, format!("{STORE_VERSION}\n")).map_err(io("write", &version))?;
-        sync_dir(&self.0)
+        sync_dir(&self.0)?;
+        // The name of the folder itself has to survive a power loss too.
+        let above = self.0.parent().filter(|above| !above.as_os_str().is_empty());
+        sync_dir(above.unwrap_or(Path::new(".")))
     }
 
     /// Takes the folder for this process.

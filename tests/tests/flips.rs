@@ -1,6 +1,6 @@
 //! One flipped bit in the ledger of a node that stopped cleanly is always found, and what it hit is named.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -80,28 +80,50 @@ async fn every_flipped_bit_of_a_ledger_is_found_and_named() {
     let is_segment = |file: &Path| file.extension().is_some_and(|e| e == "seg");
     let (segments, public): (Vec<PathBuf>, Vec<PathBuf>) = all.into_iter().partition(|file| is_segment(file));
     assert!(!segments.is_empty() && public.len() >= 3, "segments {segments:?}, public {public:?}");
-    let (mut dice, mut hits) = (Dice(SEED), BTreeMap::<PathBuf, usize>::new());
-    for n in 0..FLIPS {
-        // Half of them in the segments, half over the public files in turn, so that none is left out.
-        let file =
-            if n % 2 == 0 { &segments[dice.place(segments.len())] } else { &public[n / 2 % public.len()] };
-        let copy = temporary.path().join("copy");
-        copy_folder(&data, &copy).expect("copied");
-        let mut bytes = fs::read(copy.join(file)).expect("a file");
-        let (place, bit) = (dice.place(bytes.len()), dice.below(8));
-        bytes[place] ^= 1 << bit;
-        fs::write(copy.join(file), bytes).expect("written");
-        let what = format!("flip {n} (seed {SEED}): bit {bit} of byte {place} of {}", file.display());
-        let wrong = found(&copy);
-        let name = file.display().to_string();
-        assert!(wrong.iter().any(|finding| finding.contains(&name)), "{what}: the audit says {wrong:?}");
-        if is_segment(file) {
-            let why = refused(&copy).unwrap_or_else(|| panic!("{what}: the node opens it"));
-            let segment = file.file_name().expect("a name").to_string_lossy().into_owned();
-            assert!(why.contains(&segment) && why.contains("record"), "{what}: the node says {why}");
+    let targets = Targets { data, segments, public };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut hits = BTreeSet::new();
+    std::thread::scope(|scope| {
+        let one = |thread: usize| {
+            let (targets, copy) = (&targets, temporary.path().join(format!("copy-{thread}")));
+            scope.spawn(move || {
+                (thread..FLIPS).step_by(threads).map(|n| flip(n, targets, &copy)).collect::<Vec<_>>()
+            })
+        };
+        let running: Vec<_> = (0..threads).map(one).collect();
+        for thread in running {
+            hits.extend(thread.join().expect("every flip was found"));
         }
-        *hits.entry(file.clone()).or_default() += 1;
-        fs::remove_dir_all(&copy).expect("removed");
+    });
+    assert_eq!(hits.len(), targets.segments.len() + targets.public.len(), "every file was hit: {hits:?}");
+}
+
+/// What bits are flipped in.
+struct Targets {
+    data: PathBuf,
+    segments: Vec<PathBuf>,
+    public: Vec<PathBuf>,
+}
+
+/// Flips one bit in a copy; the auditor must find it, and the node must refuse it when it is in a segment.
+fn flip(n: usize, targets: &Targets, copy: &Path) -> PathBuf {
+    let (mut dice, segments, public) = (Dice(SEED + n as u64), &targets.segments, &targets.public);
+    // Half of them in the segments, half over the public files in turn, so that none is left out.
+    let in_segment = n.is_multiple_of(2);
+    let file = if in_segment { &segments[dice.place(segments.len())] } else { &public[n / 2 % public.len()] };
+    copy_folder(&targets.data, copy).expect("copied");
+    let mut bytes = fs::read(copy.join(file)).expect("a file");
+    let (place, bit) = (dice.place(bytes.len()), dice.below(8));
+    bytes[place] ^= 1 << bit;
+    fs::write(copy.join(file), bytes).expect("written");
+    let what = format!("flip {n} (seed {SEED}): bit {bit} of byte {place} of {}", file.display());
+    let (wrong, name) = (found(copy), file.display().to_string());
+    assert!(wrong.iter().any(|finding| finding.contains(&name)), "{what}: the audit says {wrong:?}");
+    if in_segment {
+        let why = refused(copy).unwrap_or_else(|| panic!("{what}: the node opens it"));
+        let segment = file.file_name().expect("a name").to_string_lossy().into_owned();
+        assert!(why.contains(&segment) && why.contains("record"), "{what}: the node says {why}");
     }
-    assert_eq!(hits.len(), segments.len() + public.len(), "every file was hit: {hits:?}");
+    fs::remove_dir_all(copy).expect("removed");
+    file.clone()
 }

@@ -286,12 +286,10 @@ fn members_take_every_dependency_from_the_workspace_table() {
     assert!(offenders.is_empty(), "declare these in the workspace's Cargo.toml:\n{}", offenders.join("\n"));
 }
 
-/// `NAME.workspace = true`, or the same with features of its own.
-fn takes_from_table(line: &str) -> bool {
-    line.split_once('.').is_some_and(|(_, rest)| rest == "workspace = true")
-        || line
-            .split_once(" = ")
-            .is_some_and(|(_, rest)| rest.starts_with("{ workspace = true, features = ["))
+/// Whether a line takes a dependency from the workspace; it may ask for more features of one of ours.
+fn is_from_workspace(line: &str) -> bool {
+    let whole = line.split_once('.').is_some_and(|(_, rest)| rest == "workspace = true");
+    whole || (line.starts_with("weft-") && line.contains("= { workspace = true, features = ["))
 }
 
 /// Lines of a member's manifest that declare a dependency by themselves, not as `NAME.workspace = true`.
@@ -305,7 +303,7 @@ fn own_dependencies(manifest: &str) -> Vec<&str> {
             if line.contains("dependencies.") {
                 own.push(line);
             }
-        } else if inside && !takes_from_table(line) {
+        } else if inside && !is_from_workspace(line) {
             own.push(line);
         }
     }
@@ -315,7 +313,16 @@ fn own_dependencies(manifest: &str) -> Vec<&str> {
 #[test]
 fn a_dependency_of_a_members_own_is_noticed_in_every_form() {
     let manifest = "[package]\nname = \"x\"\n[dependencies]\n# why\na.workspace = true\nb = \"1\"\n\
-                    c = { workspace = true, features = [\"d\"] }\n[dev-dependencies.e]\nversion = \"1\"\n\
+                    c = { workspace = true, features = [\"d\"] }\n\
+                    weft-c = { workspace = true, features = [\"d\"] }\n[dev-dependencies.e]\nversion = \"1\"\n\
                     [target.'cfg(unix)'.dependencies]\nf = { path = \"../f\" }\n[lints]\nworkspace = true\n";
-    assert_eq!(own_dependencies(manifest), ["b = \"1\"", "[dev-dependencies.e]", "f = { path = \"../f\" }",]);
+    assert_eq!(
+        own_dependencies(manifest),
+        [
+            "b = \"1\"",
+            "c = { workspace = true, features = [\"d\"] }",
+            "[dev-dependencies.e]",
+            "f = { path = \"../f\" }",
+        ]
+    );
 }
