@@ -101,7 +101,7 @@ impl Site {
     pub(super) async fn stop(&mut self) -> Result<(), Failure> {
         let Some(mut child) = self.child.take() else { return Ok(()) };
         let id = child.id().ok_or_else(|| Failure::new(format!("{} is gone already", self.name)))?;
-        let asked = Command::new("kill").arg("-TERM").arg(id.to_string()).status().await;
+        let asked = Command::new("sh").arg("-c").arg(format!("kill -TERM {id}")).status().await;
         asked.map_err(Failure::from_error)?;
         let ended = tokio::time::timeout(START, child.wait()).await;
         match ended {

@@ -122,7 +122,7 @@ impl Site {
     pub async fn stop(&mut self) -> Outcome<()> {
         let Some(mut child) = self.child.take() else { return Ok(()) };
         let id = child.id().ok_or_else(|| Failure::new(format!("{} is gone already", self.name)))?;
-        Command::new("kill").arg("-TERM").arg(id.to_string()).status().await?;
+        Command::new("sh").arg("-c").arg(format!("kill -TERM {id}")).status().await?;
         match tokio::time::timeout(START, child.wait()).await {
             Ok(Ok(status)) if status.success() => Ok(()),
             other => {
