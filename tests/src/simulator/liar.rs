@@ -1,5 +1,5 @@
 //! A network that lies. It signs with its real keys and its streams are well chained, so that every line of it must be
-//! taken in; what the lines say is up to [`moves`]. It never crashes and forgets nothing.
+//! taken in; what the lines say is up to `moves`. It never crashes and forgets nothing.
 
 mod moves;
 
