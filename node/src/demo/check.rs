@@ -11,11 +11,12 @@ fn audit(data: &Path) -> Result<AuditOutcome, Failure> {
     verify_store(data, &VerifyOptions::default(), &mut |_| {}).map_err(Failure::from_error)
 }
 
-/// Audits a ledger; nothing may be wrong.
-pub(super) fn clean(data: &DataDir) -> Result<(), Failure> {
+/// Audits a ledger; nothing may be wrong. Gives the number of entries read and of wrong things found.
+pub(super) fn clean(data: &DataDir) -> Result<(u64, u64), Failure> {
     let outcome = audit(data.path())?;
     if outcome.exit_code == 0 {
-        return Ok(());
+        let report = outcome.report();
+        return Ok((report.entries, report.findings.wrong()));
     }
     let wrong = outcome.report().findings.kept().iter().find(|f| f.class.is_wrong()).map(finding_text);
     Err(Failure::new(format!("the audit of {} found: {}", data.path().display(), wrong.unwrap_or_default())))

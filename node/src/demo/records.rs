@@ -133,11 +133,18 @@ async fn run(options: &Options) -> Result<(), Failure> {
     for site in sites.values() {
         site.until_quiet(QUIET).await?;
     }
-    let report = figures(&sites, &made).await?;
+    let mut report = figures(&sites, &made).await?;
     for site in sites.values_mut() {
         site.stop().await?;
     }
-    audits(&sites, &lines)?;
+    for (network, (entries, wrong)) in audits(&sites, &lines)? {
+        let of = &mut report["networks"][&network];
+        if of["entries"].as_u64() != Some(entries) {
+            let why = format!("{network}: the node said {} entries, its audit read {entries}", of["entries"]);
+            return Err(Failure::new(why));
+        }
+        of["audit"] = format!("{wrong} findings").into();
+    }
     if options.json {
         say(&serde_json::to_string(&report).map_err(Failure::from_error)?);
     } else {
@@ -360,15 +367,14 @@ async fn figures(
         networks.insert(
             network.clone(),
             serde_json::json!({
-                "members": status.members,
-                "local": { "count": made.local.count, "amount_cents": made.local.cents },
-                "sent": { "count": out.count, "amount_cents": out.cents },
-                "received": { "count": back.count, "amount_cents": back.cents },
-                "peers": positions,
-                "entries": status.entries,
-                "messages": status.messages,
-                "refused": refused,
-                "audit": "0 findings",
+            "members": status.members,
+            "local": { "count": made.local.count, "amount_cents": made.local.cents },
+            "sent": { "count": out.count, "amount_cents": out.cents },
+            "received": { "count": back.count, "amount_cents": back.cents },
+            "peers": positions,
+            "entries": status.entries,
+            "messages": status.messages,
+            "refused": refused,
             }),
         );
     }
@@ -385,9 +391,10 @@ fn cents(text: &str) -> Result<i64, Failure> {
 }
 
 /// Every ledger by itself, and each pair against each other.
-fn audits(sites: &BTreeMap<String, Site>, lines: &[Line]) -> Result<(), Failure> {
-    for site in sites.values() {
-        check::clean(&site.data)?;
+fn audits(sites: &BTreeMap<String, Site>, lines: &[Line]) -> Result<BTreeMap<String, (u64, u64)>, Failure> {
+    let mut read = BTreeMap::new();
+    for (network, site) in sites {
+        read.insert(network.clone(), check::clean(&site.data)?);
     }
     let pairs: BTreeSet<(&str, &str)> = lines
         .iter()
@@ -395,7 +402,8 @@ fn audits(sites: &BTreeMap<String, Site>, lines: &[Line]) -> Result<(), Failure>
         .filter(|(a, b)| a != b)
         .map(|(a, b)| (a.min(b), a.max(b)))
         .collect();
-    pairs.into_iter().try_for_each(|(a, b)| check::agree(&sites[a].data, &sites[b].data))
+    pairs.into_iter().try_for_each(|(a, b)| check::agree(&sites[a].data, &sites[b].data))?;
+    Ok(read)
 }
 
 fn figure(value: &serde_json::Value) -> u64 {
