@@ -2,7 +2,6 @@
 
 use super::core::Core;
 use crate::store::private::{Person, Sidecar};
-use weft_protocol::clearing::engine::Engine;
 use weft_protocol::clearing::intent::RejectCode;
 use weft_protocol::clearing::peers::PeerAnswer;
 use weft_protocol::clearing::step::StepArgs;
@@ -273,11 +272,6 @@ impl Core {
         self.private().put_person(&person).map_err(|e| e.to_string())?;
         self.note_name(name, account);
         Ok(())
-    }
-
-    /// Tries operations one after another on a copy of the state: what each would be refused for.
-    pub fn rehearse(&mut self, ops: &[SignedOp]) -> Vec<Option<Rejected>> {
-        self.with_engine(|engine: &mut Engine, cx| engine.rehearse(ops, cx))
     }
 }
 

@@ -135,13 +135,6 @@ impl Engine {
         self.write(signed, cx)
     }
 
-    /// Tries operations one after another on a copy of the state: what each would be refused for.
-    pub fn rehearse(&self, ops: &[SignedOp], cx: &mut Cx<'_>) -> Vec<Option<Rejected>> {
-        let mut state = self.state.clone();
-        let mut salt = || (cx.salt)();
-        ops.iter().map(|op| self.author.write(&mut state, op, cx.now_ms, salt()).err()).collect()
-    }
-
     /// A payment to another network: the hold and the PROPOSE for the first hop, together.
     ///
     /// # Errors
