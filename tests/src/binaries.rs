@@ -15,8 +15,9 @@ use serde_json::Value;
 
 use crate::cargo;
 
-/// Cargo writes this file into the root of a target folder and nowhere below it.
-const TARGET_MARK: &str = "CACHEDIR.TAG";
+/// Cargo writes these files into the root of a target folder and nowhere below it: the first one when it makes the folder
+/// itself (a folder that was there before gets none), the second one whenever it has asked the compiler for its version.
+const TARGET_MARKS: [&str; 2] = ["CACHEDIR.TAG", ".rustc_info.json"];
 
 /// Paths of the built programs.
 #[derive(Clone, Debug)]
@@ -84,6 +85,11 @@ impl Layout {
     }
 }
 
+/// Whether cargo builds into `folder`.
+fn is_target(folder: &Path) -> bool {
+    TARGET_MARKS.iter().any(|mark| folder.join(mark).is_file())
+}
+
 fn build() -> Binaries {
     let test = env::current_exe().expect("the system tells a running program its path");
     let mut command = cargo();
@@ -91,7 +97,7 @@ fn build() -> Binaries {
     // packages some would be built a second time.
     command.args(["build", "--workspace", "--bins", "--locked", "--message-format=json-render-diagnostics"]);
     // Outside a target folder (a test run by hand from elsewhere) cargo's own choice is right.
-    if let Some(layout) = Layout::of(&test, |folder| folder.join(TARGET_MARK).is_file()) {
+    if let Some(layout) = Layout::of(&test, is_target) {
         command.arg("--profile").arg(&layout.profile).arg("--target-dir").arg(&layout.target);
         if let Some(platform) = &layout.platform {
             command.arg("--target").arg(platform);
@@ -163,12 +169,16 @@ not json
     }
 
     #[test]
+    fn a_target_folder_that_cargo_found_has_no_tag_and_is_known_all_the_same() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert!(!is_target(folder.path()));
+        std::fs::write(folder.path().join(".rustc_info.json"), "{}").expect("written");
+        assert!(is_target(folder.path()));
+    }
+
+    #[test]
     fn the_running_test_has_a_layout() {
         let test = env::current_exe().expect("path");
-        assert!(
-            Layout::of(&test, |folder| folder.join(TARGET_MARK).is_file()).is_some(),
-            "{}",
-            test.display()
-        );
+        assert!(Layout::of(&test, is_target).is_some(), "{}", test.display());
     }
 }
