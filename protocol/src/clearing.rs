@@ -5,6 +5,8 @@
 
 pub mod accord;
 pub mod engine;
+pub mod guard;
+mod quarantine;
 pub mod intent;
 pub mod peers;
 mod react;

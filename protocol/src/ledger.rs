@@ -15,6 +15,7 @@ pub mod own_accounts;
 mod rejected;
 pub mod rules;
 pub mod state;
+pub mod succession;
 pub mod transfer;
 pub mod units;
 
@@ -116,8 +117,12 @@ pub fn signatures(state: &State, entry: &Entry) -> Result<Vec<SigCheck>, Rejecte
         sig: *entry.node_sig(),
     }];
     checks.extend(Authority::resolve(state, entry)?.1);
-    if let Payload::Step(step) = &entry.op().payload {
-        checks.extend(clearing::step_signatures(identity, step)?);
+    match &entry.op().payload {
+        Payload::Step(step) => checks.extend(clearing::step_signatures(identity, step)?),
+        Payload::Recovered(recovered) => {
+            checks.extend(succession::recovered_signatures(identity, recovered)?);
+        }
+        _ => {}
     }
     Ok(checks)
 }
@@ -150,6 +155,8 @@ pub fn apply(state: &State, entry: &Entry) -> Result<Transition, Rejected> {
             authority.roots(state)?;
             identity::apply_key(state, bound)?
         }
+        Payload::Succession(one) => succession::apply_succession(state, &authority, entry, one)?,
+        Payload::Recovered(recovered) => succession::apply_recovered(state, recovered)?,
         Payload::AccountOpened(opened) => members::apply_opened(state, &authority, opened)?,
         Payload::AccountChanged(changed) => members::apply_changed(state, &authority, changed)?,
         Payload::AccountClosed(closed) => members::apply_closed(state, &authority, closed)?,
@@ -257,9 +264,11 @@ fn check_author(entry: &Entry, authority: &Authority) -> Result<(), Rejected> {
         | Payload::Book(_)
         | Payload::Release(_)
         | Payload::Returned(_)
+        | Payload::Recovered(_)
         | Payload::Step(_) => true,
         Payload::Genesis(_)
         | Payload::KeyBound(_)
+        | Payload::Succession(_)
         | Payload::AccountOpened(_)
         | Payload::AccountChanged(_)
         | Payload::AccountClosed(_)

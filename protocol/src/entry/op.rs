@@ -7,6 +7,7 @@ use crate::ids::{Hash, OpId};
 use crate::ledger::identity::{Genesis, KeyBound};
 use crate::ledger::members::{AccountChanged, AccountClosed, AccountOpened, RoleGranted};
 use crate::ledger::rules::RuleSet;
+use crate::ledger::succession::{Recovered, Succession};
 use crate::ledger::transfer::{Book, Credit, End, Hold, Release, Returned, Reversal, Transfer};
 use crate::ledger::units::UnitDefined;
 
@@ -95,6 +96,10 @@ payloads! {
     0x0101 Genesis(Genesis),
     /// A key bound to a purpose, for an epoch.
     0x0102 KeyBound(KeyBound),
+    /// The ledger goes on after it has lost entries.
+    0x0105 Succession(Succession),
+    /// An entry of the lost part, kept by somebody else.
+    0x0106 Recovered(Recovered),
     /// An account opened.
     0x0201 AccountOpened(AccountOpened),
     /// An account's keys or flags changed.
@@ -131,6 +136,8 @@ impl Kind {
         match self {
             Self::Genesis => "genesis",
             Self::KeyBound => "key-bound",
+            Self::Succession => "succession",
+            Self::Recovered => "recovered",
             Self::AccountOpened => "account-opened",
             Self::AccountChanged => "account-changed",
             Self::AccountClosed => "account-closed",

@@ -28,6 +28,16 @@ impl Author {
         Self { log_key, boot }
     }
 
+    /// The number of the start under which it writes.
+    pub fn boot(&self) -> u64 {
+        self.boot
+    }
+
+    /// Writes under this number from now on, if it is later.
+    pub fn raise_boot(&mut self, boot: u64) {
+        self.boot = self.boot.max(boot);
+    }
+
     /// The key that signs entries, Intents and Decisions.
     pub fn log_key(&self) -> &SecretKey {
         &self.log_key

@@ -266,6 +266,10 @@ impl Identity {
                 self.check_event(entry)?;
                 self.with_key(bound)
             }
+            Payload::Succession(_) => {
+                self.check_event(entry)?;
+                Ok(self.clone())
+            }
             _ => {
                 self.log_key(entry.body().epoch)?
                     .verify_message(&entry.node_message(), entry.node_sig())
@@ -324,5 +328,5 @@ pub(super) fn apply_key(state: &State, bound: &KeyBound) -> Result<Vec<Change>, 
 
 /// Whether entries of this kind stand in the public stream: identity, and the units that accords name.
 pub const fn is_public(kind: Kind) -> bool {
-    matches!(kind, Kind::Genesis | Kind::KeyBound | Kind::UnitDefined)
+    matches!(kind, Kind::Genesis | Kind::KeyBound | Kind::Succession | Kind::UnitDefined)
 }

@@ -10,6 +10,7 @@ pub use canonical::{MAX_STATE_BYTES, StateError};
 use super::identity::{Identity, Purpose};
 use super::members::OwnerKind;
 use super::rules::{Limit, LimitScope};
+use super::succession::SuccessionRow;
 use super::units::UnitDefined;
 use super::{Rejected, Transition, own_accounts};
 use crate::amount::Amount;
@@ -352,6 +353,8 @@ pub struct State {
     pub decisions: BTreeMap<ClaimId, DecisionRow>,
     #[n(14)]
     pub nonces: BTreeMap<(LedgerId, Hash), ClaimId>,
+    #[cbor(n(17), with = "table", has_nil)]
+    pub successions: BTreeMap<u32, SuccessionRow>,
     /// Rows by the time they are forgotten; derived, so not part of the digest.
     #[cbor(skip)]
     expiring: BTreeSet<(u64, Expiring)>,
@@ -405,6 +408,35 @@ pub enum Change {
     Channel(StreamId, Box<ChannelRow>),
     Claim(ClaimId, u8, Box<ClaimRow>),
     Decision(ClaimId, DecisionRow),
+    Succession(u32, SuccessionRow),
+}
+
+/// A table that is absent when it is empty: states from before it was thought of keep their digest.
+mod table {
+    use minicbor::decode::{Decode, Decoder, Error};
+    use minicbor::encode::{self, Encode, Encoder, Write};
+    use std::collections::BTreeMap;
+
+    pub(super) fn encode<K: Encode<C> + Ord, V: Encode<C>, C, W: Write>(
+        rows: &BTreeMap<K, V>,
+        e: &mut Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), encode::Error<W::Error>> {
+        Encode::encode(rows, e, ctx)
+    }
+    pub(super) fn decode<'b, K: Decode<'b, C> + Ord, V: Decode<'b, C>, C>(
+        d: &mut Decoder<'b>,
+        ctx: &mut C,
+    ) -> Result<BTreeMap<K, V>, Error> {
+        BTreeMap::decode(d, ctx)
+    }
+    #[expect(clippy::unnecessary_wraps, reason = "the derive asks for an Option")]
+    pub(super) fn nil<K, V>() -> Option<BTreeMap<K, V>> {
+        Some(BTreeMap::new())
+    }
+    pub(super) fn is_nil<K, V>(rows: &BTreeMap<K, V>) -> bool {
+        rows.is_empty()
+    }
 }
 
 impl State {
@@ -422,6 +454,18 @@ impl State {
     /// Before the genesis.
     pub fn ledger(&self) -> Result<LedgerId, Rejected> {
         self.identity().map(|i| i.ledger)
+    }
+
+    /// The name of this ledger's log: another one after each succession (specs/log.md 3.4).
+    ///
+    /// # Errors
+    /// Before the genesis.
+    pub fn origin(&self) -> Result<String, Rejected> {
+        let base = self.ledger()?.origin();
+        Ok(match self.successions.last_key_value() {
+            None => base,
+            Some((number, _)) => format!("{base}/{number}"),
+        })
     }
 
     /// A balance; zero for what was never posted to.
@@ -541,6 +585,7 @@ impl State {
                 self.nonces.extend(row.nonce.map(|nonce| (nonce, claim)));
                 self.decisions.insert(claim, row);
             }
+            Change::Succession(number, row) => drop(self.successions.insert(number, row)),
         }
     }
 
