@@ -9,5 +9,6 @@ pub mod demo;
 pub mod http;
 pub mod network;
 pub mod node;
+pub mod recovery;
 pub mod service;
 pub mod store;

@@ -49,7 +49,7 @@ enum Command {
         /// Serve HTTP here instead of what weft.toml says
         #[arg(long)]
         http: Option<String>,
-        /// Faults for tests: ack-early, skip-sync
+        /// Faults for tests: ack-early, skip-sync, no-guard
         #[arg(long, hide = true)]
         test_hook: Vec<String>,
         /// For tests: write every frame exchanged with peers to this file
@@ -105,7 +105,7 @@ fn main() -> ExitCode {
         Command::Init { data, site, units } => report(make(data, &site, units)),
         Command::Run { data, listen, external, http, test_hook, test_tap } => {
             let has = |name: &str| test_hook.iter().any(|hook| hook == name);
-            let hooks = Hooks { ack_early: has("ack-early") };
+            let hooks = Hooks { ack_early: has("ack-early"), no_guard: has("no-guard") };
             let options =
                 Options { listen, external, http, hooks, skip_sync: has("skip-sync"), tap: test_tap };
             report(run(DataDir::new(data), options))

@@ -7,6 +7,7 @@
 
 mod core;
 mod found;
+mod guard;
 mod links;
 mod open;
 mod payments;
@@ -16,6 +17,7 @@ mod rows;
 mod tests;
 
 pub use self::core::{Core, Hooks, ServiceParts};
+pub use guard::{GuardReport, GuardStep};
 pub use links::{Outgoing, PushIn, short};
 pub use open::{OpenFailure, Opened, open};
 pub use payments::{ClaimState, DESK_OP_LIFE_MS, OpAnswer, OpRefused, Prepared, Text};

@@ -21,7 +21,8 @@ impl Clearing {
             },
             (Protocol::Stream, Some(ledger)) => self.push_in(ledger, bytes).await,
             (Protocol::Claim, Some(ledger)) => self.ask_in(ledger, bytes).await,
-            (Protocol::Stream | Protocol::Claim, None) => {
+            (Protocol::Guard, Some(ledger)) => self.guard_in(ledger, bytes).await,
+            (Protocol::Stream | Protocol::Claim | Protocol::Guard, None) => {
                 Err("there is no accord with this network".to_owned())
             }
         };

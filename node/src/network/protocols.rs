@@ -18,11 +18,13 @@ pub enum Protocol {
     Stream,
     /// Asking for a Decision or a cancellation. For networks on the route.
     Claim,
+    /// After a start: what peers hold of ours, and our own entries back from them. For peers with an accord.
+    Guard,
 }
 
 impl Protocol {
     /// Every protocol, in the order of their declaration.
-    pub const ALL: [Self; 4] = [Self::Hello, Self::Pair, Self::Stream, Self::Claim];
+    pub const ALL: [Self; 5] = [Self::Hello, Self::Pair, Self::Stream, Self::Claim, Self::Guard];
 
     /// The name agreed on the wire.
     #[must_use]
@@ -32,6 +34,7 @@ impl Protocol {
             Self::Pair => "/weft/pair/1",
             Self::Stream => "/weft/stream/1",
             Self::Claim => "/weft/claim/1",
+            Self::Guard => "/weft/guard/1",
         }
     }
 
@@ -39,7 +42,7 @@ impl Protocol {
     #[must_use]
     pub const fn request_cap(self) -> usize {
         match self {
-            Self::Hello => 8 * KIB,
+            Self::Hello | Self::Guard => 8 * KIB,
             Self::Pair => 16 * KIB,
             Self::Stream => 256 * KIB,
             Self::Claim => 64 * KIB,
@@ -52,6 +55,7 @@ impl Protocol {
         match self {
             Self::Hello | Self::Stream | Self::Claim => 8 * KIB,
             Self::Pair => 16 * KIB,
+            Self::Guard => 256 * KIB,
         }
     }
 
@@ -61,7 +65,7 @@ impl Protocol {
     pub const fn timeout(self) -> Duration {
         match self {
             Self::Hello => Duration::from_secs(10),
-            Self::Pair | Self::Stream | Self::Claim => Duration::from_secs(20),
+            Self::Pair | Self::Stream | Self::Claim | Self::Guard => Duration::from_secs(20),
         }
     }
 

@@ -19,6 +19,8 @@ use weft_protocol::sidecar::Content;
 pub struct Hooks {
     /// Answers before the write, which is delayed: acknowledged things can be lost.
     pub ack_early: bool,
+    /// Asks nobody after a start, goes on under the old number, and sends what it has whatever peers say.
+    pub no_guard: bool,
 }
 
 /// How long the write is delayed when answers go out early.
@@ -53,7 +55,9 @@ pub struct Core {
     pub(super) sealed: Vec<SealedSidecar>,
     /// Written in memory, not yet indexed.
     pending: Vec<(Position, Record)>,
+    pub(super) notes: Vec<crate::store::segments::Record>,
     counts: crate::store::index::Applied,
+    pub(super) watch: super::guard::Watch,
     pub(super) last_checkpoint: Instant,
     pub(super) partial_tiles: Vec<TilePath>,
     /// What is wrong with peers' streams, in words, by ledger.
@@ -91,7 +95,9 @@ impl Core {
             clear: Vec::new(),
             sealed: Vec::new(),
             pending: Vec::new(),
+            notes: Vec::new(),
             counts,
+            watch: super::guard::Watch::default(),
             last_checkpoint,
             partial_tiles,
             problems: BTreeMap::new(),
@@ -194,18 +200,24 @@ impl Core {
             self.sealed.clear();
             self.payees.clear();
         }
-        if batch.records.is_empty() {
+        if batch.records.is_empty() && self.notes.is_empty() {
             return Ok(false);
         }
         if self.parts.hooks.ack_early {
             #[expect(clippy::disallowed_methods, reason = "a fault that a test has asked for")]
             std::thread::sleep(EARLY_ACK_DELAY);
         }
-        let records: Result<Vec<RecordRef<'_>>, _> = batch.records.iter().map(record_ref).collect();
+        let notes = self.notes.iter().map(|note| RecordRef::new(note.key, &note.bytes));
+        let records: Result<Vec<RecordRef<'_>>, _> =
+            notes.chain(batch.records.iter().map(record_ref)).collect();
         let records = records.map_err(|e| e.to_string())?;
-        let positions = self.parts.segments.append(&records).map_err(|e| e.to_string())?;
+        let mut positions = self.parts.segments.append(&records).map_err(|e| e.to_string())?;
         self.parts.segments.sync().map_err(|e| e.to_string())?;
+        positions.drain(..self.notes.len());
+        self.counts.records += self.notes.len() as u64;
+        self.notes.clear();
         self.pending.extend(positions.into_iter().zip(batch.records));
+        self.note_told();
         Ok(true)
     }
 
@@ -261,11 +273,19 @@ impl Core {
 
     /// The clean stop: a checkpoint over everything, a seal, and the token that says so.
     pub(super) fn close(mut self) -> Result<(), String> {
-        self.publish().map_err(|e| e.to_string())?;
+        if !self.engine().is_quarantined() {
+            self.publish().map_err(|e| e.to_string())?;
+        }
         if let Err(error) = self.index().flush() {
             tracing::warn!(%error, "the index was not flushed; it will be caught up at the next start");
         }
+        let guarded = self.is_guarded();
+        self.drop_token();
         let stop = self.parts.segments.close().map_err(|e| e.to_string())?;
+        if guarded {
+            // Who could know has not answered: the next start has to ask again.
+            return Ok(());
+        }
         self.parts.data.note_clean_stop(stop).map_err(|e| e.to_string())
     }
 

@@ -5,13 +5,15 @@ use super::rows;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::data::{DataDir, DataError, Keys};
+use crate::recovery::instance::{Told, Token};
 use crate::store::index::{Applied, DestroyError};
 use crate::store::segments::{
-    Covered, Fatal, OpenError, OpenReport, Position, RecordKey, RecordRef, VisitError, scan_dir,
+    Covered, Fatal, NoteKind, OpenError, OpenReport, Position, RecordKey, RecordRef, VisitError, scan_dir,
 };
 use crate::store::{Disk, Index, IndexBatch, IndexError, Private, PrivateError, Segments};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use weft_protocol::clearing::guard::Fence;
 use weft_protocol::clearing::replay::Replay;
 use weft_protocol::clearing::step::StepArgs;
 use weft_protocol::entry::{Entry, Payload};
@@ -86,6 +88,9 @@ pub fn open(
     let private = Arc::new(Private::open(&data.private())?);
     let mut remarks = Vec::new();
     let checkpoint = published(data);
+    let token = Token::of(data);
+    let told = token.as_ref().and_then(Token::read);
+    let as_stopped = data.is_as_stopped();
     let covered = Covered { min_own_entries: checkpoint, clean_stop: data.take_clean_stop()? };
     let index = match Index::open(&data.index()) {
         Ok(index) => index,
@@ -93,6 +98,7 @@ pub fn open(
     };
     let applied = index.applied().unwrap_or_default();
     let mut reading = Reading::new(Some((index, applied)), checkpoint);
+    reading.told = told;
     let (segments, report) =
         Segments::open(disk, &data.ledger(), covered, &mut |at, record| reading.record(at, record))?;
     reading.flush()?;
@@ -115,9 +121,12 @@ pub fn open(
     // Sidecars are written before the entry that names them: a crash in between leaves some that none names.
     private.sweep_orphans(clock.now_ms(), &mut |commitment| reading.named.contains(commitment))?;
     private.sweep_invitations(clock.now_ms().saturating_sub(INVITATIONS_KEPT_MS))?;
-    let Reading { replay, tiles, index, counts, .. } = reading;
+    let Reading { replay, tiles, index, counts, told_found, fences, .. } = reading;
     let head = replay.state().head;
-    let boot = if report.clean && head.next_seq > 0 {
+    // A clean stop of this very folder, or a crash after which all is here that anybody was told of.
+    let clean = report.clean && as_stopped && head.next_seq > 0;
+    let proven = clean || told_found;
+    let boot = if clean || hooks.no_guard {
         head.boot
     } else {
         head.boot.saturating_add(1).max(clock.now_ms())
@@ -140,11 +149,16 @@ pub fn open(
         hooks,
     };
     let mut core = Core::new(parts, counts)?;
+    for fence in fences {
+        core.parts.engine.set_fence(fence);
+    }
+    core.begin_guard(token, proven);
     core.with_engine(weft_protocol::clearing::engine::Engine::recover)
         .map_err(|e| OpenFailure::Recover(e.to_string()))?;
     core.commit_group().map_err(OpenFailure::Recover)?;
     core.index_group();
-    Ok(Opened { core, clean: report.clean, remarks })
+    core.note_told();
+    Ok(Opened { core, clean, remarks })
 }
 
 /// The size of the last published checkpoint; 0 when there is none that can be read (an audit reports that).
@@ -222,6 +236,10 @@ struct Reading {
     checkpoint: u64,
     /// Commitments that some entry names.
     named: BTreeSet<Hash>,
+    /// What somebody was told last, and whether it has been found.
+    told: Option<Told>,
+    told_found: bool,
+    fences: Vec<Fence>,
 }
 
 impl Reading {
@@ -235,6 +253,9 @@ impl Reading {
             batched: 0,
             checkpoint,
             named: BTreeSet::new(),
+            told: None,
+            told_found: false,
+            fences: Vec::new(),
         }
     }
 
@@ -247,6 +268,8 @@ impl Reading {
                 let entry = Entry::parse(record.bytes()).map_err(VisitError::new)?;
                 self.replay.own(&entry).map_err(VisitError::new)?;
                 self.tiles.push(entry.leaf());
+                let here = Told { size: self.tiles.size(), head: entry.leaf() };
+                self.told_found |= self.told == Some(here);
                 self.named.extend(&entry.op().sidecars);
                 // What the last checkpoint covers is published already; completed tiles must not pile up in memory.
                 if self.tiles.size() <= self.checkpoint {
@@ -267,6 +290,9 @@ impl Reading {
                     rows::received(&mut self.batch, at, &entry);
                     self.batched += 1;
                 }
+            }
+            RecordKey::Note { kind: NoteKind(3), .. } => {
+                self.fences.push(Fence::parse(record.bytes()).map_err(VisitError::new)?);
             }
             RecordKey::Note { .. } => {}
         }

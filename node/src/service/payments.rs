@@ -125,7 +125,11 @@ impl Core {
             self.pay(&signed, hold.payee_network, hold.unit, &prepared)?
         } else {
             let written = self.with_engine(|engine, cx| engine.submit(&signed, cx));
-            answer(written.map_err(|e| self.refused(e, &op))?, None)
+            let written = written.map_err(|e| self.refused(e, &op))?;
+            if matches!(op.payload, Payload::Succession(_)) {
+                self.note_succession();
+            }
+            answer(written, None)
         };
         let account = match &op.payload {
             Payload::Hold(hold) => Some(hold.account),
