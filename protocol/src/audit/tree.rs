@@ -5,7 +5,7 @@
 
 use super::finding::{Class, EntryRef, Finding, Findings};
 use super::source::{NamedBytes, Source};
-use crate::ids::{Hash, LedgerId};
+use crate::ids::Hash;
 use crate::keys::PublicKey;
 use crate::log::checkpoint::Checkpoint;
 use crate::log::note::Note;
@@ -42,11 +42,15 @@ impl Claimed {
         }
     }
 
+    /// Where it was read from.
+    pub(super) fn file(&self) -> &str {
+        &self.named.file
+    }
+
     /// Whether the log key in force vouches for it; lines of others are findings.
-    fn verify(&self, ledger: &LedgerId, key: &PublicKey, findings: &mut Findings) -> bool {
+    fn verify(&self, origin: &str, key: &PublicKey, findings: &mut Findings) -> bool {
         let Some(note) = &self.note else { return false };
-        let origin = ledger.origin();
-        if let Ok(known) = Checkpoint::log_key(&origin, key) {
+        if let Ok(known) = Checkpoint::log_key(origin, key) {
             for line in note.lines_of_others(std::slice::from_ref(&known)) {
                 let what = format!(
                     "the checkpoint carries a signature line of {} ({}), which is not known here",
@@ -55,7 +59,7 @@ impl Claimed {
                 findings.add(Finding::error(what).in_file(&self.named.file));
             }
         }
-        match Checkpoint::open_note(note, &origin, key) {
+        match Checkpoint::open_note(note, origin, key) {
             Ok(_) => true,
             Err(why) => {
                 let what = format!("the checkpoint is not this ledger's: {why}");
@@ -138,7 +142,7 @@ impl Tree {
         source: &mut dyn Source,
         newest: Option<&Claimed>,
         earlier: Option<&Claimed>,
-        signer: &dyn Fn(u64) -> Option<(LedgerId, PublicKey)>,
+        signer: &dyn Fn(u64) -> Option<(String, PublicKey)>,
         findings: &mut Findings,
     ) -> Option<u64> {
         self.compare_changed(source, findings);
@@ -163,18 +167,18 @@ impl Tree {
         &self,
         claimed: &Claimed,
         name: &str,
-        signer: &dyn Fn(u64) -> Option<(LedgerId, PublicKey)>,
+        signer: &dyn Fn(u64) -> Option<(String, PublicKey)>,
         findings: &mut Findings,
     ) -> Option<u64> {
         let says = claimed.says.as_ref()?;
         let (size, file) = (says.size(), &claimed.named.file);
-        let Some((ledger, key)) = signer(size) else {
+        let Some((origin, key)) = signer(size) else {
             findings.add(
                 Finding::unreadable(format!("{name} cannot be checked without the genesis")).in_file(file),
             );
             return None;
         };
-        if !claimed.verify(&ledger, &key, findings) {
+        if !claimed.verify(&origin, &key, findings) {
             return None;
         }
         if size > self.size() {

@@ -10,6 +10,7 @@ use crate::ledger::rules::RuleSet;
 use crate::ledger::succession::{Recovered, Succession};
 use crate::ledger::transfer::{Book, Credit, End, Hold, Release, Returned, Reversal, Transfer};
 use crate::ledger::units::UnitDefined;
+use crate::ledger::witness::PeerView;
 
 /// What somebody wants done, with the key that makes it happen at most once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +129,8 @@ payloads! {
     0x0507 Release(Release),
     /// The books of both sides after a RETURN.
     0x0508 Returned(Returned),
+    /// The head of a peer's log that we have cosigned.
+    0x0d01 PeerView(PeerView),
 }
 
 impl Kind {
@@ -152,6 +155,7 @@ impl Kind {
             Self::Book => "book",
             Self::Release => "release",
             Self::Returned => "returned",
+            Self::PeerView => "peer-view",
             Self::Step(0) => "step-accord",
             Self::Step(1) => "step-propose",
             Self::Step(2) => "step-accept",

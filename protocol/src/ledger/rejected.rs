@@ -230,6 +230,13 @@ pub enum Rejected {
     SuccessionUnheard,
     #[error("what is recovered is an entry of this ledger in a channel's stream, lost by a succession: {why}")]
     NotLost { why: &'static str },
+    // Witness
+    #[error("\"{origin}\" is not the origin of a log of network {peer}")]
+    ViewOrigin { origin: String, peer: LedgerId },
+    #[error("the log had {last} entries when it was last recorded, now {got}")]
+    ViewBack { last: u64, got: u64 },
+    #[error("the log was recorded with {size} entries and another root")]
+    ViewConflict { size: u64 },
 }
 
 impl Rejected {

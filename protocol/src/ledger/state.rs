@@ -12,6 +12,7 @@ use super::members::OwnerKind;
 use super::rules::{Limit, LimitScope};
 use super::succession::SuccessionRow;
 use super::units::UnitDefined;
+use super::witness::ViewRow;
 use super::{Rejected, Transition, own_accounts};
 use crate::amount::Amount;
 use crate::clearing::accord::Accord;
@@ -353,7 +354,9 @@ pub struct State {
     pub decisions: BTreeMap<ClaimId, DecisionRow>,
     #[n(14)]
     pub nonces: BTreeMap<(LedgerId, Hash), ClaimId>,
-    #[cbor(n(17), with = "table", has_nil)]
+    #[cbor(n(15), with = "super::witness::table", has_nil)]
+    pub views: BTreeMap<(LedgerId, String), ViewRow>,
+    #[cbor(n(17), with = "super::witness::table", has_nil)]
     pub successions: BTreeMap<u32, SuccessionRow>,
     /// Rows by the time they are forgotten; derived, so not part of the digest.
     #[cbor(skip)]
@@ -409,34 +412,7 @@ pub enum Change {
     Claim(ClaimId, u8, Box<ClaimRow>),
     Decision(ClaimId, DecisionRow),
     Succession(u32, SuccessionRow),
-}
-
-/// A table that is absent when it is empty: states from before it was thought of keep their digest.
-mod table {
-    use minicbor::decode::{Decode, Decoder, Error};
-    use minicbor::encode::{self, Encode, Encoder, Write};
-    use std::collections::BTreeMap;
-
-    pub(super) fn encode<K: Encode<C> + Ord, V: Encode<C>, C, W: Write>(
-        rows: &BTreeMap<K, V>,
-        e: &mut Encoder<W>,
-        ctx: &mut C,
-    ) -> Result<(), encode::Error<W::Error>> {
-        Encode::encode(rows, e, ctx)
-    }
-    pub(super) fn decode<'b, K: Decode<'b, C> + Ord, V: Decode<'b, C>, C>(
-        d: &mut Decoder<'b>,
-        ctx: &mut C,
-    ) -> Result<BTreeMap<K, V>, Error> {
-        BTreeMap::decode(d, ctx)
-    }
-    #[expect(clippy::unnecessary_wraps, reason = "the derive asks for an Option")]
-    pub(super) fn nil<K, V>() -> Option<BTreeMap<K, V>> {
-        Some(BTreeMap::new())
-    }
-    pub(super) fn is_nil<K, V>(rows: &BTreeMap<K, V>) -> bool {
-        rows.is_empty()
-    }
+    View(LedgerId, String, ViewRow),
 }
 
 impl State {
@@ -461,11 +437,17 @@ impl State {
     /// # Errors
     /// Before the genesis.
     pub fn origin(&self) -> Result<String, Rejected> {
+        self.origin_at(u64::MAX)
+    }
+
+    /// The name of this ledger's log in a checkpoint of this size.
+    ///
+    /// # Errors
+    /// Before the genesis.
+    pub fn origin_at(&self, size: u64) -> Result<String, Rejected> {
         let base = self.ledger()?.origin();
-        Ok(match self.successions.last_key_value() {
-            None => base,
-            Some((number, _)) => format!("{base}/{number}"),
-        })
+        let before = self.successions.iter().rev().find(|(_, row)| row.base < size);
+        Ok(before.map_or_else(|| base.clone(), |(number, _)| format!("{base}/{number}")))
     }
 
     /// A balance; zero for what was never posted to.
@@ -580,6 +562,7 @@ impl State {
                 self.expiring.extend(row.prune_at().map(|at| (at, Expiring::Claim(claim, part))));
                 self.claims.insert((claim, part), *row);
             }
+            Change::View(peer, origin, row) => drop(self.views.insert((peer, origin), row)),
             Change::Decision(claim, row) => {
                 self.expiring.extend(row.prune_at().map(|at| (at, Expiring::Decision(claim))));
                 self.nonces.extend(row.nonce.map(|nonce| (nonce, claim)));
