@@ -6,6 +6,7 @@
 mod clearing;
 mod encoding;
 mod entries;
+mod evidence;
 mod keys;
 mod kit;
 mod log;
@@ -28,6 +29,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("log.json", log::vectors()),
         ("wire.json", wire::vectors()),
         ("sealed.json", sealed::vectors()),
+        ("evidence.json", evidence::vectors()),
     ]
 }
 

@@ -1,7 +1,9 @@
-//! `weft audit verify|bundle|compare`: checks a ledger from its files alone; no node is asked, and nothing that is
+//! `weft audit verify|bundle|compare|evidence`: checks a ledger from its files alone; no node is asked, and nothing that is
 //! audited is written to.
 //!
 //! The texts of a report are the auditor's own (`weft-audit`), so that they are the same wherever it runs.
+
+mod evidence;
 
 use crate::context::Context;
 use crate::outcome::{Exit, Failure, Outcome, Report, clean};
@@ -27,6 +29,8 @@ pub(crate) enum Command {
     Bundle(Bundle),
     /// Compare what two networks say of each other
     Compare(Compare),
+    /// Check a file that says that a network signed two things that exclude each other
+    Evidence(evidence::Args),
 }
 
 /// Checks a bundle, or the data folder of a node.
@@ -96,6 +100,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
         Command::Verify(args) => verify(context, &args),
         Command::Bundle(args) => bundle(&args),
         Command::Compare(args) => self::compare_two(context, &args),
+        Command::Evidence(args) => evidence::run(&args),
     }
 }
 
