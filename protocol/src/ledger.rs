@@ -10,6 +10,7 @@ pub mod authority;
 pub mod clearing;
 pub mod identity;
 pub mod members;
+pub mod movement;
 pub mod own_accounts;
 mod rejected;
 pub mod rules;

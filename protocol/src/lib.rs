@@ -21,4 +21,5 @@ pub mod seal;
 pub mod sidecar;
 #[cfg(any(test, feature = "simulator"))]
 pub mod testing;
+pub mod time;
 pub mod wire;

@@ -9,6 +9,7 @@ pub mod proof;
 pub mod receipt;
 pub mod tile;
 pub mod tree;
+pub mod witness;
 
 use crate::ids::Hash;
 use data_encoding::BASE64;

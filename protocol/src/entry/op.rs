@@ -125,6 +125,39 @@ payloads! {
     0x0508 Returned(Returned),
 }
 
+impl Kind {
+    /// Its short name, as histories, exports and reports show it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Genesis => "genesis",
+            Self::KeyBound => "key-bound",
+            Self::AccountOpened => "account-opened",
+            Self::AccountChanged => "account-changed",
+            Self::AccountClosed => "account-closed",
+            Self::RoleGranted => "role-granted",
+            Self::UnitDefined => "unit-defined",
+            Self::RuleSet => "rule-set",
+            Self::Transfer => "transfer",
+            Self::Reversal => "reversal",
+            Self::Hold => "hold",
+            Self::End => "end",
+            Self::Credit => "credit",
+            Self::Book => "book",
+            Self::Release => "release",
+            Self::Returned => "returned",
+            Self::Step(0) => "step-accord",
+            Self::Step(1) => "step-propose",
+            Self::Step(2) => "step-accept",
+            Self::Step(3) => "step-reject",
+            Self::Step(4) => "step-done",
+            Self::Step(5) => "step-free",
+            Self::Step(6) => "step-return",
+            Self::Step(14) => "step-key",
+            Self::Step(_) => "step",
+        }
+    }
+}
+
 impl Op {
     /// The canonical bytes, which authors sign.
     pub fn to_bytes(&self) -> Vec<u8> {

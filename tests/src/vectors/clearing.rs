@@ -287,7 +287,7 @@ fn ledger_case(network: &Network) -> Value {
     });
     json!({
         "name": network.name, "ledger": network.ledger().to_string(), "entries": network.cases,
-        "events": network.events, "balances": balances.collect::<Vec<_>>(), "state": hex(network.state.to_snapshot()),
+        "events": network.events, "balances": balances.collect::<Vec<_>>(), "state": hex(network.state.to_canonical()),
     })
 }
 
