@@ -230,8 +230,7 @@ impl Evidence {
         }
         let read = |bytes: &Blob| keys::identity_entry(&bytes.0, &wire.accused);
         let identity = wire.identity.iter().map(read).collect::<Result<_, _>>()?;
-        let half =
-            |blob: &Blob, number| Statement::parse(wire.kind, &blob.0).map_err(at(number));
+        let half = |blob: &Blob, number| Statement::parse(wire.kind, &blob.0).map_err(at(number));
         let statements = [half(&wire.halves.0, 1)?, half(&wire.halves.1, 2)?];
         Ok(Self { wire, identity, statements })
     }
@@ -297,10 +296,7 @@ impl Evidence {
         said.sort();
         let [first, second] = said;
         let (kind, accused) = ([self.wire.kind.code()], self.wire.accused);
-        Hash::of(
-            "WEFT-EVIDENCE/1\n",
-            &[&kind, accused.as_bytes(), first.as_bytes(), second.as_bytes()],
-        )
+        Hash::of("WEFT-EVIDENCE/1\n", &[&kind, accused.as_bytes(), first.as_bytes(), second.as_bytes()])
     }
 }
 
@@ -334,7 +330,9 @@ impl Proven {
         let [first, second] = &evidence.statements;
         words.push(format!("It signed: {}.", first.words()));
         words.push(format!("It also signed: {}.", second.words()));
-        words.push("Both cannot be true, and nobody but the holder of its key can have signed them.".to_owned());
+        words.push(
+            "Both cannot be true, and nobody but the holder of its key can have signed them.".to_owned(),
+        );
         if self.by_key_alone {
             let how = "Checked with the key you gave, and with nothing else: whether that key was in force then is not shown.";
             words.push(how.to_owned());

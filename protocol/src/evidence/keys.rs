@@ -6,16 +6,15 @@
 use super::NotEvidence;
 use super::statement::{Head, Statement};
 use crate::entry::Entry;
-use crate::ids::{KeyBytes, LedgerId, SigBytes};
-use crate::keys::{NOTE, PublicKey, SignatureError};
+use crate::ids::{KeyBytes, LedgerId};
+use crate::keys::{PublicKey, SignatureError};
 use crate::ledger::Rejected;
 use crate::ledger::identity::{Identity, Purpose};
 use crate::log::note::{KeyName, NoteVerifyError, SignatureType, VerifierKey, key_id};
+use crate::log::witness::Cosignature;
 
 /// Identity entries are those of area 1.
 const IDENTITY_AREA: u16 = 1;
-/// A cosignature is the time it was given, u64 BE, and an Ed25519 signature (C2SP tlog-cosignature).
-const COSIGNATURE_TIME_BYTES: usize = 8;
 
 /// What a half is judged by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,9 +186,8 @@ fn check_key(key: &VerifierKey, accused: &LedgerId, said: &Statement, half: u8) 
             if key.signature_type() != SignatureType::CosignatureV1 {
                 return Err(signature(SignatureError::Invalid));
             }
-            cosigned_by(head, key.name(), key.key(), half).and_then(|found| {
-                if found { Ok(()) } else { Err(signature(SignatureError::Invalid)) }
-            })
+            cosigned_by(head, key.name(), key.key(), half)
+                .and_then(|found| if found { Ok(()) } else { Err(signature(SignatureError::Invalid)) })
         }
     }
 }
@@ -211,20 +209,11 @@ fn cosigned_by(head: &Head, name: &KeyName, key: &PublicKey, half: u8) -> Result
     let id = key_id(name, SignatureType::CosignatureV1, &key.bytes());
     let mut found = false;
     for line in head.note.signatures().iter().filter(|line| line.name == *name && line.id == id) {
-        if !is_cosignature(head.note.text(), key, &line.signature) {
+        let cosignature = Cosignature::from_bytes(&line.signature);
+        if !cosignature.is_some_and(|cosignature| cosignature.verifies(head.note.text(), key)) {
             return Err(NotEvidence::Signature { half, why: SignatureError::Invalid });
         }
         found = true;
     }
     Ok(found)
-}
-
-/// `cosignature/v1`: the time, and a signature over it and the checkpoint (C2SP tlog-cosignature).
-fn is_cosignature(text: &str, key: &PublicKey, payload: &[u8]) -> bool {
-    let Some((time, sig)) = payload.split_at_checked(COSIGNATURE_TIME_BYTES) else { return false };
-    let (Ok(time), Some(sig)) = (time.try_into().map(u64::from_be_bytes), SigBytes::from_slice(sig)) else {
-        return false;
-    };
-    let head = format!("cosignature/v1\ntime {time}\n");
-    key.verify(NOTE, &[head.as_bytes(), text.as_bytes()], &sig).is_ok()
 }

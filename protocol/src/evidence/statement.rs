@@ -165,7 +165,11 @@ impl Statement {
     pub(super) fn words(&self) -> String {
         match self {
             Self::Head(head) => {
-                format!("its log has {} entries and the root {}", head.checkpoint.size(), head.checkpoint.root())
+                format!(
+                    "its log has {} entries and the root {}",
+                    head.checkpoint.size(),
+                    head.checkpoint.root()
+                )
             }
             Self::Included(head, index, leaf) => format!(
                 "a log of {} entries with the root {}, in which entry {index} has the hash {leaf}",
@@ -182,7 +186,12 @@ impl Statement {
                     };
                     format!(", place {} of {of}", header.sseq)
                 });
-                format!("entry {} of its ledger{stream}, boot {}, with the hash {}", body.seq, body.boot, entry.leaf())
+                format!(
+                    "entry {} of its ledger{stream}, boot {}, with the hash {}",
+                    body.seq,
+                    body.boot,
+                    entry.leaf()
+                )
             }
             Self::Decision(decision) => {
                 let word = match decision.body.outcome {

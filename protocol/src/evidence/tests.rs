@@ -138,8 +138,7 @@ fn one_key_alone_is_enough_and_a_key_of_another_log_is_not() {
     let bare = Evidence::join(EvidenceType::Decisions, network.ledger(), &[], [&yes, &no], &by_key).unwrap();
     assert_eq!(bare.evidence().verify_alone(), Err(NotEvidence::NoKey));
     assert!(bare.words().last().unwrap().contains("with the key you gave"));
-    let other: VerifierKey =
-        Checkpoint::log_key("weft/other", &network.log_key().public()).unwrap();
+    let other: VerifierKey = Checkpoint::log_key("weft/other", &network.log_key().public()).unwrap();
     let wrong = bare.evidence().verify(&Keys::Key(Box::new(other)));
     assert!(matches!(wrong, Err(NotEvidence::Signature { .. })));
 }
@@ -173,4 +172,17 @@ fn a_note_seen_is_remembered_until_its_contradiction_comes() {
     assert!(matches!(forged, Err(NotEvidence::Signature { .. })));
     let proven = see(&head(&network, &key, 7, 2)).unwrap().expect("a contradiction");
     assert_eq!((proven.kind(), proven.accused()), (EvidenceType::Notes, network.ledger()));
+}
+
+#[test]
+fn what_is_too_long_is_refused_before_it_is_read() {
+    let network = TestNetwork::new(1);
+    let half = head(&network, &network.log_key(), 7, 1);
+    let long = vec![b'a'; MAX_HALF_BYTES + 1];
+    let refused = join(&network, EvidenceType::Notes, &half, &long);
+    assert!(matches!(refused, Err(NotEvidence::Half { half: 2, why: HalfError::TooLong { .. } })));
+    let whole = Evidence::parse(&vec![0; MAX_EVIDENCE_BYTES + 1]);
+    assert!(matches!(whole, Err(NotEvidence::Encoding(EncodingError::TooLong { .. }))));
+    let text = Evidence::from_text(&vec![b'a'; MAX_TEXT_BYTES + 1]);
+    assert!(matches!(text, Err(TextError::TooLong { .. })));
 }

@@ -44,10 +44,12 @@ impl Evidence {
             .strip_prefix(HEADER)
             .and_then(|rest| rest.strip_prefix('\n'))
             .ok_or(TextError::Malformed("the first line is not weft-evidence/1"))?;
-        let (_, data) = rest.split_once("\n\n").ok_or(TextError::Malformed("no empty line before the data"))?;
+        let (_, data) =
+            rest.split_once("\n\n").ok_or(TextError::Malformed("no empty line before the data"))?;
         let data: String = data.split('\n').collect();
         let data = BASE64.decode(data.as_bytes());
-        let evidence = Self::parse(&data.map_err(|_| TextError::Malformed("the data is not strict base64"))?)?;
+        let evidence =
+            Self::parse(&data.map_err(|_| TextError::Malformed("the data is not strict base64"))?)?;
         if evidence.to_text() == text {
             Ok(evidence)
         } else {
