@@ -8,7 +8,7 @@ from wentry import DECISION, GENESIS, Entry, decision_message
 from wkeys import key_fault, sha256, signer_of, tagged, verify
 
 NOTES, PROOFS, ENTRIES, DECISIONS, SEEN = 1, 2, 3, 4, 6
-MAX_EVIDENCE, MAX_HALF, MAX_TEXT = 61_440, 16_384, 83_254
+MAX_EVIDENCE, MAX_HALF, MAX_TEXT = 61_440, 16_384, 83_253
 KEY_BOUND, LOG, WITNESS = 0x0102, 1, 2
 EVIDENCE = record(lists=(3,), k0=uint(8), k1=one_of(NOTES, PROOFS, ENTRIES, DECISIONS, SEEN), k2=fixed(32),
                   k3=list_of(blob), k4=tuple_of(blob, blob))
