@@ -49,6 +49,9 @@ enum Command {
         /// Serve HTTP here instead of what weft.toml says
         #[arg(long)]
         http: Option<String>,
+        /// This folder comes from an image of a disk or a machine: ask the peers before anything is signed
+        #[arg(long)]
+        restored: bool,
         /// Faults for tests: ack-early, skip-sync, no-guard
         #[arg(long, hide = true)]
         test_hook: Vec<String>,
@@ -106,9 +109,9 @@ fn main() -> ExitCode {
         .init();
     match Arguments::parse().command {
         Command::Init { data, site, units } => report(make(data, &site, units)),
-        Command::Run { data, listen, external, http, test_hook, test_tap } => {
+        Command::Run { data, listen, external, http, restored, test_hook, test_tap } => {
             let has = |name: &str| test_hook.iter().any(|hook| hook == name);
-            let hooks = Hooks { ack_early: has("ack-early"), no_guard: has("no-guard") };
+            let hooks = Hooks { ack_early: has("ack-early"), no_guard: has("no-guard"), restored };
             let options =
                 Options { listen, external, http, hooks, skip_sync: has("skip-sync"), tap: test_tap };
             report(run(DataDir::new(data), options))

@@ -9,6 +9,7 @@ mod core;
 mod found;
 mod guard;
 mod links;
+mod notes;
 mod open;
 mod payments;
 mod publish;

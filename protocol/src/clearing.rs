@@ -6,9 +6,9 @@
 pub mod accord;
 pub mod engine;
 pub mod guard;
-mod quarantine;
 pub mod intent;
 pub mod peers;
+mod quarantine;
 mod react;
 pub mod replay;
 pub mod step;

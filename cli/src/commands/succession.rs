@@ -80,8 +80,13 @@ mod tests {
             boot: 5,
             unheard: Vec::new(),
         };
-        let guard =
-            GuardStatus { quarantined: true, awaited: vec![], taken_back: 0, known_size: 12, succession: Some(terms) };
+        let guard = GuardStatus {
+            quarantined: true,
+            awaited: vec![],
+            taken_back: 0,
+            known_size: 12,
+            succession: Some(terms),
+        };
         answer.guard = Some(guard);
         let node = FakeNode::new().answering("GET /api/v1/status", 200, &answer).start();
         let key = node.file("root");

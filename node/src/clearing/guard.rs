@@ -34,7 +34,8 @@ async fn step(clearing: &Clearing, link: Link) -> Result<bool, String> {
     let shared = &clearing.0;
     let (ledger, peer) = (link.ledger, link.peer);
     loop {
-        let step = shared.ledger.run(move |core| core.guard_step(&ledger)).await.map_err(|e| e.to_string())?;
+        let step =
+            shared.ledger.run(move |core| core.guard_step(&ledger)).await.map_err(|e| e.to_string())?;
         match step.map_err(|e| e.to_string())? {
             GuardStep::Done => {
                 clearing.nudge(None);

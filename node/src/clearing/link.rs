@@ -5,8 +5,8 @@
 
 use super::{Clearing, peer_id};
 use crate::network::{PeerId, Protocol, RequestError};
-use std::time::Duration;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use weft_protocol::ids::{LedgerId, StreamId};
 use weft_protocol::wire::{Hello, Message, Pushed, WIRE_VERSION};

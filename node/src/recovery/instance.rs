@@ -1,4 +1,4 @@
-//! Proof that a data folder is the one that ran last, and not an older copy of it (specs/store.md §7).
+//! Proof that a data folder is the one that ran last, and not an older copy of it (specs/store.md §8).
 //!
 //! Two marks, of which a backup carries neither. The *token* stands outside the data folder, in a folder that is empty
 //! after each start of the machine: before anything is told to anybody it says how long the ledger is. The *clean stop*
@@ -93,7 +93,8 @@ impl Token {
             return file.write_all_at(text.as_bytes(), 0);
         }
         sweep(self.path.parent());
-        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&self.path)?;
+        let file =
+            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&self.path)?;
         file.set_len(0)?;
         file.write_all_at(text.as_bytes(), 0)?;
         self.file = Some(file);

@@ -1,5 +1,6 @@
 //! What the ledger's thread owns, and the commit of a group.
 
+use super::notes::Notes;
 use super::rows;
 use crate::clock::Clock;
 use crate::data::{DataDir, Keys};
@@ -14,13 +15,16 @@ use weft_protocol::ids::{AccountId, ClaimId, Hash, LedgerId, Salt};
 use weft_protocol::log::tile::{TileBuilder, TilePath};
 use weft_protocol::sidecar::Content;
 
-/// Faults that tests switch on to see that they are noticed; never set in normal use.
+/// How a node starts in other than the normal way: faults that tests switch on to see that they are noticed, and
+/// what the operator knows of the folder.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Hooks {
     /// Answers before the write, which is delayed: acknowledged things can be lost.
     pub ack_early: bool,
     /// Asks nobody after a start, goes on under the old number, and sends what it has whatever peers say.
     pub no_guard: bool,
+    /// Takes no proof that the folder is the newest: the operator says that it is a copy.
+    pub restored: bool,
 }
 
 /// How long the write is delayed when answers go out early.
@@ -55,7 +59,7 @@ pub struct Core {
     pub(super) sealed: Vec<SealedSidecar>,
     /// Written in memory, not yet indexed.
     pending: Vec<(Position, Record)>,
-    pub(super) notes: Vec<crate::store::segments::Record>,
+    pub(super) notes: Notes,
     counts: crate::store::index::Applied,
     pub(super) watch: super::guard::Watch,
     pub(super) last_checkpoint: Instant,
@@ -95,7 +99,7 @@ impl Core {
             clear: Vec::new(),
             sealed: Vec::new(),
             pending: Vec::new(),
-            notes: Vec::new(),
+            notes: Notes::default(),
             counts,
             watch: super::guard::Watch::default(),
             last_checkpoint,
@@ -200,23 +204,23 @@ impl Core {
             self.sealed.clear();
             self.payees.clear();
         }
-        if batch.records.is_empty() && self.notes.is_empty() {
+        if batch.records.is_empty() && self.notes.waiting.is_empty() {
             return Ok(false);
         }
         if self.parts.hooks.ack_early {
             #[expect(clippy::disallowed_methods, reason = "a fault that a test has asked for")]
             std::thread::sleep(EARLY_ACK_DELAY);
         }
-        let notes = self.notes.iter().map(|note| RecordRef::new(note.key, &note.bytes));
+        // Notes come first: an entry of the same group may rest on one.
+        let notes = self.notes.waiting.iter().map(crate::store::Record::as_ref);
         let records: Result<Vec<RecordRef<'_>>, _> =
             notes.chain(batch.records.iter().map(record_ref)).collect();
         let records = records.map_err(|e| e.to_string())?;
         let mut positions = self.parts.segments.append(&records).map_err(|e| e.to_string())?;
         self.parts.segments.sync().map_err(|e| e.to_string())?;
-        positions.drain(..self.notes.len());
-        self.counts.records += self.notes.len() as u64;
-        self.notes.clear();
-        self.pending.extend(positions.into_iter().zip(batch.records));
+        let entries = positions.split_off(self.notes.waiting.len());
+        self.notes.written(&positions);
+        self.pending.extend(entries.into_iter().zip(batch.records));
         self.note_told();
         Ok(true)
     }
@@ -224,8 +228,10 @@ impl Core {
     /// Brings the index and the tiles up to what is durable, and publishes when it is time.
     pub(super) fn index_group(&mut self) {
         let pending = std::mem::take(&mut self.pending);
-        if !pending.is_empty() {
+        let notes = self.notes.take_unindexed();
+        if !pending.is_empty() || notes > 0 {
             let mut batch = IndexBatch::new();
+            self.counts.records += notes;
             for (position, record) in &pending {
                 self.counts.records += 1;
                 match record {

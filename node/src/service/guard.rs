@@ -4,10 +4,12 @@
 //! What must hold: the quarantine ends only when every accord peer has answered to what we hold *now* and none of them
 //! holds more, or when the root set has said by a succession that it goes on without the rest.
 
+use super::OpenFailure;
 use super::core::Core;
-use crate::recovery::instance::{Told, Token};
+use crate::recovery::instance::{Token, Told};
+use crate::store::segments::NoteKind;
 use std::collections::BTreeMap;
-use weft_protocol::clearing::guard::{Fetch, Fetched, Guard, Guarded, Newest};
+use weft_protocol::clearing::guard::{Fence, Fetch, Fetched, Guard, Guarded, Newest};
 use weft_protocol::encoding::Blob;
 use weft_protocol::entry::{Entry, Payload};
 use weft_protocol::ids::{Hash, LedgerId, StreamId};
@@ -83,7 +85,20 @@ impl Core {
         }
     }
 
-    /// Whether signing goes on towards everybody.
+    /// What we have promised peers before this start.
+    pub(super) fn remember_fences(&mut self) -> Result<(), OpenFailure> {
+        let failed = |why: String| OpenFailure::Recover(format!("a fence cannot be read: {why}"));
+        for name in self.note_names(NoteKind::FENCE) {
+            let Some(bytes) = self.note(NoteKind::FENCE, &name).map_err(|e| failed(e.to_string()))? else {
+                continue;
+            };
+            let fence = Fence::parse(&bytes).map_err(|e| failed(e.to_string()))?;
+            self.parts.engine.set_fence(fence);
+        }
+        Ok(())
+    }
+
+    /// Whether there is a peer towards which nothing is signed.
     pub fn is_guarded(&self) -> bool {
         self.engine().is_quarantined() || !self.engine().awaited().is_empty()
     }
@@ -186,7 +201,9 @@ impl Core {
         if self.engine().is_quarantined() {
             let whole = self.known_size() <= self.engine().state().head.next_seq;
             let unheard_only = open.iter().all(|peer| !self.watch.heard.contains_key(peer));
-            if (open.is_empty() && whole && self.watch.pool.is_empty()) || (self.watch.succeeded && unheard_only) {
+            if (open.is_empty() && whole && self.watch.pool.is_empty())
+                || (self.watch.succeeded && unheard_only)
+            {
                 if let Err(error) = self.with_engine(|engine, cx| engine.lift(cx)) {
                     tracing::error!(%error, "the quarantine has ended, but not everything could be made up for");
                 }
@@ -310,8 +327,8 @@ impl Core {
         let before = self.engine().peers().fence(peer).cloned();
         let (guarded, fence) = self.parts.engine.guard(peer, ask);
         if before.as_ref() != Some(&fence) {
-            let key = crate::store::segments::RecordKey::Note { kind: crate::store::segments::NoteKind(3), name: peer.0 };
-            self.notes.push(crate::store::segments::Record { key, bytes: fence.to_bytes() });
+            let kept = self.keep_note(NoteKind::FENCE, peer.0, fence.to_bytes());
+            kept.map_err(|e| e.to_string())?;
         }
         Ok(guarded)
     }

@@ -121,7 +121,11 @@ impl Core {
                     }
                 }
                 Err(refusal @ Refusal::Fenced { .. }) => {
-                    return Pushed { message: 2, next: self.received_next(&channel), problem: Some(short(refusal.to_string())) };
+                    return Pushed {
+                        message: 2,
+                        next: self.received_next(&channel),
+                        problem: Some(short(refusal.to_string())),
+                    };
                 }
                 Err(refusal) => problem = Some(refusal.to_string()),
             }

@@ -5,15 +5,15 @@ use super::rows;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::data::{DataDir, DataError, Keys};
-use crate::recovery::instance::{Told, Token};
+use crate::recovery::instance::{Token, Told};
 use crate::store::index::{Applied, DestroyError};
+use crate::store::migrate::{MigrateError, migrate};
 use crate::store::segments::{
     Covered, Fatal, NoteKind, OpenError, OpenReport, Position, RecordKey, RecordRef, VisitError, scan_dir,
 };
 use crate::store::{Disk, Index, IndexBatch, IndexError, Private, PrivateError, Segments};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use weft_protocol::clearing::guard::Fence;
 use weft_protocol::clearing::replay::Replay;
 use weft_protocol::clearing::step::StepArgs;
 use weft_protocol::entry::{Entry, Payload};
@@ -33,6 +33,9 @@ pub enum OpenFailure {
     /// The folder.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// Its layout.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
     /// The segments.
     #[error(transparent)]
     Segments(#[from] OpenError),
@@ -84,9 +87,9 @@ pub fn open(
     hooks: Hooks,
 ) -> Result<Opened, OpenFailure> {
     let clock = Clock;
+    let mut remarks: Vec<String> = migrate(data)?.into_iter().collect();
     let keys = Arc::new(data.keys()?);
     let private = Arc::new(Private::open(&data.private())?);
-    let mut remarks = Vec::new();
     let checkpoint = published(data);
     let token = Token::of(data);
     let told = token.as_ref().and_then(Token::read);
@@ -121,16 +124,13 @@ pub fn open(
     // Sidecars are written before the entry that names them: a crash in between leaves some that none names.
     private.sweep_orphans(clock.now_ms(), &mut |commitment| reading.named.contains(commitment))?;
     private.sweep_invitations(clock.now_ms().saturating_sub(INVITATIONS_KEPT_MS))?;
-    let Reading { replay, tiles, index, counts, told_found, fences, .. } = reading;
+    let Reading { replay, tiles, index, counts, notes, told_found, .. } = reading;
     let head = replay.state().head;
     // A clean stop of this very folder, or a crash after which all is here that anybody was told of.
-    let clean = report.clean && as_stopped && head.next_seq > 0;
-    let proven = clean || told_found;
-    let boot = if clean || hooks.no_guard {
-        head.boot
-    } else {
-        head.boot.saturating_add(1).max(clock.now_ms())
-    };
+    let clean = report.clean && as_stopped && head.next_seq > 0 && !hooks.restored;
+    let proven = clean || (told_found && !hooks.restored);
+    let boot =
+        if clean || hooks.no_guard { head.boot } else { head.boot.saturating_add(1).max(clock.now_ms()) };
     check_keys(&replay, &keys)?;
     let author = Author::new(weft_protocol::keys::SecretKey::from_seed(&keys.log.seed()), boot);
     let engine = replay.into_engine(author, *keys.handle_secret);
@@ -149,9 +149,8 @@ pub fn open(
         hooks,
     };
     let mut core = Core::new(parts, counts)?;
-    for fence in fences {
-        core.parts.engine.set_fence(fence);
-    }
+    core.notes = super::notes::Notes::found(notes);
+    core.remember_fences()?;
     core.begin_guard(token, proven);
     core.with_engine(weft_protocol::clearing::engine::Engine::recover)
         .map_err(|e| OpenFailure::Recover(e.to_string()))?;
@@ -236,10 +235,11 @@ struct Reading {
     checkpoint: u64,
     /// Commitments that some entry names.
     named: BTreeSet<Hash>,
+    /// Where the newest note of each kind and name stands.
+    notes: BTreeMap<(NoteKind, [u8; 32]), Position>,
     /// What somebody was told last, and whether it has been found.
     told: Option<Told>,
     told_found: bool,
-    fences: Vec<Fence>,
 }
 
 impl Reading {
@@ -253,9 +253,9 @@ impl Reading {
             batched: 0,
             checkpoint,
             named: BTreeSet::new(),
+            notes: BTreeMap::new(),
             told: None,
             told_found: false,
-            fences: Vec::new(),
         }
     }
 
@@ -291,10 +291,11 @@ impl Reading {
                     self.batched += 1;
                 }
             }
-            RecordKey::Note { kind: NoteKind(3), .. } => {
-                self.fences.push(Fence::parse(record.bytes()).map_err(VisitError::new)?);
+            RecordKey::Note { kind, name } => {
+                self.notes.insert((kind, name), at);
+                // No rows, but the index says how many records it knows of.
+                self.batched += usize::from(!known);
             }
-            RecordKey::Note { .. } => {}
         }
         if self.batch.is_full() { self.flush().map_err(VisitError::new) } else { Ok(()) }
     }

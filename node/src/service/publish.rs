@@ -72,8 +72,8 @@ impl Core {
         }
         let origin = self.engine().state().origin().map_err(|e| PublishError::Checkpoint(e.to_string()))?;
         let root = self.parts.tiles.root();
-        let checkpoint = Checkpoint::new(&origin, size, root)
-            .map_err(|e| PublishError::Checkpoint(e.to_string()))?;
+        let checkpoint =
+            Checkpoint::new(&origin, size, root).map_err(|e| PublishError::Checkpoint(e.to_string()))?;
         let note = checkpoint.sign(&self.parts.keys.log).to_string();
         write_file(&public.join("checkpoint"), note.as_bytes())?;
         self.parts.checkpoint = size;

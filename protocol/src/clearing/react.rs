@@ -343,8 +343,8 @@ impl Engine {
                         row.outgoing.as_ref().filter(|out| out.origin == Origin::Upstream { channel });
                     // A yes without an onward hop was given for a hop that a succession has lost: that one may be bound.
                     let yes = matches!(hop.answer, Answer::Accepted(_));
-                    let stuck = onward
-                        .map_or(!yes, |out| matches!(out.closing, Closing::Freed(_)) || out.returned);
+                    let stuck =
+                        onward.map_or(!yes, |out| matches!(out.closing, Closing::Freed(_)) || out.returned);
                     let decided = accepted_on(&self.state, claim, &channel).is_some();
                     let leaf = hop.done.filter(|_| stuck && !decided)?;
                     Some(Todo::Return { channel, leaf })

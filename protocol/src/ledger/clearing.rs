@@ -117,12 +117,7 @@ pub(super) fn acknowledge(state: &State, step: &Step) -> Vec<Change> {
     vec![Change::Channel(step.channel, Box::new(channel))]
 }
 
-fn apply_step_of(
-    state: &State,
-    entry: &Entry,
-    step: &Step,
-    lost: bool,
-) -> Result<Vec<Change>, Rejected> {
+fn apply_step_of(state: &State, entry: &Entry, step: &Step, lost: bool) -> Result<Vec<Change>, Rejected> {
     check_form(step)?;
     if let StepArgs::Accord(args) = &step.args {
         return apply_accord(state, step, args);

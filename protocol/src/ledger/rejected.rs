@@ -228,7 +228,9 @@ pub enum Rejected {
     SuccessionBoot { last: u64, got: u64 },
     #[error("the networks not heard are peers, ascending, each once")]
     SuccessionUnheard,
-    #[error("what is recovered is an entry of this ledger in a channel's stream, lost by a succession: {why}")]
+    #[error(
+        "what is recovered is an entry of this ledger in a channel's stream, lost by a succession: {why}"
+    )]
     NotLost { why: &'static str },
     // Witness
     #[error("\"{origin}\" is not the origin of a log of network {peer}")]
