@@ -6,8 +6,8 @@ from wkeys import tagged, verify
 from wlog import leaf_hash
 
 MAX_ENTRY = 4096
-GENESIS, KEY_BOUND, UNIT_DEFINED = 0x0101, 0x0102, 0x0301
-PUBLIC = {GENESIS, KEY_BOUND, UNIT_DEFINED}
+GENESIS, KEY_BOUND, SUCCESSION, UNIT_DEFINED = 0x0101, 0x0102, 0x0105, 0x0301
+PUBLIC = {GENESIS, KEY_BOUND, SUCCESSION, UNIT_DEFINED}
 ZERO16, ZERO32 = bytes(16), bytes(32)
 H, U8, U16, U32, U64 = fixed(32), uint(8), uint(16), uint(32), uint(64)
 STEPS = {0: "ACCORD", 1: "PROPOSE", 2: "ACCEPT", 3: "REJECT", 4: "DONE", 5: "FREE", 6: "RETURN", 14: "KEY"}
@@ -37,6 +37,8 @@ ARGS = {
 PAYLOADS = {
     0x0101: record(optional=(1, 3), k0=ROOT_SET, k1=H, k2=list_of(tuple_of(PURPOSE, H)), k3=H),
     0x0102: record(k0=PURPOSE, k1=U32, k2=H),
+    0x0105: record(optional=(2,), lists=(5,), k0=U32, k1=U64, k2=H, k3=U64, k4=U64, k5=list_of(H)),
+    0x0106: record(lists=(1,), k0=blob, k1=POSTINGS),
     0x0201: record(optional=(2,), k0=fixed(16), k1=OWNER, k2=H, k3=boolean),
     0x0202: record(optional=(1, 2, 3), k0=fixed(16), k1=H, k2=fixed(8), k3=boolean),
     0x0203: record(k0=fixed(16)),

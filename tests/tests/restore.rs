@@ -15,6 +15,9 @@ const POLL: Duration = Duration::from_millis(50);
 /// What each side may owe the other.
 const LIMIT: u64 = 10_000;
 
+/// What a node says of a peer that has signed two things at one place of its stream.
+const OTHER_BYTES: &str = "was received before with other bytes";
+
 /// A network with two peers, and what its backup held.
 struct Town {
     hull: Site,
@@ -24,7 +27,8 @@ struct Town {
 
 const PEERS: [(&str, &str); 2] = [("lansing", "Bo"), ("madison", "Cy")];
 
-/// Pairs, pays, takes a backup of the stopped node, and pays on: inside the network, to both peers, and from them.
+/// Pairs, pays, takes a backup of the stopped node, and pays on: inside the network, to both peers, and from them. The
+/// first peer's backup is taken in the middle of that: it is newer, and old all the same.
 async fn town(arguments: &[&str]) -> Outcome<Town> {
     let folder = tempfile::tempdir()?;
     let hull = Site::found(folder.path(), "hull", arguments).await?;
@@ -44,6 +48,10 @@ async fn town(arguments: &[&str]) -> Outcome<Town> {
     town.hull.start().await?;
     town.open_links().await?;
     town.pay_all(7).await?;
+    town.peers[0].stop().await?;
+    copy_folder(town.peers[0].data.path(), &town.backup(&town.peers[0]))?;
+    town.peers[0].start().await?;
+    town.open_links().await?;
     town.pay_all(5).await?;
     Ok(town)
 }
@@ -78,9 +86,28 @@ impl Town {
     /// The machine is gone; what is left is the backup.
     async fn restore(&mut self) -> Outcome<()> {
         self.hull.kill().await?;
-        let backup = self.backup(&self.hull);
-        put_back(&backup, self.hull.data.path())?;
+        put_back(&self.backup(&self.hull), self.hull.data.path())?;
         self.hull.start().await
+    }
+
+    /// The root set lets the ledger go on, once everybody has answered; then all is as it was before.
+    async fn goes_on(&mut self) -> Outcome<SuccessionTerms> {
+        let terms = terms(&self.hull).await?;
+        is_refused(&self.hull).await?;
+        succeed(&self.hull, &terms).await?;
+        until(&self.hull, "still guarded", |guard| guard.is_none()).await?;
+        self.open_links().await?;
+        self.hull.until_quiet(PATIENCE).await?;
+        Ok(terms)
+    }
+
+    /// Nobody has seen two things at one place.
+    async fn nobody_saw_a_fork(&self) -> Outcome<()> {
+        for peer in &self.peers {
+            let problems = peer.status().await?.problems;
+            assert!(!problems.iter().any(|p| p.contains(OTHER_BYTES)), "{problems:?}");
+        }
+        Ok(())
     }
 
     /// All three stop, and the auditor reads what they wrote.
@@ -162,18 +189,14 @@ async fn without_a_mirror_channel_entries_come_back_and_the_claims_of_peers_are_
     let size = town.hull.status().await?.entries;
     town.restore().await?;
     is_refused(&town.hull).await?;
-    let terms = terms(&town.hull).await?;
+    let terms = town.goes_on().await?;
     assert!(terms.base < terms.old_size && terms.old_size <= size, "{terms:?}, {size} entries");
-    is_refused(&town.hull).await?;
-    succeed(&town.hull, &terms).await?;
-    until(&town.hull, "still guarded", |guard| guard.is_none()).await?;
-    town.open_links().await?;
-    town.hull.until_quiet(PATIENCE).await?;
     for (i, peer) in town.peers.iter().enumerate() {
         assert_eq!(town.hull.position(PEERS[i].0).await?, positions[i], "our side of {}", PEERS[i].0);
         assert_eq!(peer.position("hull").await?, -positions[i], "the side of {}", PEERS[i].0);
     }
     town.pay_all(3).await?;
+    town.nobody_saw_a_fork().await?;
     let [hull, lansing, madison] = town.audits().await?;
     hull.agree(&lansing)?;
     hull.agree(&madison)?;
@@ -181,5 +204,73 @@ async fn without_a_mirror_channel_entries_come_back_and_the_claims_of_peers_are_
     let count = |kind| own.iter().filter(|entry| entry.kind() == kind).count();
     assert_eq!(count(Kind::Succession), 1);
     assert!(count(Kind::Recovered) >= 8, "{}", count(Kind::Recovered));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_networks_restored_at_once_go_on_together() -> Outcome<()> {
+    let mut town = town(&[]).await?;
+    let with_madison = town.hull.position("madison").await?;
+    town.peers[0].kill().await?;
+    put_back(&town.backup(&town.peers[0]), town.peers[0].data.path())?;
+    town.restore().await?;
+    town.peers[0].start().await?;
+    town.goes_on().await?;
+    until(&town.peers[0], "the other one is still guarded", |guard| guard.is_none()).await?;
+    town.peers[0].until_quiet(PATIENCE).await?;
+    assert_eq!(town.hull.position("madison").await?, with_madison);
+    assert_eq!(town.hull.position("lansing").await?, -town.peers[0].position("hull").await?);
+    town.pay_all(3).await?;
+    town.nobody_saw_a_fork().await?;
+    let [hull, lansing, madison] = town.audits().await?;
+    hull.agree(&lansing)?;
+    hull.agree(&madison)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_guard_the_same_restore_forks() -> Outcome<()> {
+    let mut town = town(&["--test-hook", "no-guard"]).await?;
+    town.restore().await?;
+    town.hull.pay("Ada", "Abe", 1, 0).await?;
+    town.hull.pay("Ada", "Bo@lansing", 1, 0).await?;
+    let seen = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let problems = town.peers[0].status().await?.problems;
+            if problems.iter().any(|p| p.contains(OTHER_BYTES)) {
+                return Ok(());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    });
+    seen.await.unwrap_or_else(|_| Err(Failure::new("the peer has seen nothing")))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ordinary_crash_proves_itself_and_goes_on_at_once() -> Outcome<()> {
+    let folder = tempfile::tempdir()?;
+    let mut hull = Site::found(folder.path(), "hull", &[]).await?;
+    let mut lansing = Site::found(folder.path(), "lansing", &[]).await?;
+    hull.add_member("Ada", None).await?;
+    hull.add_member("Abe", None).await?;
+    lansing.add_member("Bo", None).await?;
+    hull.pair_with(&lansing, LIMIT).await?;
+    hull.pay("Ada", "Bo@lansing", 5, 20).await?;
+    lansing.kill().await?;
+    hull.kill().await?;
+    hull.start().await?;
+    assert_eq!(hull.status().await?.guard, None, "its token shows that nothing it has told is missing");
+    hull.pay("Ada", "Abe", 1, 0).await?;
+    hull.stop().await?;
+    // The same folder somewhere else is a copy, and so is the same place written over.
+    let copy = folder.path().join("copy");
+    copy_folder(hull.data.path(), &copy)?;
+    put_back(&copy, hull.data.path())?;
+    hull.start().await?;
+    let guard = hull.status().await?.guard.expect("a copy proves nothing");
+    assert!(guard.quarantined && guard.awaited.len() == 1, "{guard:?}");
+    is_refused(&hull).await?;
+    lansing.start().await?;
+    until(&hull, "its peer has answered", |guard| guard.is_none()).await?;
+    hull.pay("Ada", "Abe", 1, 0).await?;
     Ok(())
 }

@@ -90,7 +90,7 @@ mod tests {
         answer.guard = Some(guard);
         let node = FakeNode::new().answering("GET /api/v1/status", 200, &answer).start();
         let key = node.file("root");
-        std::fs::write(&key, format!("{}\n", "07".repeat(32))).unwrap();
+        crate::keyfile::create(&key).unwrap();
         let args = |lose| Succession { root_key: key.clone(), lose, op_id: OpIdOption { op_id: None } };
         let refused = run(&node.context(), args(3)).await.unwrap_err();
         assert_eq!(refused.code, "other-loss");

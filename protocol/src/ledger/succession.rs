@@ -188,7 +188,7 @@ pub(super) fn recovered_signatures(
     recovered: &Recovered,
 ) -> Result<Vec<SigCheck>, Rejected> {
     let lost = Entry::parse(&recovered.entry.0).map_err(Rejected::Entry)?;
-    let key = identity.log_key(lost.body().epoch)?;
+    let key = identity.log_key_bytes(lost.body().epoch)?;
     let mut checks = vec![SigCheck { key, message: lost.node_message(), sig: *lost.node_sig() }];
     if let Payload::Step(step) = &lost.op().payload {
         checks.extend(clearing::step_signatures(identity, step)?);
