@@ -21,3 +21,4 @@ pub mod sidecar;
 #[cfg(any(test, feature = "simulator"))]
 pub mod testing;
 pub mod wire;
+pub mod words;
