@@ -90,6 +90,9 @@ enum Command {
         /// With --records: limits as a percentage of what the file needs
         #[arg(long, default_value_t = 100, requires = "records")]
         limits: u64,
+        /// Keep the networks' data folders, here: a new or empty folder
+        #[arg(long, value_name = "FOLDER")]
+        keep: Option<PathBuf>,
         /// With --records: print one JSON object
         #[arg(long, requires = "records")]
         json: bool,
@@ -135,12 +138,12 @@ fn main() -> ExitCode {
             let data = DataDir::new(data).unlocked(&unlock.source()).map_err(|e| e.to_string());
             report(data.and_then(|data| run(data, options)))
         }
-        Command::Demo { records: Some(file), limits, json, .. } => {
-            let options = demo::RecordsOptions { file, limits_percent: limits, json };
+        Command::Demo { records: Some(file), limits, json, keep, .. } => {
+            let options = demo::RecordsOptions { file, limits_percent: limits, json, keep };
             demonstrate(demo::records(&options))
         }
-        Command::Demo { seed, serve, records: None, test_hook, .. } => {
-            demonstrate(demo::run(&demo::Options { seed, serve, hook: test_hook }))
+        Command::Demo { seed, serve, records: None, test_hook, keep, .. } => {
+            demonstrate(demo::run(&demo::Options { seed, serve, hook: test_hook, keep }))
         }
     }
 }

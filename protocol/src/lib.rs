@@ -20,5 +20,6 @@ pub mod seal;
 pub mod sidecar;
 #[cfg(any(test, feature = "simulator"))]
 pub mod testing;
+pub mod time;
 pub mod wire;
 pub mod words;
