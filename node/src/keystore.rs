@@ -1,5 +1,5 @@
 //! Where the secrets of a node are kept: plain files, files encrypted with age, or credentials of the service manager
-//! (specs/keys.md §2, specs/store.md §1).
+//! (specs/ceremony.md §1, specs/store.md §1).
 //!
 //! What must hold: a key file is only ever added or removed, never changed; a form of a key is removed only after
 //! another was written, synced and read back; a passphrase or a secret is never printed or logged, and its memory is
@@ -11,6 +11,7 @@ pub mod command;
 mod error;
 mod files;
 mod passphrase;
+pub mod purpose;
 #[cfg(test)]
 mod tests;
 
@@ -32,8 +33,9 @@ const MAX_FILE_BYTES: u64 = 4_096;
 /// Work of making a key from a passphrase: scrypt with N = 2^18, 256 MiB and about a second, as the age tool does; unit
 /// tests do less.
 const WORK: u8 = if cfg!(test) { 10 } else { 18 };
-/// The most work that a file may ask for when it is read: 1 GiB and a few seconds. A hostile file could ask for hours.
-const MAX_WORK: u8 = 20;
+/// The most work that a file may ask for when it is read: what we write ourselves. A hostile file could ask for more
+/// memory than a small machine has, or for hours.
+const MAX_WORK: u8 = 18;
 /// Environment variable in which the service manager names the folder of credentials.
 const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
 /// Start of the names of our credentials, such as `weft.log`.

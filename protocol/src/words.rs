@@ -1,4 +1,4 @@
-//! The list of 2,048 words, and a key of 32 bytes as 24 of them (specs/keys.md §3).
+//! The list of 2,048 words, and a key of 32 bytes as 24 of them (specs/ceremony.md §2).
 //!
 //! The list is the English one of BIP-39 and the encoding is that of BIP-39 for 256 bits, so other tools read the words
 //! too; the seed that BIP-39 derives from words is not used. What must hold: words give back exactly the bytes they were

@@ -150,7 +150,7 @@ fn a_file_that_asks_for_hours_of_work_is_refused_at_once() {
     let line = text.windows(10).position(|w| w == b"-> scrypt ").unwrap();
     let end = line + text[line..].iter().position(|b| *b == b'\n').unwrap();
     assert_eq!(&text[end - 2..end], WORK.to_string().as_bytes());
-    for work in ["21", "30", "63"] {
+    for work in ["19", "30", "63"] {
         let mut hostile = text.clone();
         hostile[end - 2..end].copy_from_slice(work.as_bytes());
         std::fs::write(&path, &hostile).unwrap();
