@@ -124,7 +124,7 @@ pub fn found(
             return Err(StartError::Found(why));
         }
     }
-    let data = &data.clone().create(Clock, passphrase.as_ref(), own)?;
+    let data = &data.clone().create_with(Clock, passphrase.as_ref(), own)?;
     let text = toml::to_string(config).map_err(|e| StartError::Found(e.to_string()))?;
     crate::data::write_file(&data.config(), text.as_bytes())?;
     let _lock = data.lock()?;

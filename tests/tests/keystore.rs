@@ -139,7 +139,9 @@ fn a_passphrase_typed_at_a_terminal_is_not_shown() -> Outcome<()> {
         std::fs::OpenOptions::new().read(true).write(true).open(path)
     };
     let mut init = Command::new(weftd());
-    init.args(["init", "--site", "hull", "--encrypt-keys", "--data"]).arg(&data).env_remove("WEFT_PASSPHRASE_FILE");
+    init.args(["init", "--site", "hull", "--encrypt-keys", "--data"])
+        .arg(&data)
+        .env_remove("WEFT_PASSPHRASE_FILE");
     let mut child = init.stdin(end()?).stderr(end()?).stdout(Stdio::piped()).spawn()?;
     let mut keyboard = std::fs::File::from(terminal);
     let mut screen = String::new();
@@ -153,5 +155,8 @@ fn a_passphrase_typed_at_a_terminal_is_not_shown() -> Outcome<()> {
     }
     let status = child.wait()?;
     expect(&screen, status.success() && !screen.contains("four"))?;
-    expect("the store is not encrypted", data.join("keys/log.age").exists() && !data.join("keys/log").exists())
+    expect(
+        "the store is not encrypted",
+        data.join("keys/log.age").exists() && !data.join("keys/log").exists(),
+    )
 }
