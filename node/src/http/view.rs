@@ -84,6 +84,8 @@ pub(super) fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Genesis => "genesis",
         Kind::KeyBound => "key-bound",
+        Kind::KeyRevoked => "key-revoked",
+        Kind::RootChanged => "root-changed",
         Kind::AccountOpened => "account-opened",
         Kind::AccountChanged => "account-changed",
         Kind::AccountClosed => "account-closed",

@@ -106,6 +106,8 @@ fn movement(entry: &Entry) -> (Vec<Posting>, Option<i32>, Option<ClaimId>) {
         Payload::Returned(r) => (r.postings.clone(), None, Some(r.claim)),
         Payload::Genesis(_)
         | Payload::KeyBound(_)
+        | Payload::KeyRevoked(_)
+        | Payload::RootChanged(_)
         | Payload::AccountOpened(_)
         | Payload::AccountChanged(_)
         | Payload::AccountClosed(_)

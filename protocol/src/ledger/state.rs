@@ -3,7 +3,7 @@
 //! Tables are ordered maps, so the digest and every walk are the same on every machine. The only way to change a
 //! state is [`State::commit`] with the [`Transition`] that `apply` gave for an entry.
 
-use super::identity::{Identity, Purpose};
+use super::identity::Identity;
 use super::members::OwnerKind;
 use super::rules::{Limit, LimitScope};
 use super::units::UnitDefined;
@@ -14,7 +14,6 @@ use crate::clearing::intent::Outcome;
 use crate::encoding::encode;
 use crate::entry::{Kind, Role};
 use crate::ids::{AccountId, ClaimId, Hash, KeyBytes, LedgerId, OpId, Signer, StreamId, UnitId};
-use crate::keys::signer_of;
 use minicbor::{Decode, Encode};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -417,6 +416,9 @@ impl State {
             state.claims.iter().filter_map(|((c, p), row)| Some((row.prune_at()?, Expiring::Claim(*c, *p))));
         let decisions =
             state.decisions.iter().filter_map(|(c, row)| Some((row.prune_at()?, Expiring::Decision(*c))));
+        if let Some(identity) = &mut state.identity {
+            identity.parse_keys();
+        }
         state.expiring = ops.chain(transfers).chain(claims).chain(decisions).collect();
         Ok(state)
     }
@@ -486,10 +488,7 @@ impl State {
 
     /// Whether a signer id belongs to the root set or a key of the network.
     pub fn is_network_signer(&self, signer: Signer) -> bool {
-        self.identity.as_ref().is_some_and(|identity| {
-            let bound = identity.keys.iter().filter(|(p, _)| **p != Purpose::Seal).flat_map(|(_, keys)| keys);
-            identity.root.keys.iter().chain(bound).any(|key| signer_of(key) == signer)
-        })
+        self.identity.as_ref().is_some_and(|identity| identity.is_signer(signer))
     }
 
     /// The sum of all balances in each unit: zero after every entry.
