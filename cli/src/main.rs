@@ -6,7 +6,6 @@
 mod args;
 mod commands;
 mod context;
-mod day;
 mod keyfile;
 mod outcome;
 mod progress;

@@ -9,7 +9,6 @@
 mod api;
 mod auth;
 mod csv;
-mod day;
 mod error;
 mod openapi;
 mod request;

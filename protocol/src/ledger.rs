@@ -10,12 +10,14 @@ pub mod authority;
 pub mod clearing;
 pub mod identity;
 pub mod members;
+pub mod movement;
 pub mod own_accounts;
 mod rejected;
 pub mod rules;
 pub mod state;
 pub mod transfer;
 pub mod units;
+pub mod witness;
 
 pub use rejected::Rejected;
 pub use state::State;
@@ -176,6 +178,7 @@ pub fn apply(state: &State, entry: &Entry) -> Result<Transition, Rejected> {
         Payload::Book(book) => transfer::apply_book(state, entry, book)?,
         Payload::Release(release) => transfer::apply_release(state, release)?,
         Payload::Returned(returned) => transfer::apply_returned(state, returned)?,
+        Payload::PeerView(view) => witness::apply_view(state, view, body.time_ms)?,
         Payload::Step(step) => clearing::apply_step(state, entry, step)?,
     };
     let done = |signer| Change::Op(signer, entry.op().op_id, entry.op().not_after_ms);
@@ -260,6 +263,7 @@ fn check_author(entry: &Entry, authority: &Authority) -> Result<(), Rejected> {
         | Payload::Book(_)
         | Payload::Release(_)
         | Payload::Returned(_)
+        | Payload::PeerView(_)
         | Payload::Step(_) => true,
         Payload::Genesis(_)
         | Payload::KeyBound(_)

@@ -20,4 +20,5 @@ pub mod seal;
 pub mod sidecar;
 #[cfg(any(test, feature = "simulator"))]
 pub mod testing;
+pub mod time;
 pub mod wire;

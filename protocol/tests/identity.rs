@@ -41,20 +41,26 @@ fn eventful() -> World {
     let mut world = World::new();
     world.open(1, true);
     world.open(2, true);
-    let rotate = bind(identity(&world), Purpose::Log, public(50)).unwrap();
+    let rotate = bind(identity(&world), Purpose::Log, public(50)).expect("it follows the rules");
     world.must(rotate, &[ROOT]);
     world.must(pay(1, 2, HOUR, 5), &[own(1)]);
     let next = set(2, &[2, 3, 4]);
-    let commit = change_roots(identity(&world), set(1, &[1]), Some(next.digest())).unwrap();
+    let commit =
+        change_roots(identity(&world), set(1, &[1]), Some(next.digest())).expect("it follows the rules");
     world.must(commit, &[ROOT]);
     let seq = world.state.head.next_seq;
-    let stolen = revoke(identity(&world), Purpose::Log, 1, last_good(&world), Some(public(51)), seq).unwrap();
+    let stolen = revoke(identity(&world), Purpose::Log, 1, last_good(&world), Some(public(51)), seq)
+        .expect("it follows the rules");
     world.must(stolen, &[ROOT]);
     world.must(pay(1, 2, HOUR, 7), &[own(1)]);
-    let change = change_roots(identity(&world), next, Some(set(1, &[5]).digest())).unwrap();
+    let change =
+        change_roots(identity(&world), next, Some(set(1, &[5]).digest())).expect("it follows the rules");
     world.must(change, &[ROOT, root(2), root(4)]);
     world.must(unit(weft_protocol::ids::UnitId(7), "bead"), &[root(3), root(4)]);
-    world.must(bind(identity(&world), Purpose::Recovery, public(52)).unwrap(), &[root(2), root(3)]);
+    world.must(
+        bind(identity(&world), Purpose::Recovery, public(52)).expect("it follows the rules"),
+        &[root(2), root(3)],
+    );
     world
 }
 
@@ -73,7 +79,7 @@ fn a_stranger_builds_the_same_identity_from_the_public_entries_alone() {
 #[test]
 fn a_state_read_back_from_its_snapshot_is_the_same_and_goes_on() {
     let mut world = eventful();
-    let again = State::from_snapshot(&world.state.to_snapshot()).unwrap();
+    let again = State::from_canonical(&world.state.to_canonical()).unwrap();
     assert_eq!(again, world.state);
     world.state = again;
     world.must(pay(1, 2, HOUR, 1), &[own(1)]);

@@ -232,8 +232,8 @@ proptest! {
         let state = &pair.world.state;
         let again = replay(&pair.world.entries);
         prop_assert_eq!(again.digest(), state.digest(), "a replay gives another state");
-        let read = State::from_snapshot(&state.to_snapshot()).expect("a snapshot reads back");
-        prop_assert_eq!(read.digest(), state.digest(), "a snapshot gives another state");
+        let read = State::from_canonical(&state.to_canonical()).expect("a state reads back");
+        prop_assert_eq!(read.digest(), state.digest(), "a state read back is another state");
     }
 
     #[test]
@@ -245,7 +245,7 @@ proptest! {
         for act in &first {
             pair.act(act)?;
         }
-        pair.world.state = State::from_snapshot(&pair.world.state.to_snapshot()).expect("a snapshot reads back");
+        pair.world.state = State::from_canonical(&pair.world.state.to_canonical()).expect("a state reads back");
         for act in &then {
             pair.act(act)?;
         }

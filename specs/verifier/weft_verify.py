@@ -14,8 +14,10 @@ from pathlib import Path
 
 import wbundle
 import wlog
+import wpublic
 import wseal
 import wwire
+import wwitness
 from wcbor import Refused, decode, encode, reading
 from wclearing import own_account
 from wentry import (Entry, accord_id, channel_of, claim_of, decision_message, op_message, peer_account, read_accord,
@@ -205,8 +207,21 @@ def clearing(run, v):
     for case in v["invalid_accords"]:
         run.refused(f"accord: {case['about']}", case["why"], lambda: read_accord(unhex(case["hex"])))
     intent(run, v["intent"])
-    states, all_entries = {}, {}
-    for ledger in v["ledgers"]:
+    all_entries = {}
+    states = ledgers_of(run, v["ledgers"], all_entries)
+    for case in v["invalid"]:
+        refused_entry(run, states[case["of"]], case)
+    state = copy.deepcopy(states[v["then"]["of"]])
+    entry_of(run, state, "a hold", v["then"])
+    for case in v["invalid_then"]:
+        refused_entry(run, state, case)
+    between(run, v, states, all_entries)
+
+
+def ledgers_of(run, ledgers, all_entries):
+    """Every ledger by its name, as its entries leave it."""
+    states = {}
+    for ledger in ledgers:
         state = states[ledger["name"]] = State()
         for i, case in enumerate(ledger["entries"]):
             entry = entry_of(run, state, f"{ledger['name']} {i}", case)
@@ -217,13 +232,7 @@ def clearing(run, v):
         got = [{"account": account.hex(), "unit": unit, "balance": balance}
                for (account, unit), balance in sorted(state.t["balances"].items())]
         run.same(f"{ledger['name']}: balances", got, ledger["balances"])
-    for case in v["invalid"]:
-        refused_entry(run, states[case["of"]], case)
-    state = copy.deepcopy(states[v["then"]["of"]])
-    entry_of(run, state, "a hold", v["then"])
-    for case in v["invalid_then"]:
-        refused_entry(run, state, case)
-    between(run, v, states, all_entries)
+    return states
 
 
 def intent(run, v):
@@ -328,8 +337,12 @@ def log(run, v):
     run.refused("receipt of another leaf", "root", lambda: wlog.check_receipt(r["text"], bytes(32), *args[1:]))
 
 
+def witness(run, v):
+    wwitness.witness(run, v, refused_entry, lambda run, ledgers: ledgers_of(run, ledgers, {}))
+
+
 FILES = {"encoding": encoding, "keys": keys, "entries": entries, "identity": identity, "postings": postings,
-         "clearing": clearing, "log": log, "wire": wwire.wire, "sealed": wseal.sealed}
+         "clearing": clearing, "log": log, "wire": wwire.wire, "sealed": wseal.sealed, "witness": witness}
 
 
 def vectors(folder):
@@ -351,6 +364,12 @@ def main(arguments):
             wbundle.check(run, Path(folder))
         case []:
             run = vectors(here.parent / "vectors")
+            if wpublic.FOLDER.is_dir():
+                before = run.passed
+                wpublic.public(run)
+                print(f"public: {run.passed - before} agree")
+            else:
+                print("public: not here (tests/vectors)")
         case [folder] if Path(folder).is_dir():
             run = vectors(Path(folder))
         case _:

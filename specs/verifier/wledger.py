@@ -9,12 +9,14 @@ from wcbor import Refused, encode
 from wclearing import Clearing, own_account
 from wentry import GENESIS, KEY_REVOKED, PUBLIC, ROOT_CHANGED, ZERO16, ZERO32
 from wkeys import key_fault, signer_of, tagged, verify
+from wlog import origin_of, sha256
 
 DAY = 86_400_000
 MEMBER, ORGANISATION, COMMONS, POOL, PEER, OUTSIDE, OWN = range(7)
 COORDINATOR, TREASURER, OPERATOR, ROOT, NODE = 2, 3, 4, 5, 6
 LOG, WITNESS, SEAL, LIBP2P, DESK, RECOVERY = range(1, 7)
 MAX = 1 << 62
+EMPTY_ROOT = sha256()
 OWN_NAMES = ("hold", "incoming", "transit", "exchange", "rounding", "disputed")
 
 
@@ -37,6 +39,14 @@ def check_form(postings):
 
 def postings_digest(postings):
     return tagged("WEFT-POSTINGS/1", encode(postings))[:16]
+
+
+def is_origin_of(origin, ledger):
+    """The first origin of a ledger's log, or that after its n-th succession (specs/kinds.md 13.2)."""
+    first = origin_of(ledger)
+    number = origin.removeprefix(first + "/")
+    later = origin.startswith(first + "/") and number.isascii() and number.isdigit() and number[0] != "0"
+    return len(origin.encode()) <= 64 and (origin == first or later)
 
 
 def verdict(levels, distance):
@@ -138,10 +148,12 @@ class Authority:
 class State(Clearing):
     TABLES = ("accounts", "signers", "units", "limits", "balances", "ops", "transfers", "holds", "streams",
               "channels", "claims", "decisions", "nonces")
+    # Tables of later versions, by field: absent when empty.
+    LATER = {15: "views"}
 
     def __init__(self):
         self.ident, self.head = None, [0, ZERO32, 0, 0]
-        self.t = {name: {} for name in self.TABLES}
+        self.t = {name: {} for name in (*self.TABLES, *self.LATER.values())}
         self.checks = []
 
     def identity(self):
@@ -182,6 +194,9 @@ class State(Clearing):
             tables = {0: ident} | tables
         for field, name in enumerate(self.TABLES, 2):
             tables[field] = {key: self._row(name, row) for key, row in sorted(self.t[name].items())}
+        for field, name in self.LATER.items():
+            if self.t[name]:
+                tables[field] = {key: self._row(name, row) for key, row in sorted(self.t[name].items())}
         return encode(tables)
 
     @staticmethod
@@ -244,7 +259,7 @@ class State(Clearing):
         need(entry.body[3] == leaf, "prev")
         need(entry.time >= time, "time-back")
         need(entry.boot >= boot, "boot-back")
-        wanted = ZERO16 if entry.kind in PUBLIC else entry.payload[0] if entry.kind >= 0x0B00 else None
+        wanted = ZERO16 if entry.kind in PUBLIC else entry.payload[0] if 0x0B00 <= entry.kind < 0x0C00 else None
         need(wanted == (entry.stream[0] if entry.stream else None), "stream-header")
         if wanted is not None:
             place = self.t["streams"].get(wanted, [0, ZERO32])
@@ -499,6 +514,18 @@ class State(Clearing):
         authority.may_debit(self, account)
         self._limits([[account, unit, -value]], authority.coordinator(self))
         self.t["holds"][entry.leaf] = [account, unit, value, network, sidecars[0], None]
+
+    # Area 13
+
+    def _kind_0d01(self, entry, _):
+        peer, origin, size, root, note = (entry.payload[i] for i in range(5))
+        need(any(row[0] == peer for row in self.t["channels"].values()), "no-accord")
+        need(is_origin_of(origin, peer), "view-origin")
+        last = self.t["views"].get((peer, origin), [0, EMPTY_ROOT])
+        need(size >= last[0], "view-back")
+        need(size > last[0] or root == last[1], "view-conflict")
+        need(size > last[0], "nothing-to-do")
+        self.t["views"][(peer, origin)] = [size, root, note, entry.time]
 
     def _kind_0507(self, entry, _):
         hold = self.t["holds"].get(entry.payload[0])

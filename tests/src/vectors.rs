@@ -13,6 +13,7 @@ mod log;
 mod postings;
 mod sealed;
 mod wire;
+mod witness;
 
 use serde_json::Value;
 use weft_protocol::keys::SecretKey;
@@ -30,6 +31,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("log.json", log::vectors()),
         ("wire.json", wire::vectors()),
         ("sealed.json", sealed::vectors()),
+        ("witness.json", witness::vectors()),
     ]
 }
 

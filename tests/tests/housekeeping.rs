@@ -240,6 +240,39 @@ fn a_float_is_noticed_as_a_type_and_as_a_suffix_but_not_in_a_comment_or_a_longer
     assert!(!names_a_float("let half64 = buf32(0xaf64);"));
 }
 
+/// Ed25519 functions that do not follow the signature rule (specs/signatures.md §1), put together so that this file does not
+/// call them. Batches that check without the cofactor disagree with their own single answers on many public vectors.
+const NOT_THE_SIGNATURE_RULE: [&str; 4] = [
+    concat!("verify_", "batch("),
+    concat!("ed25519_dalek::verify_", "batch"),
+    concat!("legacy_", "compatibility"),
+    concat!(".verify_", "prehashed("),
+];
+
+#[test]
+fn no_code_verifies_signatures_by_another_rule() {
+    let mut offenders = Vec::new();
+    for path in files().iter().filter(|path| is_rust(path) || path.ends_with("Cargo.toml")) {
+        let source = text(path).expect("source is text");
+        for (i, line) in source.lines().enumerate() {
+            let found = NOT_THE_SIGNATURE_RULE.iter().find(|unwanted| line.contains(**unwanted));
+            if let Some(found) = found {
+                offenders.push(format!("{}:{}: {found}", path.display(), i + 1));
+            }
+        }
+        // The one place where a signature is verified alone, and the part where many are.
+        let rule =
+            source.contains(concat!("verify_", "strict(")) || source.contains(concat!("batch::", "Verifier"));
+        if rule && path != Path::new("protocol/src/keys.rs") && !path.starts_with("protocol/src/audit") {
+            offenders.push(format!("{}: it verifies by itself", path.display()));
+        }
+    }
+    assert!(offenders.is_empty(), "{}", offenders.join("\n"));
+    let manifest = text(Path::new("Cargo.toml")).expect("a manifest is text");
+    let dalek = manifest.lines().find(|line| line.starts_with("ed25519-dalek ")).expect("the table has it");
+    assert!(!dalek.contains("\"batch\""), "{dalek}");
+}
+
 /// Texts that tie the tree to one machine, or that fetch from a registry behind the package manager's back.
 /// Each is put together here so that this file does not hold it.
 const NOT_IN_ANY_FILE: [&str; 9] = [

@@ -1,11 +1,11 @@
 //! `weft claims`: payments between networks, as this network sees them.
 
 use crate::context::Context;
-use crate::day;
 use crate::outcome::{Outcome, Report};
 use crate::table::Table;
 use clap::Args;
 use weft_api::{Claim, Claims as Answer, PaymentState};
+use weft_protocol::time::moment;
 
 /// Digits of a claim that are shown: enough that two are never alike in one network.
 const SHOWN_DIGITS: usize = 12;
@@ -39,7 +39,7 @@ fn text(context: &Context, claims: &Answer, all: bool) -> String {
             claim.amount.clone(),
             claim.unit.clone(),
             state(claim.state).to_owned(),
-            day::moment(claim.expires_ms),
+            moment(claim.expires_ms),
             claim.note.clone().unwrap_or_default(),
         ]);
     }

@@ -9,7 +9,6 @@ mod own_key;
 use super::claims;
 use crate::args::OpIdOption;
 use crate::context::Context;
-use crate::day;
 use crate::outcome::{Exit, Failure, Outcome, Report, clean};
 use crate::{keyfile, progress, sign};
 use clap::Args;
@@ -17,6 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use weft_api::{DEFAULT_WAIT_S, Done, NewPayment, PaymentState};
 use weft_client::Client;
+use weft_protocol::time::{Day, moment};
 
 /// How long one request asks the node to wait; longer waits are several requests.
 const WAIT_STEP_S: u64 = 20;
@@ -58,7 +58,7 @@ pub(crate) struct Pay {
 }
 
 fn checked_day(text: &str) -> Result<String, String> {
-    day::parse(text).map(|_| text.to_owned())
+    text.parse::<Day>().map(|_| text.to_owned()).map_err(|e| e.to_string())
 }
 
 fn sentence(pay: &Pay, done: &Done) -> String {
@@ -68,7 +68,7 @@ fn sentence(pay: &Pay, done: &Done) -> String {
     let receipt = format!("Receipt code {} (entry {})", clean(&done.leaf), done.seq);
     let claim =
         done.claim.as_deref().map_or_else(String::new, |claim| format!(", claim {}", claims::short(claim)));
-    let until = done.expires_ms.map_or_else(String::new, |ms| format!(", at the latest {}", day::moment(ms)));
+    let until = done.expires_ms.map_or_else(String::new, |ms| format!(", at the latest {}", moment(ms)));
     match done.state {
         PaymentState::Done => format!("{from} has paid {to} {amount}. {receipt}{claim}."),
         PaymentState::Held => format!(

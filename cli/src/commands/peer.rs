@@ -7,7 +7,6 @@ mod confirm;
 mod show;
 
 use crate::context::Context;
-use crate::day;
 use crate::outcome::{Exit, Failure, Outcome, Report, clean};
 use crate::progress;
 use clap::{Args, Subcommand};
@@ -16,6 +15,7 @@ use std::path::PathBuf;
 use weft_api::{Invitation, Join as JoinBody, NewInvitation};
 use weft_client::Client;
 use weft_protocol::federation::invite::{Invite as Link, MAX_LINK_BYTES};
+use weft_protocol::time::moment;
 
 /// How long a confirmation waits for the other side when nothing else is said: two people on the telephone.
 const DEFAULT_CONFIRM_WAIT_S: u64 = 600;
@@ -104,7 +104,7 @@ fn hand_over(invitation: &Invitation) -> String {
     format!(
         "Hand this link to the other network's operator; it is good once, until {}. They run \
          `weft peer join LINK --unit CODE --root-key FILE`; then run `weft peer confirm --root-key FILE` here.",
-        day::moment(invitation.expires_ms)
+        moment(invitation.expires_ms)
     )
 }
 

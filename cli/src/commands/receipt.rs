@@ -3,13 +3,13 @@
 //! The receipt code is computed here from the entry's bytes; a node that says another one is not believed.
 
 use crate::context::Context;
-use crate::day;
 use crate::outcome::{Exit, Failure, Outcome, Report, clean};
 use clap::Args;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use std::path::{Path, PathBuf};
 use weft_api::Receipt as Answer;
 use weft_protocol::entry::Entry;
+use weft_protocol::time::moment;
 
 /// The receipt of an entry, and its proof.
 #[derive(Debug, Args)]
@@ -31,7 +31,7 @@ fn text(receipt: &Answer) -> String {
         "Entry {} ({}), written {}; receipt code {}; {published}.",
         receipt.seq,
         clean(&receipt.kind),
-        day::moment(receipt.time_ms),
+        moment(receipt.time_ms),
         clean(&receipt.leaf)
     )
 }

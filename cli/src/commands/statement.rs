@@ -2,11 +2,11 @@
 
 use super::member;
 use crate::context::Context;
-use crate::day;
 use crate::outcome::{Outcome, Report, clean};
 use crate::table::Table;
 use clap::Args;
 use weft_api::{Statement as Page, StatementLine};
+use weft_protocol::time::Day;
 
 /// Lines asked for at a time.
 const PAGE_LINES: u32 = 500;
@@ -58,7 +58,7 @@ fn text(context: &Context, statement: &Page) -> String {
     for line in &statement.lines {
         table.row([
             line.seq.to_string(),
-            line.when.clone().unwrap_or_else(|| day::of_ms(line.time_ms)),
+            line.when.clone().unwrap_or_else(|| Day::of_ms(line.time_ms).to_string()),
             what(line),
             line.amount.clone(),
             line.unit.clone(),

@@ -17,13 +17,14 @@ use weft_protocol::entry::{Payload, Role};
 use weft_protocol::ids::UnitId;
 use weft_protocol::ledger::rules::{Levels, LimitRule, Rule, RuleSet};
 use weft_protocol::ledger::units::{UnitDefined, UnitKind};
+use weft_protocol::time::Day;
 
 /// The sample that is built in (`tests/data/README.md` says where it comes from).
 const SAMPLE: &str = include_str!("../../../tests/data/sample.csv");
 /// Payments under way at each node.
 const IN_FLIGHT: usize = 16;
 /// Days from 1970-01-01 to 2020-01-01, where the file's time begins.
-const FIRST_DAY: u64 = 18_262;
+const FIRST_DAY: i32 = 18_262;
 /// Decimals of the unit.
 const SCALE: u8 = 2;
 /// How long the last payments between networks may take.
@@ -45,7 +46,8 @@ pub struct Options {
 #[derive(Debug, Clone)]
 struct Line {
     number: u64,
-    time_s: u64,
+    /// Days since the file's time began.
+    day: i32,
     from: String,
     to: String,
     cents: i64,
@@ -81,12 +83,13 @@ fn read(text: &str) -> Result<Vec<Line>, Failure> {
         let bad = |why: &str| Failure::new(format!("line {number}: {why}"));
         let fields: Vec<&str> = line.trim().split(',').collect();
         let [time, from, to, cents] = fields[..] else { return Err(bad("four columns are expected")) };
-        let time_s = time.parse().map_err(|_| bad("time_s is no number"))?;
+        let time_s: u32 = time.parse().map_err(|_| bad("time_s is no number"))?;
+        let day = Day::of_ms(u64::from(time_s) * 1_000).0;
         let cents: i64 = cents.parse().map_err(|_| bad("amount_cents is no number"))?;
         if cents <= 0 || from == to || !from.contains('-') || !to.contains('-') {
             return Err(bad("an amount above zero between two members NETWORK-NUMBER is expected"));
         }
-        lines.push(Line { number, time_s, from: from.to_owned(), to: to.to_owned(), cents });
+        lines.push(Line { number, day, from: from.to_owned(), to: to.to_owned(), cents });
     }
     Ok(lines)
 }
@@ -252,7 +255,7 @@ async fn pay(client: &Client, line: &Line) -> Result<weft_api::Done, Error> {
     let (here, there) = (network_of(&line.from), network_of(&line.to));
     let to = if here == there { line.to.clone() } else { format!("{}@{}", line.to, site_name(there)) };
     let mut payment = desk_payment(&line.from, &to, &format_decimal(line.cents, SCALE), 0);
-    payment.when = Some(day(FIRST_DAY + line.time_s / 86_400));
+    payment.when = Some(Day(FIRST_DAY + line.day).to_string());
     client.pay(&payment, &fresh_id()).await
 }
 
@@ -274,26 +277,6 @@ fn note_payment(made: &mut Made, line: &Line, outcome: Result<weft_api::Done, Er
         }
         Err(error) => Err(Failure::new(format!("line {}: {error}", line.number))),
     }
-}
-
-/// A day as `YYYY-MM-DD`, from days since 1970-01-01 (proleptic Gregorian calendar).
-fn day(days: u64) -> String {
-    let (mut year, mut left) = (1970, days);
-    let leap = |y: u64| y.is_multiple_of(4) && (!y.is_multiple_of(100) || y.is_multiple_of(400));
-    while left >= 365 + u64::from(leap(year)) {
-        left -= 365 + u64::from(leap(year));
-        year += 1;
-    }
-    let lengths = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let mut month = 1;
-    for length in lengths {
-        if left < length {
-            break;
-        }
-        left -= length;
-        month += 1;
-    }
-    format!("{year:04}-{month:02}-{:02}", left + 1)
 }
 
 /// The figures of every network, from its node's own answers.
@@ -457,14 +440,6 @@ fn table(report: &serde_json::Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_first_day_of_the_records_is_new_year_2020() {
-        assert_eq!(day(FIRST_DAY), "2020-01-01");
-        assert_eq!(day(FIRST_DAY + 59), "2020-02-29");
-        assert_eq!(day(FIRST_DAY + 110), "2020-04-20");
-        assert_eq!(day(0), "1970-01-01");
-    }
 
     #[test]
     fn the_built_in_sample_is_readable() {

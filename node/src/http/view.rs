@@ -10,7 +10,6 @@ use axum::response::{IntoResponse, Response};
 use std::time::Duration;
 use weft_api::{Balance, Done, Member, Owner, PaymentState};
 use weft_protocol::amount::format_decimal;
-use weft_protocol::entry::Kind;
 use weft_protocol::ids::{AccountId, ClaimId, UnitId};
 use weft_protocol::ledger::members::OwnerKind;
 use weft_protocol::ledger::state::Account;
@@ -77,39 +76,6 @@ pub(super) fn member(state: &State, id: &AccountId, row: &Account) -> Option<Mem
 /// The name behind an account, when this node knows one.
 pub(super) fn name_of(private: &Private, account: &AccountId) -> Result<Option<String>, ApiError> {
     Ok(private.person(account)?.map(|person| person.name))
-}
-
-/// The short name of a kind of entry.
-pub(super) fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Genesis => "genesis",
-        Kind::KeyBound => "key-bound",
-        Kind::KeyRevoked => "key-revoked",
-        Kind::RootChanged => "root-changed",
-        Kind::AccountOpened => "account-opened",
-        Kind::AccountChanged => "account-changed",
-        Kind::AccountClosed => "account-closed",
-        Kind::RoleGranted => "role-granted",
-        Kind::UnitDefined => "unit-defined",
-        Kind::RuleSet => "rule-set",
-        Kind::Transfer => "transfer",
-        Kind::Reversal => "reversal",
-        Kind::Hold => "hold",
-        Kind::End => "end",
-        Kind::Credit => "credit",
-        Kind::Book => "book",
-        Kind::Release => "release",
-        Kind::Returned => "returned",
-        Kind::Step(0) => "step-accord",
-        Kind::Step(1) => "step-propose",
-        Kind::Step(2) => "step-accept",
-        Kind::Step(3) => "step-reject",
-        Kind::Step(4) => "step-done",
-        Kind::Step(5) => "step-free",
-        Kind::Step(6) => "step-return",
-        Kind::Step(14) => "step-key",
-        Kind::Step(_) => "step",
-    }
 }
 
 /// What became of an operation.

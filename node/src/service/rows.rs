@@ -5,12 +5,11 @@ use crate::store::IndexBatch;
 use crate::store::segments::Position;
 use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
-use weft_protocol::entry::{Entry, Payload};
+use weft_protocol::entry::Entry;
 use weft_protocol::ids::{AccountId, ClaimId, Hash, UnitId};
 use weft_protocol::ledger::Transition;
-use weft_protocol::ledger::own_accounts;
+use weft_protocol::ledger::movement::Movement;
 use weft_protocol::ledger::state::Change;
-use weft_protocol::ledger::transfer::{Posting, move_value};
 
 /// A line of an account's history.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -63,7 +62,7 @@ pub(super) fn own(
     if let Some(header) = body.stream {
         batch.stream_entry(&header.id, header.sseq, body.seq);
     }
-    let (postings, when_day, claim) = movement(entry);
+    let Some(Movement { postings, when_day, claim }) = entry.op().payload.movement() else { return };
     let mut by_account: BTreeMap<AccountId, Vec<(UnitId, i64, i64)>> = BTreeMap::new();
     for posting in &postings {
         let after = balance_after(posting.account, posting.unit);
@@ -90,30 +89,5 @@ pub(super) fn own(
 pub(super) fn received(batch: &mut IndexBatch, at: Position, entry: &Entry) {
     if let Some(header) = entry.body().stream {
         batch.received(&entry.body().ledger, &header.id, header.sseq, at);
-    }
-}
-
-/// The postings of an entry that moves value, the day it happened, and its claim.
-fn movement(entry: &Entry) -> (Vec<Posting>, Option<i32>, Option<ClaimId>) {
-    match &entry.op().payload {
-        Payload::Transfer(t) => (t.postings.clone(), t.when_day, None),
-        Payload::Reversal(r) => (r.postings.clone(), None, None),
-        Payload::Hold(h) => (move_value(h.account, own_accounts::hold(), h.unit, h.amount), h.when_day, None),
-        Payload::End(e) => (e.postings.clone(), None, Some(e.claim)),
-        Payload::Credit(c) => (c.postings.clone(), None, Some(c.claim)),
-        Payload::Book(b) => (b.postings.clone(), None, Some(b.claim)),
-        Payload::Release(r) => (r.postings.clone(), None, None),
-        Payload::Returned(r) => (r.postings.clone(), None, Some(r.claim)),
-        Payload::Genesis(_)
-        | Payload::KeyBound(_)
-        | Payload::KeyRevoked(_)
-        | Payload::RootChanged(_)
-        | Payload::AccountOpened(_)
-        | Payload::AccountChanged(_)
-        | Payload::AccountClosed(_)
-        | Payload::RoleGranted(_)
-        | Payload::UnitDefined(_)
-        | Payload::RuleSet(_)
-        | Payload::Step(_) => (Vec::new(), None, None),
     }
 }

@@ -172,6 +172,9 @@ impl TryRng for Coefficients {
 impl TryCryptoRng for Coefficients {}
 
 #[cfg(test)]
+mod vectors;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::keys::{OP, SecretKey, message};

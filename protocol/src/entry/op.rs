@@ -9,6 +9,7 @@ use crate::ledger::members::{AccountChanged, AccountClosed, AccountOpened, RoleG
 use crate::ledger::rules::RuleSet;
 use crate::ledger::transfer::{Book, Credit, End, Hold, Release, Returned, Reversal, Transfer};
 use crate::ledger::units::UnitDefined;
+use crate::ledger::witness::PeerView;
 
 /// What somebody wants done, with the key that makes it happen at most once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,6 +128,44 @@ payloads! {
     0x0507 Release(Release),
     /// The books of both sides after a RETURN.
     0x0508 Returned(Returned),
+    /// The head of a peer's log that we have cosigned.
+    0x0d01 PeerView(PeerView),
+}
+
+impl Kind {
+    /// Its short name, as histories, exports and reports show it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Genesis => "genesis",
+            Self::KeyBound => "key-bound",
+            Self::KeyRevoked => "key-revoked",
+            Self::RootChanged => "root-changed",
+            Self::AccountOpened => "account-opened",
+            Self::AccountChanged => "account-changed",
+            Self::AccountClosed => "account-closed",
+            Self::RoleGranted => "role-granted",
+            Self::UnitDefined => "unit-defined",
+            Self::RuleSet => "rule-set",
+            Self::Transfer => "transfer",
+            Self::Reversal => "reversal",
+            Self::Hold => "hold",
+            Self::End => "end",
+            Self::Credit => "credit",
+            Self::Book => "book",
+            Self::Release => "release",
+            Self::Returned => "returned",
+            Self::PeerView => "peer-view",
+            Self::Step(0) => "step-accord",
+            Self::Step(1) => "step-propose",
+            Self::Step(2) => "step-accept",
+            Self::Step(3) => "step-reject",
+            Self::Step(4) => "step-done",
+            Self::Step(5) => "step-free",
+            Self::Step(6) => "step-return",
+            Self::Step(14) => "step-key",
+            Self::Step(_) => "step",
+        }
+    }
 }
 
 impl Op {

@@ -3,15 +3,19 @@
 //! Tables are ordered maps, so the digest and every walk are the same on every machine. The only way to change a
 //! state is [`State::commit`] with the [`Transition`] that `apply` gave for an entry.
 
+mod canonical;
+
+pub use canonical::{MAX_STATE_BYTES, StateError};
+
 use super::identity::Identity;
 use super::members::OwnerKind;
 use super::rules::{Limit, LimitScope};
 use super::units::UnitDefined;
+use super::witness::ViewRow;
 use super::{Rejected, Transition, own_accounts};
 use crate::amount::Amount;
 use crate::clearing::accord::Accord;
 use crate::clearing::intent::Outcome;
-use crate::encoding::encode;
 use crate::entry::{Kind, Role};
 use crate::ids::{AccountId, ClaimId, Hash, KeyBytes, LedgerId, OpId, Signer, StreamId, UnitId};
 use minicbor::{Decode, Encode};
@@ -348,6 +352,8 @@ pub struct State {
     pub decisions: BTreeMap<ClaimId, DecisionRow>,
     #[n(14)]
     pub nonces: BTreeMap<(LedgerId, Hash), ClaimId>,
+    #[cbor(n(15), with = "super::witness::table", has_nil)]
+    pub views: BTreeMap<(LedgerId, String), ViewRow>,
     /// Rows by the time they are forgotten; derived, so not part of the digest.
     #[cbor(skip)]
     expiring: BTreeSet<(u64, Expiring)>,
@@ -401,38 +407,10 @@ pub enum Change {
     Channel(StreamId, Box<ChannelRow>),
     Claim(ClaimId, u8, Box<ClaimRow>),
     Decision(ClaimId, DecisionRow),
+    View(LedgerId, String, ViewRow),
 }
 
 impl State {
-    /// Reads a state from a snapshot.
-    ///
-    /// # Errors
-    /// When the bytes are not the encoding of a state.
-    pub fn from_snapshot(bytes: &[u8]) -> Result<Self, String> {
-        let mut state: Self = minicbor::decode(bytes).map_err(|e| e.to_string())?;
-        let ops = state.ops.iter().map(|((signer, op), at)| (*at, Expiring::Op(*signer, *op)));
-        let transfers = state.transfers.iter().map(|(seq, mark)| (mark.prune_at(), Expiring::Transfer(*seq)));
-        let claims =
-            state.claims.iter().filter_map(|((c, p), row)| Some((row.prune_at()?, Expiring::Claim(*c, *p))));
-        let decisions =
-            state.decisions.iter().filter_map(|(c, row)| Some((row.prune_at()?, Expiring::Decision(*c))));
-        if let Some(identity) = &mut state.identity {
-            identity.parse_keys();
-        }
-        state.expiring = ops.chain(transfers).chain(claims).chain(decisions).collect();
-        Ok(state)
-    }
-
-    /// The bytes of a snapshot; also what the digest covers.
-    pub fn to_snapshot(&self) -> Vec<u8> {
-        encode(self)
-    }
-
-    /// SHA-256("WEFT-STATE/1\n" ‖ tables): the same for everybody who replays the same entries.
-    pub fn digest(&self) -> Hash {
-        Hash::of("WEFT-STATE/1\n", &[&self.to_snapshot()])
-    }
-
     /// Who speaks for this ledger.
     ///
     /// # Errors
@@ -558,6 +536,7 @@ impl State {
                 self.expiring.extend(row.prune_at().map(|at| (at, Expiring::Claim(claim, part))));
                 self.claims.insert((claim, part), *row);
             }
+            Change::View(peer, origin, row) => drop(self.views.insert((peer, origin), row)),
             Change::Decision(claim, row) => {
                 self.expiring.extend(row.prune_at().map(|at| (at, Expiring::Decision(claim))));
                 self.nonces.extend(row.nonce.map(|nonce| (nonce, claim)));

@@ -134,7 +134,7 @@ pub(super) fn vectors() -> Value {
                   An invalid entry stands after the first `after` entries",
         "ledger": book.ledger().to_string(),
         "entries": book.cases,
-        "state": hex(book.state.to_snapshot()),
+        "state": hex(book.state.to_canonical()),
         "invalid": invalid,
     })
 }

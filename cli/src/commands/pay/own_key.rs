@@ -4,7 +4,6 @@
 
 use super::Pay;
 use crate::commands::member::{self, Found};
-use crate::day;
 use crate::outcome::{Exit, Failure};
 use crate::sign;
 use weft_api::{PostOp, Status};
@@ -15,6 +14,7 @@ use weft_protocol::ids::{LedgerId, OpId, UnitId};
 use weft_protocol::keys::SecretKey;
 use weft_protocol::ledger::transfer::{Hold, Transfer, move_value};
 use weft_protocol::sidecar::Content;
+use weft_protocol::time::Day;
 
 /// What is moved: the parts that both kinds of payment share.
 struct Moved {
@@ -40,7 +40,7 @@ pub(super) async fn build(
     let amount = parse_decimal(&pay.amount, unit.scale).map_err(|why| {
         Failure::new(Exit::Refused, "amount", "this amount cannot be paid", "correct it").because(why)
     })?;
-    let when_day = pay.when.as_deref().map(day::parse).transpose();
+    let when_day = pay.when.as_deref().map(|text| text.parse::<Day>().map(|day| day.0)).transpose();
     let when_day = when_day
         .map_err(|why| Failure::new(Exit::Usage, "day", "this is no day", "write YYYY-MM-DD").because(why))?;
     let payer = member::find(client, &pay.from).await?;

@@ -3,11 +3,10 @@
 //! A name stands in the private store only. It is durable before the account's entry is: the entry is written at
 //! the end of the group, and the name in the task before.
 
-use crate::http::day::format_day;
 use crate::http::error::ApiError;
 use crate::http::request::{Asked, Given, Named, OpKey};
 use crate::http::state::{Ctx, blocking};
-use crate::http::view::{decimal, kind_name, member, name_of, unit_code};
+use crate::http::view::{decimal, member, name_of, unit_code};
 use crate::service::{Core, HistoryRow, OpRefused, Prepared};
 use crate::store::Private;
 use crate::store::index::{Direction, Page};
@@ -28,6 +27,7 @@ use weft_protocol::ids::{AccountId, ClaimId, Hash, KeyBytes, OpId, UnitId};
 use weft_protocol::ledger::members::{AccountOpened, OwnerKind};
 use weft_protocol::ledger::own_accounts;
 use weft_protocol::sidecar::{Content, MAX_NAME_BYTES};
+use weft_protocol::time::Day;
 
 /// Context of the ids of accounts opened here: a repeated request opens the same account.
 const ACCOUNT_CONTEXT: &str = "WEFT-ACCOUNT-OF/1\n";
@@ -287,8 +287,8 @@ impl Line {
         lines.extend(self.amounts.into_iter().map(|(unit, amount, balance)| StatementLine {
             seq: self.seq,
             time_ms: self.row.time_ms,
-            when: self.row.when_day.and_then(format_day),
-            kind: Kind::from_code(self.row.kind).map_or("unknown", kind_name).to_owned(),
+            when: self.row.when_day.and_then(|day| Day(day).text()),
+            kind: Kind::from_code(self.row.kind).map_or("unknown", Kind::name).to_owned(),
             unit,
             amount,
             balance,

@@ -1,6 +1,5 @@
 //! `/api/v1/payments`: pays through the desk, for people who have no key of their own.
 
-use crate::http::day::parse_day;
 use crate::http::error::ApiError;
 use crate::http::request::{Given, OpKey};
 use crate::http::state::Ctx;
@@ -16,6 +15,7 @@ use weft_protocol::entry::{Payload, Role};
 use weft_protocol::ids::{AccountId, LedgerId, OpId, UnitId};
 use weft_protocol::ledger::transfer::{Hold, Transfer, move_value};
 use weft_protocol::sidecar::{Content, ContentError};
+use weft_protocol::time::{Day, DayError};
 
 pub(in crate::http) fn routes() -> OpenApiRouter<Ctx> {
     OpenApiRouter::new().routes(routes!(pay))
@@ -106,9 +106,9 @@ impl Wish {
         }
         let unit = unit_named(state, asked.unit)?;
         let amount = parse_decimal(asked.amount, unit.scale).map_err(|e| ApiError::rule("amount", e))?;
-        let bad_day =
-            |text: &str| ApiError::rule("date", format!("\"{text}\" is not a day: write YYYY-MM-DD"));
-        let when_day = asked.when.map(|text| parse_day(text).ok_or_else(|| bad_day(text))).transpose()?;
+        let bad_day = |why: DayError| ApiError::rule("date", why.to_string());
+        let when_day =
+            asked.when.map(|text| text.parse::<Day>().map(|day| day.0).map_err(bad_day)).transpose()?;
         let memo = asked.memo.filter(|memo| !memo.is_empty()).map(str::to_owned);
         let content = if memo.is_some() || matches!(to, To::There(_)) {
             // Inside a network both sides know each other's name; no need to read it for every line of an import.

@@ -5,7 +5,6 @@
 use crate::http::error::ApiError;
 use crate::http::request::Named;
 use crate::http::state::{Ctx, blocking};
-use crate::http::view::kind_name;
 use crate::service::Core;
 use axum::Json;
 use axum::extract::State;
@@ -48,7 +47,7 @@ async fn receipt(State(ctx): State<Ctx>, Named(id): Named) -> Result<Json<Receip
         seq,
         leaf: entry.leaf().to_string(),
         time_ms: entry.body().time_ms,
-        kind: kind_name(entry.kind()).to_owned(),
+        kind: entry.kind().name().to_owned(),
         entry: data_encoding::HEXLOWER.encode(entry.bytes()),
         proof,
     }))
