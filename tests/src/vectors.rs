@@ -6,6 +6,7 @@
 mod clearing;
 mod encoding;
 mod entries;
+mod evidence;
 mod identity;
 mod keys;
 mod kit;
@@ -31,6 +32,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("log.json", log::vectors()),
         ("wire.json", wire::vectors()),
         ("sealed.json", sealed::vectors()),
+        ("evidence.json", evidence::vectors()),
         ("witness.json", witness::vectors()),
     ]
 }

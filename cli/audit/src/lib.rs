@@ -6,6 +6,7 @@
 
 mod bundle;
 mod dir;
+pub mod export;
 mod files;
 mod json;
 mod prove;
