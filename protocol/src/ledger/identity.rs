@@ -354,15 +354,23 @@ impl Identity {
         revoked.replacement.as_ref().filter(|_| ours)
     }
 
+    /// The log key of an epoch as bytes: for those who collect signatures and verify them later.
+    ///
+    /// # Errors
+    /// When this identity knows no such epoch.
+    pub fn log_key_bytes(&self, epoch: u32) -> Result<KeyBytes, Rejected> {
+        self.key(Purpose::Log, epoch).copied().ok_or(Rejected::UnknownEpoch { epoch })
+    }
+
     /// The key that the node's signature under the next entry must verify with.
     ///
     /// # Errors
     /// An epoch that this identity does not know.
-    pub fn node_key(&self, entry: &Entry) -> Result<PublicKey, Rejected> {
+    pub fn node_key_bytes(&self, entry: &Entry) -> Result<KeyBytes, Rejected> {
         let (payload, epoch) = (&entry.op().payload, entry.body().epoch);
         match self.new_log_key(payload).filter(|_| self.signing_epoch(payload) == Some(epoch)) {
-            Some(key) => PublicKey::new(key).map_err(Rejected::Key),
-            None => self.log_key(epoch),
+            Some(key) => Ok(*key),
+            None => self.log_key_bytes(epoch),
         }
     }
 

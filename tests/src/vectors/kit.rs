@@ -9,7 +9,7 @@ use weft_protocol::ledger::identity::{Genesis, PURPOSES, Purpose, PurposeKey, Ro
 use weft_protocol::ledger::{State, apply, verify_signatures};
 
 /// Seeds of log keys that a node holds before they are bound.
-pub(super) const NEXT_LOG_SEEDS: std::ops::Range<u8> = 15..18;
+const NEXT_LOG_SEEDS: [u8; 3] = [15, 16, 79];
 /// 2026-01-01T00:00:00Z, when every ledger here begins.
 pub(super) const START_MS: u64 = 1_767_225_600_000;
 /// How long operations here may wait.
@@ -175,7 +175,7 @@ impl Book {
         self.now_ms += 1_000;
         let signed = self.signed(op, signs);
         let mut author = Author::new(key(self.log_seed), START_MS);
-        NEXT_LOG_SEEDS.for_each(|seed| author.hold(key(seed)));
+        NEXT_LOG_SEEDS.into_iter().for_each(|seed| author.hold(key(seed)));
         let (now, salt) = (self.now_ms, self.salt());
         let written = author.write(&mut self.state, &signed, now, salt);
         let written = written.unwrap_or_else(|e| panic!("{about}: {e}"));

@@ -130,6 +130,25 @@ impl Identity {
         Ok(next)
     }
 
+    /// Every root set by its rules, every key ever bound one that its purpose can use, and the place of each log key.
+    ///
+    /// # Errors
+    /// Names the rule broken.
+    pub fn check_keys(&self) -> Result<(), Rejected> {
+        self.root.check()?;
+        self.former.iter().try_for_each(|former| former.set.check())?;
+        let keys = self.keys.iter().flat_map(|(purpose, keys)| keys.iter().map(move |key| (*purpose, key)));
+        keys.into_iter().try_for_each(|(purpose, key)| check_key(purpose, key))?;
+        let later = self.next_epoch(Purpose::Log).saturating_sub(1);
+        if usize::try_from(later) != Ok(self.since.len()) || !self.since.is_sorted() {
+            return Err(Rejected::UnknownEpoch { epoch: later });
+        }
+        match self.revoked.keys().find(|(purpose, epoch)| self.key(*purpose, *epoch).is_none()) {
+            Some((_, epoch)) => Err(Rejected::KeyUnknown { epoch: *epoch }),
+            None => Ok(()),
+        }
+    }
+
     /// A key serves once: neither bound before, to any purpose, nor ever a root key.
     fn check_new(&self, key: &KeyBytes) -> Result<(), Rejected> {
         let bound = self.keys.values().flatten().any(|known| known == key);

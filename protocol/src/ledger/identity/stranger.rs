@@ -4,6 +4,7 @@
 use super::{Identity, RootSet, is_identity};
 use crate::entry::{Entry, How, Payload, Role};
 use crate::ids::Signer;
+use crate::keys::PublicKey;
 use crate::ledger::{Rejected, SigCheck};
 use std::collections::BTreeSet;
 
@@ -86,7 +87,7 @@ impl Identity {
     }
 
     fn check_node(&self, entry: &Entry) -> Result<(), Rejected> {
-        let key = self.node_key(entry)?;
+        let key = PublicKey::new(&self.node_key_bytes(entry)?).map_err(Rejected::Key)?;
         key.verify_message(&entry.node_message(), entry.node_sig()).map_err(Rejected::Signature)
     }
 }
