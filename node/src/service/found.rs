@@ -32,6 +32,7 @@ impl Core {
                 key(Purpose::Desk, keys.desk.public().bytes()),
             ],
             charter: None,
+            predecessor: None,
         };
         self.submit(self.by_roots(Payload::Genesis(genesis), signers, &LedgerId::ZERO))?;
         let ledger = self.engine().state().ledger().map_err(OpRefused::Rule)?;
