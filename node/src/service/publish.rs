@@ -74,7 +74,8 @@ impl Core {
         let root = self.parts.tiles.root();
         let checkpoint = Checkpoint::new(&ledger.origin(), size, root)
             .map_err(|e| PublishError::Checkpoint(e.to_string()))?;
-        let note = checkpoint.sign(&self.parts.keys.log).to_string();
+        let key = self.engine().log_key().map_err(|e| PublishError::Checkpoint(e.to_string()))?;
+        let note = checkpoint.sign(key).to_string();
         write_file(&public.join("checkpoint"), note.as_bytes())?;
         self.parts.checkpoint = size;
         self.last_checkpoint = self.parts.clock.instant();
