@@ -11,6 +11,7 @@ use super::identity::{Identity, Purpose};
 use super::members::OwnerKind;
 use super::rules::{Limit, LimitScope};
 use super::units::UnitDefined;
+use super::erasure::ErasureRow;
 use super::witness::ViewRow;
 use super::{Rejected, Transition, own_accounts};
 use crate::amount::Amount;
@@ -355,6 +356,8 @@ pub struct State {
     pub nonces: BTreeMap<(LedgerId, Hash), ClaimId>,
     #[cbor(n(15), with = "super::witness::table", has_nil)]
     pub views: BTreeMap<(LedgerId, String), ViewRow>,
+    #[cbor(n(18), with = "super::witness::table", has_nil)]
+    pub erased: BTreeMap<AccountId, ErasureRow>,
     /// Rows by the time they are forgotten; derived, so not part of the digest.
     #[cbor(skip)]
     expiring: BTreeSet<(u64, Expiring)>,
@@ -409,6 +412,7 @@ pub enum Change {
     Claim(ClaimId, u8, Box<ClaimRow>),
     Decision(ClaimId, DecisionRow),
     View(LedgerId, String, ViewRow),
+    Erased(AccountId, ErasureRow),
 }
 
 impl State {
@@ -541,6 +545,7 @@ impl State {
                 self.claims.insert((claim, part), *row);
             }
             Change::View(peer, origin, row) => drop(self.views.insert((peer, origin), row)),
+            Change::Erased(account, row) => drop(self.erased.insert(account, row)),
             Change::Decision(claim, row) => {
                 self.expiring.extend(row.prune_at().map(|at| (at, Expiring::Decision(claim))));
                 self.nonces.extend(row.nonce.map(|nonce| (nonce, claim)));
