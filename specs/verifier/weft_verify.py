@@ -336,7 +336,7 @@ def witness(run, v):
 
 
 FILES = {"encoding": encoding, "keys": keys, "entries": entries, "postings": postings, "clearing": clearing, "log": log,
-         "wire": wwire.wire, "sealed": wseal.sealed, "witness": witness}
+         "wire": wwire.wire, "sealed": wseal.sealed, "witness": witness, "erasure": entries}
 
 
 def vectors(folder):

@@ -6,6 +6,7 @@
 mod clearing;
 mod encoding;
 mod entries;
+mod erasure;
 mod keys;
 mod kit;
 mod log;
@@ -30,6 +31,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("wire.json", wire::vectors()),
         ("sealed.json", sealed::vectors()),
         ("witness.json", witness::vectors()),
+        ("erasure.json", erasure::vectors()),
     ]
 }
 

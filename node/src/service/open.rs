@@ -145,6 +145,9 @@ pub fn open(
     };
     let mut core = Core::new(parts, counts)?;
     core.notes = super::notes::Notes::found(notes);
+    if !core.finish_erasures().map_err(OpenFailure::Recover)?.is_empty() {
+        remarks.push("an erasure that had been interrupted was finished".to_owned());
+    }
     core.with_engine(weft_protocol::clearing::engine::Engine::recover)
         .map_err(|e| OpenFailure::Recover(e.to_string()))?;
     core.commit_group().map_err(OpenFailure::Recover)?;

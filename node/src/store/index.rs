@@ -22,7 +22,7 @@ pub use snapshot::{MAX_SNAPSHOT_BYTES, Snapshot};
 
 use super::segments::{Counts, Position};
 use keys::Table;
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, Durability, ReadableDatabase, TableDefinition};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -10,10 +10,6 @@ use super::state::{Change, State};
 use crate::ids::Hash;
 use minicbor::{Decode, Encode};
 
-/// Entries before a forward are kept at least this long after it: what a transfer's reversal, a closed claim or a
-/// decision may still be asked for.
-pub const KEEP_BEFORE_FORWARD_MS: u64 = super::state::KEEP_CLOSED_MS;
-
 /// Payload: the books as they stand before this entry.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]

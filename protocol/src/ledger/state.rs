@@ -7,11 +7,11 @@ mod canonical;
 
 pub use canonical::{MAX_STATE_BYTES, StateError};
 
+use super::erasure::ErasureRow;
 use super::identity::{Identity, Purpose};
 use super::members::OwnerKind;
 use super::rules::{Limit, LimitScope};
 use super::units::UnitDefined;
-use super::erasure::ErasureRow;
 use super::witness::ViewRow;
 use super::{Rejected, Transition, own_accounts};
 use crate::amount::Amount;

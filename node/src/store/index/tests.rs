@@ -1,4 +1,5 @@
 use super::*;
+use redb::ReadableTable;
 use std::fs;
 
 const ACCOUNT: AccountId = AccountId([3; 16]);
