@@ -3,6 +3,7 @@
 
     weft_verify.py [VECTORS_DIR]
     weft_verify.py bundle DIR
+    weft_verify.py evidence FILE [VKEY]
 
 Written from the texts in specs/ alone; Python 3.11 or later, standard library only. Exit: 0 all passed, 1 not.
 """
@@ -13,6 +14,7 @@ import sys
 from pathlib import Path
 
 import wbundle
+import wevidence
 import wlog
 import wpublic
 import wseal
@@ -336,7 +338,8 @@ def witness(run, v):
 
 
 FILES = {"encoding": encoding, "keys": keys, "entries": entries, "postings": postings, "clearing": clearing, "log": log,
-         "wire": wwire.wire, "sealed": wseal.sealed, "witness": witness, "erasure": entries}
+         "wire": wwire.wire, "sealed": wseal.sealed, "witness": witness, "evidence": wevidence.evidence,
+         "erasure": entries}
 
 
 def vectors(folder):
@@ -356,6 +359,8 @@ def main(arguments):
         case ["bundle", folder]:
             run = Run()
             wbundle.check(run, Path(folder))
+        case ["evidence", file, *key] if len(key) <= 1:
+            return wevidence.file(Path(file), *key)
         case []:
             run = vectors(here.parent / "vectors")
             if wpublic.FOLDER.is_dir():

@@ -7,6 +7,7 @@ mod clearing;
 mod encoding;
 mod entries;
 mod erasure;
+mod evidence;
 mod keys;
 mod kit;
 mod log;
@@ -30,6 +31,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("log.json", log::vectors()),
         ("wire.json", wire::vectors()),
         ("sealed.json", sealed::vectors()),
+        ("evidence.json", evidence::vectors()),
         ("witness.json", witness::vectors()),
         ("erasure.json", erasure::vectors()),
     ]

@@ -1,8 +1,9 @@
-//! `weft audit verify|bundle|compare`: checks a ledger from its files alone; no node is asked, and nothing that is
+//! `weft audit verify|bundle|compare|evidence`: checks a ledger from its files alone; no node is asked, and nothing that is
 //! audited is written to.
 //!
 //! The texts of a report are the auditor's own (`weft-audit`), so that they are the same wherever it runs.
 
+mod evidence;
 mod export;
 
 use crate::context::Context;
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     Bundle(Bundle),
     /// Compare what two networks say of each other
     Compare(Compare),
+    /// Check a file that says that a network signed two things that exclude each other
+    Evidence(evidence::Args),
     /// Write the books for accounting programs
     Export(export::Export),
 }
@@ -100,6 +103,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
         Command::Verify(args) => verify(context, &args),
         Command::Bundle(args) => bundle(&args),
         Command::Compare(args) => self::compare_two(context, &args),
+        Command::Evidence(args) => evidence::run(&args),
         Command::Export(args) => export::run(context, &args),
     }
 }
