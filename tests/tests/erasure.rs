@@ -1,6 +1,6 @@
 //! After a member is erased, nothing personal about them is in any file of the node, and every proof still verifies.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,6 +24,9 @@ const MEMOS: [&str; 4] = [
 const MENTION: &str = "flowers for Ottoline Quackenbush's birthday";
 /// Payments of others, so that the files hold more than one person.
 const OTHERS: u64 = 60;
+
+/// Bytes by which texts are looked up.
+const START: usize = 4;
 
 /// A text as somebody might have written it into a file.
 fn forms(text: &str) -> Vec<(&'static str, Vec<u8>)> {
@@ -79,31 +82,32 @@ fn search(folder: &Path, texts: &[String]) -> BTreeSet<String> {
         .iter()
         .flat_map(|text| forms(text).into_iter().map(move |(form, bytes)| (text.clone(), form, bytes)))
         .collect();
+    let mut by_start: BTreeMap<[u8; START], Vec<usize>> = BTreeMap::new();
+    let mut starts = vec![false; 1 << 16];
+    for (n, (_, _, needle)) in needles.iter().enumerate() {
+        let start = *needle.first_chunk().expect("a text is longer than its start");
+        by_start.entry(start).or_default().push(n);
+        starts[usize::from(u16::from_be_bytes([start[0], start[1]]))] = true;
+    }
     let mut found = BTreeSet::new();
     for path in paths {
         let mut bytes = fs::read(&path).expect("a readable file");
         bytes.extend_from_slice(path.file_name().expect("a name").as_encoded_bytes());
-        let present: BTreeSet<u8> = bytes.iter().copied().collect();
-        for (text, form, needle) in &needles {
-            if needle.iter().all(|byte| present.contains(byte)) && contains(&bytes, needle) {
-                let name = path.strip_prefix(folder).expect("below").display();
-                found.insert(format!("{name}: \"{text}\" as {form}"));
+        for (at, pair) in bytes.windows(2).enumerate() {
+            if !starts[usize::from(u16::from_be_bytes([pair[0], pair[1]]))] {
+                continue;
+            }
+            let rest = &bytes[at..];
+            let candidates = rest.first_chunk::<START>().and_then(|start| by_start.get(start));
+            for (text, form, needle) in candidates.into_iter().flatten().map(|n| &needles[*n]) {
+                if rest.starts_with(needle) {
+                    let name = path.strip_prefix(folder).expect("below").display();
+                    found.insert(format!("{name}: \"{text}\" as {form}"));
+                }
             }
         }
     }
     found
-}
-
-fn contains(bytes: &[u8], needle: &[u8]) -> bool {
-    let (first, rest) = needle.split_first().expect("a text");
-    let mut from = 0;
-    while let Some(at) = bytes[from..].iter().position(|byte| byte == first) {
-        if bytes[from + at + 1..].starts_with(rest) {
-            return true;
-        }
-        from += at + 1;
-    }
-    false
 }
 
 /// The folder of the node, beside which its log stands: everything that the program has written.
