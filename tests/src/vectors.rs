@@ -8,6 +8,7 @@ mod encoding;
 mod entries;
 mod erasure;
 mod evidence;
+mod identity;
 mod keys;
 mod kit;
 mod log;
@@ -26,6 +27,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("encoding.json", encoding::vectors()),
         ("keys.json", keys::vectors()),
         ("entries.json", entries::vectors()),
+        ("identity.json", identity::vectors()),
         ("postings.json", postings::vectors()),
         ("clearing.json", clearing::vectors()),
         ("log.json", log::vectors()),
