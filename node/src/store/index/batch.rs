@@ -7,8 +7,8 @@ use crate::store::segments::Position;
 use weft_protocol::ids::{AccountId, LedgerId, OpId, Signer, StreamId};
 
 /// From so many rows on a batch should be committed: the fewer batches, the fewer times a page is written; this many
-/// take some 5 MB.
-pub const FULL_BATCH_ROWS: usize = 20_000;
+/// take some 25 MB.
+pub const FULL_BATCH_ROWS: usize = 100_000;
 
 /// A key and its value; `None` takes the row away.
 pub(super) type Row = (Vec<u8>, Option<Vec<u8>>);
