@@ -11,3 +11,4 @@ pub mod network;
 pub mod node;
 pub mod service;
 pub mod store;
+mod witness;

@@ -6,7 +6,7 @@ use crate::config::{Config, ConfigError};
 use crate::data::{DataDir, DataError, Lock};
 use crate::http;
 use crate::network::{Limits, Multiaddr, Network, NetworkConfig, TapFrame};
-use crate::service::{self, Hooks, Ledger, OpenFailure};
+use crate::service::{self, Hooks, Ledger, OpenFailure, WitnessSettings};
 use crate::store::{Disk, RealDisk};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use weft_protocol::ledger::units::UnitDefined;
+use weft_protocol::log::witness::Policy;
 
 /// Frames that wait to be written to a tap.
 const TAP_QUEUE: usize = 4_096;
@@ -39,6 +40,8 @@ pub enum StartError {
     Found(String),
     #[error("{0}")]
     Clearing(String),
+    #[error("the witness file {path} cannot be used: {why}. Repair it, or take it out of [witness] in weft.toml")]
+    Witness { path: String, why: String },
 }
 
 /// How a node is started.
@@ -111,6 +114,8 @@ impl Node {
         for remark in &opened.remarks {
             tracing::warn!("{remark}");
         }
+        let mut opened = opened;
+        opened.core.set_witness(witness_settings(&data, &config)?, opened.clean);
         let keys = opened.core.keys().clone();
         let (ledger, ledger_thread) = service::start(opened.core);
         let (network, events, network_task) = start_network(&config, &options, &keys)?;
@@ -146,6 +151,8 @@ impl Node {
             site: config.site,
         };
         let http_task = tokio::spawn(http::serve(app, unix, tcp, stopping));
+        let asking = crate::witness::run(ledger.clone(), clearing.clone(), Clock, stop.subscribe());
+        tokio::spawn(asking);
         Ok(Self {
             ledger,
             ledger_thread,
@@ -199,6 +206,23 @@ impl Node {
             (None, _) => Err("the ledger's thread panicked".to_owned()),
         }
     }
+}
+
+/// Reads the files that `[witness]` names.
+fn witness_settings(data: &DataDir, config: &Config) -> Result<WitnessSettings, StartError> {
+    let read = |name: &str| -> Result<Option<Policy>, StartError> {
+        if name.is_empty() {
+            return Ok(None);
+        }
+        let path = data.path().join(name);
+        let failed = |why: String| StartError::Witness { path: path.display().to_string(), why };
+        let bytes = std::fs::read(&path).map_err(|e| failed(e.to_string()))?;
+        Policy::parse(&bytes).map(Some).map_err(|e| failed(e.to_string()))
+    };
+    let logs = read(&config.witness.logs)?;
+    let logs = logs.iter().flat_map(|policy| policy.logs()).map(|log| log.key.clone()).collect();
+    let view_every_ms = config.witness.view_every_s.saturating_mul(1_000);
+    Ok(WitnessSettings { policy: read(&config.witness.policy)?, logs, view_every_ms })
 }
 
 type Started = (Network, mpsc::Receiver<crate::network::NetworkEvent>, JoinHandle<()>);
