@@ -40,7 +40,9 @@ pub enum StartError {
     Found(String),
     #[error("{0}")]
     Clearing(String),
-    #[error("the witness file {path} cannot be used: {why}. Repair it, or take it out of [witness] in weft.toml")]
+    #[error(
+        "the witness file {path} cannot be used: {why}. Repair it, or take it out of [witness] in weft.toml"
+    )]
     Witness { path: String, why: String },
 }
 

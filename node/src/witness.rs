@@ -52,9 +52,7 @@ pub(crate) async fn run(ledger: Ledger, clearing: Clearing, clock: Clock, mut st
             _ = interval.tick() => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
-        let Ok((job, unheard)) =
-            ledger.run(|core| (core.witness_job(), core.witness_unheard())).await
-        else {
+        let Ok((job, unheard)) = ledger.run(|core| (core.witness_job(), core.witness_unheard())).await else {
             return;
         };
         for peer in unheard {
@@ -217,6 +215,8 @@ async fn hear(ledger: &Ledger, clearing: &Clearing, peer: LedgerId) {
             // When the ledger has stopped there is nothing left to remember it.
             let _ = ledger.run(move |core| core.witness_heard(peer, note.as_deref())).await;
         }
-        Err(why) => tracing::debug!(peer = %peer.short(), %why, "a peer's answer about cosignatures is malformed"),
+        Err(why) => {
+            tracing::debug!(peer = %peer.short(), %why, "a peer's answer about cosignatures is malformed")
+        }
     }
 }

@@ -49,7 +49,11 @@ impl Place {
         let form = "write http://HOST:PORT/PATH; an https address is reached through a proxy on this machine";
         let rest = url.strip_prefix("http://").ok_or_else(|| bad(form))?;
         let (authority, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
-        if authority.is_empty() || authority.contains('@') || !url.is_ascii() || url.contains(char::is_whitespace) {
+        if authority.is_empty()
+            || authority.contains('@')
+            || !url.is_ascii()
+            || url.contains(char::is_whitespace)
+        {
             return Err(bad(form));
         }
         let bracketed = authority.starts_with('[');
@@ -110,7 +114,9 @@ mod tests {
         assert_eq!(read("http://10.0.0.1:8080"), some("http://10.0.0.1:8080", "/"));
         assert_eq!(read("http://[::1]:8080/a"), some("http://[::1]:8080", "/a"));
         assert_eq!(read("http://[::1]/a"), some("http://[::1]:80", "/a"));
-        for bad in ["", "http://", "https://a.example/", "http://a:0/", "http://u@a/", "http://a /", "ftp://a/"] {
+        for bad in
+            ["", "http://", "https://a.example/", "http://a:0/", "http://u@a/", "http://a /", "ftp://a/"]
+        {
             assert_eq!(read(bad), None, "{bad}");
         }
     }

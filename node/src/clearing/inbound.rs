@@ -6,10 +6,10 @@ use super::Clearing;
 use crate::network::{PeerId, Protocol};
 use crate::service::{PushIn, short};
 use weft_protocol::clearing::engine::AskAnswer;
-use weft_protocol::ids::LedgerId;
-use weft_protocol::seal::Envelope;
 use weft_protocol::encoding::Blob;
+use weft_protocol::ids::LedgerId;
 use weft_protocol::log::witness::{AddCheckpoint, Answer};
+use weft_protocol::seal::Envelope;
 use weft_protocol::wire::{
     Ask, Asked, Hello, Message, PairAsk, Push, WIRE_VERSION, WitnessAnswer, WitnessAsk,
 };

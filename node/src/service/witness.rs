@@ -160,7 +160,10 @@ impl Core {
                 let bytes = note.to_string().into_bytes();
                 let kept = self.keep_note(NoteKind::PEER_CHECKPOINT, name_of(origin), bytes.clone());
                 if added.is_err() || kept.is_err() {
-                    return Answer::Refused(400, "the checkpoint carries too many lines of its log".to_owned());
+                    return Answer::Refused(
+                        400,
+                        "the checkpoint carries too many lines of its log".to_owned(),
+                    );
                 }
                 bytes
             }
@@ -200,7 +203,8 @@ impl Core {
             tracing::error!(log = origin_of(&found.held), "a log has signed two histories");
             return;
         };
-        let why = "it has signed two different heads of its log at one size: it shows two histories".to_owned();
+        let why =
+            "it has signed two different heads of its log at one size: it shows two histories".to_owned();
         tracing::error!(peer = %peer.short(), "{why}");
         self.problems.insert(peer, why);
         let both = format!("{}{}", found.held, found.given);
@@ -258,7 +262,8 @@ impl Core {
     fn take_back(&mut self, peer: &LedgerId, bytes: &[u8]) -> Result<(), String> {
         let mut note = Note::parse(bytes).map_err(|e| e.to_string())?;
         let origin = origin_of(&note).to_owned();
-        let log = self.known_log(&origin).filter(|log| log.peer == Some(*peer)).ok_or("it is of another log")?;
+        let log =
+            self.known_log(&origin).filter(|log| log.peer == Some(*peer)).ok_or("it is of another log")?;
         let says: Checkpoint = note.text().parse().map_err(|e| format!("{e}"))?;
         let (name, _) = self.our_witness().ok_or("this node has no witness key")?;
         let ours = VerifierKey::new(name, SignatureType::CosignatureV1, self.keys().witness.public());

@@ -150,7 +150,10 @@ mod tests {
             ("weft.status/1", "hull", 2)
         );
         assert_eq!((status.units[0].code.as_str(), status.units[0].sum_minor.as_str()), ("credit", "0"));
-        assert_eq!((status.addresses.len(), status.messages.len(), status.problems.len()), (1, Protocol::ALL.len(), 0));
+        assert_eq!(
+            (status.addresses.len(), status.messages.len(), status.problems.len()),
+            (1, Protocol::ALL.len(), 0)
+        );
         node.stop().await;
     }
 
