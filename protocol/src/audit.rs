@@ -18,6 +18,7 @@ mod witnesses;
 pub use finding::{
     Class, EntryRef, Finding, Findings, Outcome, PeerReport, Position, Report, SignatureCounts, UnitSum,
 };
+pub use signatures::BATCH as SIGNATURES_PER_BATCH;
 pub use source::{Item, NamedBytes, Source};
 pub use witnesses::Witnessed;
 

@@ -24,7 +24,7 @@ pub use state::State;
 
 use crate::encoding::Blob;
 use crate::entry::{Entry, Payload};
-use crate::ids::{AccountId, Hash, SigBytes, UnitId};
+use crate::ids::{AccountId, Hash, KeyBytes, SigBytes, UnitId};
 use crate::keys::{PublicKey, SignatureError};
 use authority::Authority;
 use state::{Change, Head, StreamRow};
@@ -69,8 +69,9 @@ pub enum Notice {
 /// A signature that must verify for an entry to count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SigCheck {
-    /// With this key.
-    pub key: PublicKey,
+    /// With this key: registered in the ledger, so it was canonical and not weak then. Parsing a key costs as much as
+    /// verifying in bulk does, so it stays bytes until somebody verifies.
+    pub key: KeyBytes,
     /// Over these bytes.
     pub message: Vec<u8>,
     /// The signature.
@@ -81,19 +82,18 @@ impl SigCheck {
     /// A check of a signature given as a blob.
     ///
     /// # Errors
-    /// A bad key, or a signature that is not 64 bytes.
-    pub fn new(key: &crate::ids::KeyBytes, message: Vec<u8>, sig: &Blob) -> Result<Self, Rejected> {
-        let key = PublicKey::new(key).map_err(Rejected::Key)?;
+    /// A signature that is not 64 bytes.
+    pub fn new(key: &KeyBytes, message: Vec<u8>, sig: &Blob) -> Result<Self, Rejected> {
         let sig = SigBytes::from_slice(&sig.0).ok_or(Rejected::SignatureLength { got: sig.0.len() })?;
-        Ok(Self { key, message, sig })
+        Ok(Self { key: *key, message, sig })
     }
 
     /// Verifies strictly.
     ///
     /// # Errors
-    /// [`SignatureError::Invalid`].
+    /// [`SignatureError::Invalid`]; a key that is not canonical or weak.
     pub fn verify(&self) -> Result<(), SignatureError> {
-        self.key.verify_message(&self.message, &self.sig)
+        PublicKey::new(&self.key)?.verify_message(&self.message, &self.sig)
     }
 }
 
@@ -112,7 +112,7 @@ pub fn signatures(state: &State, entry: &Entry) -> Result<Vec<SigCheck>, Rejecte
         _ => state.identity()?,
     };
     let mut checks = vec![SigCheck {
-        key: identity.log_key(entry.body().epoch)?,
+        key: identity.log_key_bytes(entry.body().epoch)?,
         message: entry.node_message(),
         sig: *entry.node_sig(),
     }];

@@ -13,8 +13,7 @@ use crate::clearing::accord::Accord;
 use crate::clearing::intent::Outcome;
 use crate::clearing::step::{RootSig, StepArgs};
 use crate::entry::{Entry, Payload};
-use crate::ids::{ClaimId, Hash, LedgerId, PUBLIC_STREAM, SigBytes, StreamId};
-use crate::keys::PublicKey;
+use crate::ids::{ClaimId, Hash, KeyBytes, LedgerId, PUBLIC_STREAM, SigBytes, StreamId};
 use crate::ledger::identity::Identity;
 use crate::log::note::VerifierKey;
 use std::collections::{BTreeMap, BTreeSet};
@@ -223,8 +222,8 @@ impl Networks {
         }
     }
 
-    fn key(&self, ledger: &LedgerId, epoch: u32) -> Option<PublicKey> {
-        self.identities.get(ledger)?.log_key(epoch).ok()
+    fn key(&self, ledger: &LedgerId, epoch: u32) -> Option<KeyBytes> {
+        self.identities.get(ledger)?.log_key_bytes(epoch).ok()
     }
 
     /// Queues what has waited; what nobody can check is said.
