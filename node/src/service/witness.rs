@@ -218,8 +218,9 @@ impl Core {
         let peers = state.channels.values().map(|row| row.peer);
         if let Some(peer) = peers.into_iter().find(|peer| is_origin_of(origin, peer)) {
             let (name, identity) = (KeyName::new(origin).ok()?, self.engine().peers().identity(&peer)?);
-            let keys = (0..).map_while(|epoch| identity.key(Purpose::Log, epoch));
-            let keys = keys.filter_map(|key| PublicKey::new(key).ok());
+            let keys = (0..).map_while(|epoch| Some((epoch, identity.key(Purpose::Log, epoch)?)));
+            let keys = keys.filter(|(epoch, _)| identity.revoked(Purpose::Log, *epoch).is_none());
+            let keys = keys.filter_map(|(_, key)| PublicKey::new(key).ok());
             let keys = keys.map(|key| VerifierKey::new(name.clone(), SignatureType::Ed25519, key));
             return Some(KnownLog { peer: Some(peer), keys: keys.collect() });
         }
