@@ -99,7 +99,7 @@ async fn a_full_disk_stops_the_node_in_words_and_loses_nothing_that_was_acknowle
         }
     }
     let refused = refused.expect("the disk was never full");
-    println!("{} payments, then: {refused}", acknowledged.len());
+    say(&format!("{} payments, then: {refused}", acknowledged.len()));
     let said = format!("{refused}\n{}", hull.log_text());
     assert!(said.contains("No space left on device"), "{said}");
     // Nothing more is taken, and whoever asks is told why.
@@ -116,4 +116,9 @@ async fn a_full_disk_stops_the_node_in_words_and_loses_nothing_that_was_acknowle
         assert_eq!(times.get(&id), Some(&1), "payment {op} was acknowledged");
     }
     assert_eq!(Audited::read(hull.data.path()).expect("audited").wrong, [] as [String; 0]);
+}
+
+#[expect(clippy::print_stdout, reason = "what was measured is for whoever runs the test")]
+fn say(text: &str) {
+    println!("{text}");
 }

@@ -176,7 +176,7 @@ fn a_flipped_bit_is_a_rebuild_or_changes_no_answer() {
     fs::create_dir_all(&copy).unwrap();
     let (mut noticed, mut harmless) = (0, 0);
     // A prime step walks through headers, branches, leaves and free pages alike.
-    for at in (0..whole.len()).step_by(whole.len() / 150 | 1).chain(0..32) {
+    for at in (0..whole.len()).step_by((whole.len() / 150) | 1).chain(0..32) {
         let mut spoilt = whole.clone();
         spoilt[at] ^= 1 << (at % 8);
         fs::write(copy.join(FILE), &spoilt).unwrap();
