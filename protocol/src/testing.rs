@@ -134,6 +134,11 @@ impl TestNetwork {
         self.log_key_of(epoch)
     }
 
+    /// The key that signs cosignatures.
+    pub fn witness_key(&self) -> SecretKey {
+        secret(self.seed, "witness")
+    }
+
     /// The key that acts for people without one.
     pub fn desk(&self) -> SecretKey {
         secret(self.seed, "desk")
