@@ -7,6 +7,7 @@
 
 mod core;
 mod found;
+mod keys;
 mod links;
 mod notes;
 mod open;
@@ -18,6 +19,7 @@ mod tests;
 mod witness;
 
 pub use self::core::{Core, Hooks, ServiceParts};
+pub use keys::NextKeyError;
 pub use links::{Outgoing, PushIn, short};
 pub use open::{OpenFailure, Opened, open};
 pub use payments::{ClaimState, DESK_OP_LIFE_MS, OpAnswer, OpRefused, Prepared, Text};

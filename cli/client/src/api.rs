@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 use weft_api::{
     Claim, Claims, Confirm, Done, ImportPayments, Imported, Invitation, Join, Member, Members, NewInvitation,
-    NewMember, NewPayment, Pairing, Pairings, Peers, PostOp, Receipt, Statement, Status,
+    NewMember, NewPayment, NextKey, Pairing, Pairings, Peers, PostOp, Receipt, Statement, Status,
 };
 
 const API: &str = "/api/v1";
@@ -30,6 +30,11 @@ impl Client {
     /// The node at a glance.
     pub async fn status(&self) -> Result<Status, Error> {
         self.get(&format!("{API}/status")).await
+    }
+
+    /// The node's next key of a purpose.
+    pub async fn next_key(&self, purpose: &str) -> Result<NextKey, Error> {
+        self.post(&format!("{API}/keys/{}/next", escape(purpose)), &(), None).await
     }
 
     /// The description of the API.

@@ -2,6 +2,7 @@
 
 mod claims;
 mod import;
+mod keys;
 mod members;
 mod ops;
 mod payments;
@@ -22,5 +23,6 @@ pub(super) fn routes() -> OpenApiRouter<Ctx> {
         .merge(receipts::routes())
         .merge(claims::routes())
         .merge(peers::routes())
+        .merge(keys::routes())
         .merge(import::routes())
 }
