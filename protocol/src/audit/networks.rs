@@ -133,6 +133,12 @@ impl Networks {
         }
         let about = About { entry: at, what: "its node's signature", file: file.clone() };
         self.node_signatures = self.node_signatures.saturating_add(1);
+        let bound = self.identities.get(&from).is_some_and(|known| known.log_key_bytes(body.epoch).is_ok());
+        if bound && !self.identities.get(&from).is_some_and(|known| known.in_force_at(body.epoch, body.seq)) {
+            let what =
+                format!("log key {} of its network was not in force at its place {}", body.epoch, body.seq);
+            findings.add(error(&what));
+        }
         self.queue(from, body.epoch, entry.node_message(), *entry.node_sig(), about.clone(), checker);
         self.embedded(step, None, &about, checker, findings);
         let side = self.sides.entry(header.id);
