@@ -125,6 +125,10 @@ mod tests {
             "weft key words k",
             "weft key from-words k",
             "weft key roots",
+            "weft key rotate log --root-key k",
+            "weft key revoke desk --last-good checkpoint --request r",
+            "weft key change-roots --threshold 1 --root-key k \
+             --key 0101010101010101010101010101010101010101010101010101010101010101",
             "weft key sign r.weft-request --key k --out s --yes",
             "weft key submit r.weft-request a.weft-signature b.weft-signature",
             "weft rule limit --unit credit --all-members --stop 100 --root-key k --root-key l",

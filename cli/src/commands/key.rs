@@ -1,10 +1,12 @@
 //! `weft key …`: key files and their recovery words, made and read on this machine; the node never sees them.
 
+mod change;
 mod request;
 
 use crate::context::Context;
 use crate::keyfile;
 use crate::outcome::{Exit, Failure, Outcome, Report};
+use change::{ChangeRoots, Revoke, Rotate};
 use clap::{Args, Subcommand};
 use request::{Sign, Submit};
 use serde::Serialize;
@@ -37,6 +39,12 @@ pub(crate) enum Command {
     Sign(Sign),
     /// Hand a signed request in at the node
     Submit(Submit),
+    /// Put a fresh key of the node in the place of one in force
+    Rotate(Rotate),
+    /// End the trust in a key of the node
+    Revoke(Revoke),
+    /// Put another root set in force
+    ChangeRoots(ChangeRoots),
 }
 
 /// Which file.
@@ -97,6 +105,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
         Command::Roots => roots(&context.client()?.status().await?),
         Command::Sign(args) => request::sign(context, &args),
         Command::Submit(args) => request::submit(&context.client()?, &args).await,
+        Command::Rotate(args) => change::rotate(&context.client()?, args).await,
+        Command::Revoke(args) => change::revoke(&context.client()?, args).await,
+        Command::ChangeRoots(args) => change::change_roots(&context.client()?, args).await,
         Command::Show(args) => Ok(shown(&args, &keyfile::read(&args.file)?)),
         Command::Words(args) => {
             let words = words_of(&keyfile::read(&args.file)?.seed());

@@ -16,13 +16,7 @@ pub const fn name(purpose: Purpose) -> &'static str {
 
 /// The purpose that a name means.
 pub fn parse(text: &str) -> Option<Purpose> {
-    let all = [
-        Purpose::Log,
-        Purpose::Witness,
-        Purpose::Seal,
-        Purpose::Libp2p,
-        Purpose::Desk,
-        Purpose::Recovery,
-    ];
+    let all =
+        [Purpose::Log, Purpose::Witness, Purpose::Seal, Purpose::Libp2p, Purpose::Desk, Purpose::Recovery];
     all.into_iter().find(|purpose| name(*purpose) == text)
 }

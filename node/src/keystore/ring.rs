@@ -33,7 +33,12 @@ impl Keystore {
     ///
     /// # Errors
     /// When it cannot be written or read.
-    pub fn next(&self, identity: &Identity, purpose: Purpose, clock: Clock) -> Result<(u32, KeyBytes), KeystoreError> {
+    pub fn next(
+        &self,
+        identity: &Identity,
+        purpose: Purpose,
+        clock: Clock,
+    ) -> Result<(u32, KeyBytes), KeystoreError> {
         let epoch = identity.next_epoch(purpose);
         let file = file_of(purpose, epoch);
         if !self.has(&file) {
@@ -46,7 +51,11 @@ impl Keystore {
     ///
     /// # Errors
     /// When the one in force is not here, or a file is no key.
-    pub fn of(&self, identity: Option<&Identity>, purpose: Purpose) -> Result<Vec<Zeroizing<[u8; 32]>>, KeystoreError> {
+    pub fn of(
+        &self,
+        identity: Option<&Identity>,
+        purpose: Purpose,
+    ) -> Result<Vec<Zeroizing<[u8; 32]>>, KeystoreError> {
         let current = identity.and_then(|identity| identity.current(purpose)).map_or(0, |(epoch, _)| epoch);
         let next = identity.map_or(0, |identity| identity.next_epoch(purpose));
         let mut secrets = vec![self.read(&file_of(purpose, current))?];

@@ -73,7 +73,9 @@ pub enum OpRefused {
     #[error("the payee's network has no key to seal the name and memo to")]
     NoSealKey,
     /// A key whose secret the node does not hold.
-    #[error("this node has no secret for that key in keys/{file}: ask it for its next key first (`weft key rotate`)")]
+    #[error(
+        "this node has no secret for that key in keys/{file}: ask it for its next key first (`weft key rotate`)"
+    )]
     NoSecret {
         /// The key file that is missing or holds another key.
         file: String,

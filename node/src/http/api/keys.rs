@@ -21,10 +21,7 @@ pub(in crate::http) fn routes() -> OpenApiRouter<Ctx> {
 #[utoipa::path(post, operation_id = "nextKey", path = "/api/v1/keys/{purpose}/next", tag = "keys",
     params(("purpose" = String, Path, description = "log, witness, seal, libp2p or desk")),
     responses((status = 201, description = "What the root set can bind", body = NextKey)))]
-async fn next(
-    State(ctx): State<Ctx>,
-    Named(name): Named,
-) -> Result<(StatusCode, Json<NextKey>), ApiError> {
+async fn next(State(ctx): State<Ctx>, Named(name): Named) -> Result<(StatusCode, Json<NextKey>), ApiError> {
     let unknown = || ApiError::rule("unknown-purpose", format!("\"{name}\" is no purpose of a key"));
     let purpose = purpose::parse(&name).ok_or_else(unknown)?;
     let make = move |core: &mut Core| core.next_key(purpose).map_err(|error| refused(&error));
