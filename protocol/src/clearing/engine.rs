@@ -106,6 +106,14 @@ impl Engine {
         self.author.hold(log_key);
     }
 
+    /// The log key in force: signs checkpoints and descriptors.
+    ///
+    /// # Errors
+    /// When this node does not hold it.
+    pub fn log_key(&self) -> Result<&crate::keys::SecretKey, Rejected> {
+        self.author.log_key(self.state.identity()?, log_epoch(&self.state)?)
+    }
+
     /// Our state.
     pub fn state(&self) -> &State {
         &self.state
