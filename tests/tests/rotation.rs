@@ -17,8 +17,7 @@ fn expect(what: &str, holds: bool) -> Outcome<()> {
 /// Runs `weft` and expects it to go well.
 fn well(data: &Path, arguments: &[&str]) -> Outcome<String> {
     let done = Command::new(weft()).arg("--data").arg(data).args(arguments).stdin(Stdio::null()).output()?;
-    let said =
-        format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     expect(&format!("{arguments:?}: {said}"), done.status.success())?;
     Ok(said)
 }

@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 use weft_api::{
     Claim, Claims, Confirm, ConfirmTime, Done, Erased, ImportPayments, Imported, Invitation, Join, Member,
-    Members, NewErasure, NewInvitation, NewMember, NewPayment, NextKey, NodeTime, Pairing, Pairings, Peers, PostOp,
-    Receipt, Statement, Status,
+    Members, NewErasure, NewInvitation, NewMember, NewPayment, NextKey, NodeTime, Pairing, Pairings, Peers,
+    PostOp, Receipt, Statement, Status,
 };
 
 /// How long the node may take to rewrite its private store.
