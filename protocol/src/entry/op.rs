@@ -4,6 +4,8 @@ use super::list;
 use crate::clearing::step::Step;
 use crate::encoding::{EncodingError, check_shape};
 use crate::ids::{Hash, OpId};
+use crate::ledger::erasure::Erasure;
+use crate::ledger::forward::Forward;
 use crate::ledger::identity::{Genesis, KeyBound, KeyRevoked, RootChanged};
 use crate::ledger::members::{AccountChanged, AccountClosed, AccountOpened, RoleGranted};
 use crate::ledger::rules::RuleSet;
@@ -130,6 +132,10 @@ payloads! {
     0x0508 Returned(Returned),
     /// The head of a peer's log that we have cosigned.
     0x0d01 PeerView(PeerView),
+    /// Everything personal about a holder destroyed.
+    0x0f01 Erasure(Erasure),
+    /// The books as they stand, so that older entries may go.
+    0x1001 Forward(Forward),
 }
 
 impl Kind {
@@ -155,6 +161,8 @@ impl Kind {
             Self::Release => "release",
             Self::Returned => "returned",
             Self::PeerView => "peer-view",
+            Self::Erasure => "erasure",
+            Self::Forward => "forward",
             Self::Step(0) => "step-accord",
             Self::Step(1) => "step-propose",
             Self::Step(2) => "step-accept",

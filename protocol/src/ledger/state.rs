@@ -7,6 +7,7 @@ mod canonical;
 
 pub use canonical::{MAX_STATE_BYTES, StateError};
 
+use super::erasure::ErasureRow;
 use super::identity::Identity;
 use super::members::OwnerKind;
 use super::rules::{Limit, LimitScope};
@@ -354,6 +355,8 @@ pub struct State {
     pub nonces: BTreeMap<(LedgerId, Hash), ClaimId>,
     #[cbor(n(15), with = "super::witness::table", has_nil)]
     pub views: BTreeMap<(LedgerId, String), ViewRow>,
+    #[cbor(n(18), with = "super::witness::table", has_nil)]
+    pub erased: BTreeMap<AccountId, ErasureRow>,
     /// Rows by the time they are forgotten; derived, so not part of the digest.
     #[cbor(skip)]
     expiring: BTreeSet<(u64, Expiring)>,
@@ -408,6 +411,7 @@ pub enum Change {
     Claim(ClaimId, u8, Box<ClaimRow>),
     Decision(ClaimId, DecisionRow),
     View(LedgerId, String, ViewRow),
+    Erased(AccountId, ErasureRow),
 }
 
 impl State {
@@ -537,6 +541,7 @@ impl State {
                 self.claims.insert((claim, part), *row);
             }
             Change::View(peer, origin, row) => drop(self.views.insert((peer, origin), row)),
+            Change::Erased(account, row) => drop(self.erased.insert(account, row)),
             Change::Decision(claim, row) => {
                 self.expiring.extend(row.prune_at().map(|at| (at, Expiring::Decision(claim))));
                 self.nonces.extend(row.nonce.map(|nonce| (nonce, claim)));
