@@ -97,6 +97,7 @@ fn a_log_that_is_not_named_is_not_cosigned_and_two_heads_of_one_size_are_a_confl
     let mut core = core(&data, &config, Arc::new(RealDisk));
     assert_eq!(core.witness_request(&request(0, 9, 99)).status(), 200);
     assert_eq!(core.witness_request(&request(9, 9, 3)), Answer::Conflict(9));
+    assert!(core.commit_group().unwrap());
     assert_eq!(core.witness_view().watched, [(ORIGIN.to_owned(), 9)]);
     core.set_witness(WitnessSettings::default(), true);
     assert_eq!(core.witness_request(&request(9, 9, 99)).status(), 404);
