@@ -3,7 +3,7 @@
 //! No option takes a secret as its value; keys and tokens are files or the environment.
 
 use crate::commands::{
-    audit, cancel, claims, import, key, member, pay, peer, receipt, rule, statement, succession, unit,
+    audit, cancel, claims, import, key, member, pay, peer, receipt, rule, statement, succession, time, unit,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -41,6 +41,8 @@ pub(crate) struct Globals {
 pub(crate) enum Command {
     /// The node at a glance
     Status,
+    /// Say that the node's clock is right, when it waits for that
+    ConfirmTime(time::ConfirmTime),
     /// Add and list members
     #[command(subcommand)]
     Member(member::Command),
@@ -57,7 +59,7 @@ pub(crate) enum Command {
     /// Other networks: invite, join, confirm, list, show
     #[command(subcommand)]
     Peer(peer::Command),
-    /// Make and show key files
+    /// Key files: make and show them, as words on paper and back
     #[command(subcommand)]
     Key(key::Command),
     /// Set rules, signed with the root key
@@ -108,8 +110,10 @@ mod tests {
         for line in [
             "weft status --json",
             "weft --data /x member add Ada",
+            "weft confirm-time --yes",
             "weft member add Ada --key-file k --organisation",
             "weft member list --url http://127.0.0.1:1 --token-file t",
+            "weft member erase Ada --reason retention --confirm Ada",
             "weft pay Ada Bo 12.5",
             "weft pay Ada Bo@lansing 12.5 --unit credit --memo soup --when 2024-02-29 --wait 0 --expires 60 --key k \
              --op-id 00000000-0000-0000-0000-000000000001",
@@ -123,7 +127,19 @@ mod tests {
             "weft peer list",
             "weft peer show hull",
             "weft key new k",
-            "weft key show k",
+            "weft key show k --recovery",
+            "weft key words k",
+            "weft key from-words k",
+            "weft key roots",
+            "weft key rotate log --root-key k",
+            "weft key revoke desk --last-good checkpoint --request r",
+            "weft key change-roots --threshold 1 --root-key k \
+             --key 0101010101010101010101010101010101010101010101010101010101010101",
+            "weft key sign r.weft-request --key k --out s --yes",
+            "weft key submit r.weft-request a.weft-signature b.weft-signature",
+            "weft rule limit --unit credit --all-members --stop 100 --root-key k --root-key l",
+            "weft rule limit --unit credit --all-members --stop 100 --request r.weft-request --good-for 30",
+            "weft peer confirm 3 --request r.weft-request",
             "weft rule limit --unit credit --all-members --stop 100 --root-key k",
             "weft rule limit --unit credit --member Ada --warn 5 --stop 10 --firm 20 --root-key k",
             "weft unit add credit Credit --kind credit --scale 2 --root-key k",
@@ -146,6 +162,9 @@ mod tests {
             "weft pay Ada Bo 1 --token secret",
             "weft member add Ada --key-file k --public-key 00",
             "weft rule limit --unit credit --stop 1 --root-key k",
+            "weft rule limit --unit credit --stop 1 --all-members",
+            "weft rule limit --unit credit --stop 1 --all-members --request r --good-for 35",
+            "weft key submit r",
             "weft rule limit --unit credit --stop 1 --root-key k --all-members --member Ada",
             "weft rule limit --unit credit --all-members --root-key k",
             "weft peer invite --unit credit",

@@ -13,6 +13,7 @@ pub(crate) mod rule;
 pub(crate) mod statement;
 pub(crate) mod status;
 pub(crate) mod succession;
+pub(crate) mod time;
 pub(crate) mod unit;
 
 use crate::args::Command;
@@ -23,6 +24,7 @@ use crate::outcome::Outcome;
 pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
     match command {
         Command::Status => status::run(context).await,
+        Command::ConfirmTime(confirm) => time::run(context, confirm).await,
         Command::Member(command) => member::run(context, command).await,
         Command::Pay(pay) => pay::run(context, pay).await,
         Command::Statement(statement) => statement::run(context, statement).await,
@@ -30,7 +32,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
         Command::Claims(claims) => claims::run(context, claims).await,
         Command::Cancel(cancel) => cancel::run(context, cancel).await,
         Command::Peer(command) => peer::run(context, command).await,
-        Command::Key(command) => key::run(command),
+        Command::Key(command) => key::run(context, command).await,
         Command::Rule(command) => rule::run(context, command).await,
         Command::Unit(command) => unit::run(context, command).await,
         Command::Import(command) => import::run(context, command).await,

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use weft_api::{Balance, Claim, Member, Owner, Pairing, PaymentState, Peer, Position, Status, Unit};
+use weft_api::{
+    Balance, Claim, KeysKept, Member, Owner, Pairing, PaymentState, Peer, Position, Roots, Status, Unit,
+};
 use weft_protocol::clearing::accord::{ACCORD_VERSION, Accord, Side, UnitPair};
 use weft_protocol::entry::{Body, ENTRY_VERSION, Entry, Op, Payload};
 use weft_protocol::ids::{AccountId, Hash, LedgerId, OpId, Salt, UnitId};
@@ -170,6 +172,9 @@ pub(crate) fn status() -> Status {
         peer_id: "12D3KooW".into(),
         addresses: Vec::new(),
         desk: "44".repeat(8),
+        roots: Roots { threshold: 1, keys: vec!["55".repeat(32)] },
+        bound: Vec::new(),
+        keys_kept: KeysKept::Plain,
         units: vec![Unit {
             unit: 1,
             code: "credit".into(),
@@ -181,8 +186,14 @@ pub(crate) fn status() -> Status {
         claims_open: 0,
         messages: Vec::new(),
         problems: Vec::new(),
+        witness: weft_api::Witness::default(),
         guard: None,
     }
+}
+
+/// The same with one root key.
+pub(crate) fn with_root(key: &SecretKey) -> Status {
+    Status { roots: Roots { threshold: 1, keys: vec![key.public().bytes().to_string()] }, ..status() }
 }
 
 /// A member whose account is 16 times `byte`.
@@ -269,6 +280,7 @@ pub(crate) fn pairing() -> Pairing {
         words: "ant bee cat dog elk fox".split(' ').map(str::to_owned).collect(),
         accord: data_encoding::HEXLOWER.encode(&accord().to_bytes()),
         state: "waiting-for-us".into(),
+        expires_ms: 4_000_000_000_000,
     }
 }
 

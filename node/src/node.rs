@@ -3,10 +3,11 @@
 use crate::clearing::{Clearing, ClearingParts};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
-use crate::data::{DataDir, DataError, Lock};
+use crate::data::{DataDir, DataError, Lock, ROOT_KEY};
 use crate::http;
+use crate::keystore::Passphrase;
 use crate::network::{Limits, Multiaddr, Network, NetworkConfig, TapFrame};
-use crate::service::{self, Hooks, Ledger, OpenFailure};
+use crate::service::{self, Hooks, Ledger, OpenFailure, WitnessSettings};
 use crate::store::{Disk, RealDisk};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -14,7 +15,11 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use weft_protocol::ids::KeyBytes;
+use weft_protocol::keys::SecretKey;
+use weft_protocol::ledger::identity::RootSet;
 use weft_protocol::ledger::units::UnitDefined;
+use weft_protocol::log::witness::Policy;
 
 /// Frames that wait to be written to a tap.
 const TAP_QUEUE: usize = 4_096;
@@ -39,6 +44,10 @@ pub enum StartError {
     Found(String),
     #[error("{0}")]
     Clearing(String),
+    #[error(
+        "the witness file {path} cannot be used: {why}. Repair it, or take it out of [witness] in weft.toml"
+    )]
+    Witness { path: String, why: String },
 }
 
 /// How a node is started.
@@ -74,18 +83,65 @@ pub struct Node {
     _lock: Lock,
 }
 
-/// Makes a data folder with fresh keys, and founds its ledger.
+/// Who founds a ledger, and how its keys are kept.
+#[derive(Debug, Default)]
+pub struct Founding {
+    /// Encrypts the keys from the first byte on.
+    pub passphrase: Option<Passphrase>,
+    /// Root keys that were made elsewhere and sign the genesis; none: one is made in the data folder.
+    pub root_keys: Vec<SecretKey>,
+    /// More keys of the root set, whose holders are not here.
+    pub more_roots: Vec<KeyBytes>,
+    /// How many of the root set must sign; 0 stands for 1.
+    pub threshold: u8,
+}
+
+/// Makes a data folder with fresh keys, and founds its ledger with one root key in it.
 ///
 /// # Errors
 /// When the folder holds a node already, or cannot be written.
 pub fn init(data: &DataDir, config: &Config, units: &[UnitDefined]) -> Result<(), StartError> {
-    data.create(Clock)?;
+    found(data, config, units, Founding::default())
+}
+
+/// Makes a data folder with fresh keys, and founds its ledger.
+///
+/// # Errors
+/// When the folder holds a node already, cannot be written, or the root set breaks a rule.
+pub fn found(
+    data: &DataDir,
+    config: &Config,
+    units: &[UnitDefined],
+    founding: Founding,
+) -> Result<(), StartError> {
+    let Founding { passphrase, mut root_keys, more_roots, threshold } = founding;
+    let mut keys: Vec<KeyBytes> =
+        root_keys.iter().map(|key| key.public().bytes()).chain(more_roots).collect();
+    let own = root_keys.is_empty();
+    let root = RootSet { threshold: threshold.max(1), keys: Vec::new() };
+    if !own {
+        keys.sort_unstable();
+        let set = RootSet { keys: keys.clone(), ..root.clone() };
+        set.check().map_err(|e| StartError::Found(e.to_string()))?;
+        let (have, need) = (root_keys.len(), usize::from(set.threshold));
+        if have < need {
+            let why = format!("founding needs {need} root keys here to sign the first entry, got {have}");
+            return Err(StartError::Found(why));
+        }
+    }
+    let data = &data.clone().create_with(Clock, passphrase.as_ref(), own)?;
     let text = toml::to_string(config).map_err(|e| StartError::Found(e.to_string()))?;
     crate::data::write_file(&data.config(), text.as_bytes())?;
     let _lock = data.lock()?;
-    let root = weft_protocol::keys::SecretKey::from_seed(&*data.seed("root-1")?);
+    if own {
+        let key = SecretKey::from_seed(&*data.seed(ROOT_KEY)?);
+        keys.push(key.public().bytes());
+        keys.sort_unstable();
+        root_keys.push(key);
+    }
+    let root = RootSet { keys, ..root };
     let mut opened = service::open(data, config, Arc::new(RealDisk), Hooks::default())?;
-    opened.core.found(&root, units).map_err(|e| StartError::Found(e.to_string()))?;
+    opened.core.found(&root, &root_keys, units).map_err(|e| StartError::Found(e.to_string()))?;
     opened.core.finish().map_err(StartError::Found)
 }
 
@@ -108,9 +164,11 @@ impl Node {
         if opened.core.engine().state().identity.is_none() {
             return Err(StartError::NoLedger);
         }
-        for remark in &opened.remarks {
+        for remark in opened.remarks.iter().chain(&data.key_remarks()?) {
             tracing::warn!("{remark}");
         }
+        let mut opened = opened;
+        opened.core.set_witness(witness_settings(&data, &config)?, opened.clean);
         let keys = opened.core.keys().clone();
         let (ledger, ledger_thread) = service::start(opened.core);
         let (network, events, network_task) = start_network(&config, &options, &keys)?;
@@ -146,6 +204,8 @@ impl Node {
             site: config.site,
         };
         let http_task = tokio::spawn(http::serve(app, unix, tcp, stopping));
+        let asking = crate::witness::run(ledger.clone(), clearing.clone(), Clock, stop.subscribe());
+        tokio::spawn(asking);
         Ok(Self {
             ledger,
             ledger_thread,
@@ -199,6 +259,23 @@ impl Node {
             (None, _) => Err("the ledger's thread panicked".to_owned()),
         }
     }
+}
+
+/// Reads the files that `[witness]` names.
+fn witness_settings(data: &DataDir, config: &Config) -> Result<WitnessSettings, StartError> {
+    let read = |name: &str| -> Result<Option<Policy>, StartError> {
+        if name.is_empty() {
+            return Ok(None);
+        }
+        let path = data.path().join(name);
+        let failed = |why: String| StartError::Witness { path: path.display().to_string(), why };
+        let bytes = std::fs::read(&path).map_err(|e| failed(e.to_string()))?;
+        Policy::parse(&bytes).map(Some).map_err(|e| failed(e.to_string()))
+    };
+    let logs = read(&config.witness.logs)?;
+    let logs = logs.iter().flat_map(|policy| policy.logs()).map(|log| log.key.clone()).collect();
+    let view_every_ms = config.witness.view_every_s.saturating_mul(1_000);
+    Ok(WitnessSettings { policy: read(&config.witness.policy)?, logs, view_every_ms })
 }
 
 type Started = (Network, mpsc::Receiver<crate::network::NetworkEvent>, JoinHandle<()>);

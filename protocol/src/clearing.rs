@@ -11,5 +11,7 @@ pub mod peers;
 mod quarantine;
 mod react;
 pub mod replay;
+#[cfg(test)]
+mod rotation_tests;
 pub mod step;
 pub mod weak;

@@ -7,6 +7,7 @@
 
 pub mod amount;
 pub mod audit;
+pub mod ceremony;
 pub mod clearing;
 pub mod encoding;
 pub mod entry;
@@ -23,3 +24,4 @@ pub mod sidecar;
 pub mod testing;
 pub mod time;
 pub mod wire;
+pub mod words;

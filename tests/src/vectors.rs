@@ -6,7 +6,9 @@
 mod clearing;
 mod encoding;
 mod entries;
+mod erasure;
 mod evidence;
+mod identity;
 mod keys;
 mod kit;
 mod log;
@@ -25,6 +27,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("encoding.json", encoding::vectors()),
         ("keys.json", keys::vectors()),
         ("entries.json", entries::vectors()),
+        ("identity.json", identity::vectors()),
         ("postings.json", postings::vectors()),
         ("clearing.json", clearing::vectors()),
         ("log.json", log::vectors()),
@@ -32,6 +35,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("sealed.json", sealed::vectors()),
         ("evidence.json", evidence::vectors()),
         ("witness.json", witness::vectors()),
+        ("erasure.json", erasure::vectors()),
     ]
 }
 

@@ -1,8 +1,19 @@
 //! Reports as JSON. The names and their order are an interface: programs read them.
 
 use serde::Serialize;
-use weft_protocol::audit::{Class, Comparison, Finding, Findings, Outcome, PeerReport, Report};
+use weft_protocol::audit::{Class, Comparison, Finding, Findings, Outcome, PeerReport, Report, Witnessed};
 use weft_protocol::ids::LedgerId;
+
+fn witnessed(found: &Witnessed) -> JsonWitnessed {
+    let cosigned = found.quorum.cosigned();
+    let cosigned = cosigned.map(|(by, time_s)| JsonCosigned { witness: by.key_name.to_string(), time_s });
+    JsonWitnessed {
+        words: found.words.clone(),
+        policy_given: found.policy_given,
+        enough: found.quorum.reached,
+        cosigned: cosigned.collect(),
+    }
+}
 
 /// The name of the form; raised when a field changes its meaning.
 pub const SCHEMA: &str = "weft.audit/1";
@@ -16,7 +27,9 @@ struct JsonReport {
     ledger: Option<String>,
     origin: Option<String>,
     entries: u64,
+    since: Option<JsonSince>,
     checkpoint_size: Option<u64>,
+    witnessed: Option<JsonWitnessed>,
     root: String,
     state_digest: String,
     first_ms: Option<u64>,
@@ -26,8 +39,36 @@ struct JsonReport {
     kinds: Vec<JsonKind>,
     signatures: JsonSignatures,
     peers: Vec<JsonPeer>,
+    openings: Vec<JsonOpened>,
     counts: Vec<JsonCount>,
     findings: Vec<JsonFinding>,
+}
+
+#[derive(Serialize)]
+struct JsonOpened {
+    entry: u64,
+    commitment: String,
+    text: String,
+}
+
+#[derive(Serialize)]
+struct JsonSince {
+    entries: u64,
+    root: String,
+}
+
+#[derive(Serialize)]
+struct JsonWitnessed {
+    words: String,
+    policy_given: bool,
+    enough: bool,
+    cosigned: Vec<JsonCosigned>,
+}
+
+#[derive(Serialize)]
+struct JsonCosigned {
+    witness: String,
+    time_s: u64,
 }
 
 #[derive(Serialize)]
@@ -138,7 +179,9 @@ pub fn report_json(report: &Report) -> String {
         ledger: id(report.ledger),
         origin: report.ledger.map(|ledger| ledger.origin()),
         entries: report.entries,
+        since: report.since.map(|since| JsonSince { entries: since.entries, root: since.root.to_string() }),
         checkpoint_size: report.checkpoint_size,
+        witnessed: report.witnessed.as_ref().map(witnessed),
         root: report.root.to_string(),
         state_digest: report.state_digest.to_string(),
         first_ms: report.time_ms.map(|(first, _)| first),
@@ -165,6 +208,15 @@ pub fn report_json(report: &Report) -> String {
             peers: signatures.peers,
         },
         peers: report.peers.iter().map(peer).collect(),
+        openings: report
+            .openings
+            .iter()
+            .map(|opened| JsonOpened {
+                entry: opened.seq,
+                commitment: opened.commitment.to_string(),
+                text: opened.text.clone(),
+            })
+            .collect(),
         counts: counts(&report.findings),
         findings: report.findings.kept().iter().map(finding).collect(),
     })

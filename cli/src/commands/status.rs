@@ -3,7 +3,8 @@
 use crate::context::Context;
 use crate::outcome::{Outcome, Report, clean};
 use crate::table::Table;
-use weft_api::Status;
+use weft_api::{KeysKept, Status, Witness};
+use weft_protocol::time::moment;
 
 pub(crate) async fn run(context: &Context) -> Outcome {
     let status = context.client()?.status().await?;
@@ -32,10 +33,16 @@ fn text(context: &Context, status: &Status) -> String {
         ("peer id", status.peer_id.clone()),
         ("version", format!("{}, start number {}", status.version, status.boot)),
         ("digest", status.state_digest.clone()),
+        (
+            "root keys",
+            format!("{}, of which {} sign together", status.roots.keys.len(), status.roots.threshold),
+        ),
+        ("node's keys", kept(status.keys_kept).to_owned()),
     ];
     for (label, value) in lines {
         out.push_str(&format!("  {label:<13} {}\n", clean(&value)));
     }
+    out.push_str(&witnessed(&status.witness));
     if !status.units.is_empty() {
         let mut units = Table::new(&["Unit", "Name", ">Decimals", ">Sum of all balances"], context.colour);
         for unit in &status.units {
@@ -53,6 +60,49 @@ fn text(context: &Context, status: &Status) -> String {
     out
 }
 
+/// Who vouches for the ledger, up to where and since when.
+fn witnessed(witness: &Witness) -> String {
+    let mut out = String::new();
+    let label = "witnessed";
+    if witness.size == 0 {
+        out.push_str(&format!("  {label:<13} {}\n", clean(&witness.words)));
+    } else {
+        let time = moment(witness.time_ms);
+        out.push_str(&format!(
+            "  {label:<13} up to entry {} at {time}; {}\n",
+            witness.size,
+            clean(&witness.words)
+        ));
+    }
+    for one in &witness.witnesses {
+        let said = match (one.time_ms, &one.trouble) {
+            (Some(time_ms), None) => format!("cosigned at {}", moment(time_ms)),
+            (Some(time_ms), Some(trouble)) => {
+                format!("cosigned at {}; asked again: {}", moment(time_ms), clean(trouble))
+            }
+            (None, Some(trouble)) => format!("has not cosigned: {}", clean(trouble)),
+            (None, None) => "has not cosigned yet".to_owned(),
+        };
+        out.push_str(&format!("  {:<13} {}: {said}\n", "", clean(&one.name)));
+    }
+    for log in &witness.cosigned {
+        out.push_str(&format!("  {:<13} {} up to entry {}\n", "cosigned", clean(&log.origin), log.size));
+    }
+    out
+}
+
+/// How the keys are kept, and what that means.
+fn kept(kept: KeysKept) -> &'static str {
+    match kept {
+        KeysKept::Plain => {
+            "plain files: who copies the disk can act as this node; `weftd keys encrypt` changes that"
+        }
+        KeysKept::Encrypted => "encrypted: each start needs the passphrase",
+        KeysKept::Credential => "given by the service manager at each start",
+        KeysKept::Mixed => "kept in more than one way; see `weftd keys status`",
+    }
+}
+
 fn listed(addresses: &[String]) -> String {
     if addresses.is_empty() { "nowhere: it listens to itself only".to_owned() } else { addresses.join(", ") }
 }
@@ -60,6 +110,38 @@ fn listed(addresses: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use crate::testing::{FakeNode, status};
+    use weft_api::{CosignedLog, Witness, WitnessOf};
+
+    #[tokio::test]
+    async fn the_status_says_who_vouches_up_to_where_and_since_when() {
+        let mut answer = status();
+        let of = |name: &str, time_ms, trouble: Option<&str>| WitnessOf {
+            name: name.into(),
+            time_ms,
+            trouble: trouble.map(str::to_owned),
+        };
+        answer.witness = Witness {
+            size: 7,
+            time_ms: 1_582_934_399_999,
+            enough: true,
+            words: "witnessed by 1 of 2: enough for the policy".into(),
+            witnesses: vec![
+                of("a/witness", Some(1_582_934_399_999), None),
+                of("b/witness", None, Some("away")),
+            ],
+            cosigned: vec![CosignedLog { origin: "weft/b".into(), size: 9 }],
+        };
+        let node = FakeNode::new().answering("GET /api/v1/status", 200, &answer).start();
+        let text = super::run(&node.context()).await.unwrap().text;
+        for line in [
+            "  witnessed     up to entry 7 at 2020-02-28 23:59 UTC; witnessed by 1 of 2: enough for the policy\n",
+            "                a/witness: cosigned at 2020-02-28 23:59 UTC\n",
+            "                b/witness: has not cosigned: away\n",
+            "  cosigned      weft/b up to entry 9\n",
+        ] {
+            assert!(text.contains(line), "{line}in\n{text}");
+        }
+    }
 
     #[tokio::test]
     async fn the_status_names_the_network_and_its_problems() {

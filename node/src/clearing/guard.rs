@@ -1,5 +1,5 @@
 //! The guard over the network: asks peers after a start, fetches our own entries back, answers others
-//! (specs/network.md §9).
+//! (specs/network.md §10).
 
 use super::Clearing;
 use super::link::Link;

@@ -1,13 +1,16 @@
 //! The resources, one file each: handlers, refusals, description and tests together.
 
 mod claims;
+mod erasure;
 mod import;
+mod keys;
 mod members;
 mod ops;
 mod payments;
 mod peers;
 mod receipts;
 mod status;
+mod time;
 
 use super::state::Ctx;
 use utoipa_axum::router::OpenApiRouter;
@@ -16,11 +19,14 @@ use utoipa_axum::router::OpenApiRouter;
 pub(super) fn routes() -> OpenApiRouter<Ctx> {
     OpenApiRouter::new()
         .merge(status::routes())
+        .merge(time::routes())
         .merge(members::routes())
+        .merge(erasure::routes())
         .merge(payments::routes())
         .merge(ops::routes())
         .merge(receipts::routes())
         .merge(claims::routes())
         .merge(peers::routes())
+        .merge(keys::routes())
         .merge(import::routes())
 }

@@ -120,9 +120,11 @@ impl From<OpRefused> for ApiError {
         match refused {
             OpRefused::Malformed(error) => Self::malformed("malformed-op", error),
             OpRefused::Rule(rejected) => rejected.into(),
+            OpRefused::TimeHeld(held) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "time-unconfirmed", held),
             OpRefused::Reused(_) => Self::new(StatusCode::CONFLICT, "op-reused", refused),
             OpRefused::UnderWay(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, UNDER_WAY, refused),
             OpRefused::Texts => Self::rule("texts-differ", refused),
+            OpRefused::NoSecret { .. } => Self::rule("no-secret", refused),
             OpRefused::NoSealKey => Self::rule("no-seal-key", refused),
             OpRefused::Store(why) => Self::store(why),
         }

@@ -59,6 +59,7 @@ pub(super) struct Behaviour {
     pair: Exchange,
     stream: Exchange,
     claim: Exchange,
+    witness: Exchange,
     guard: Exchange,
 }
 
@@ -100,6 +101,7 @@ impl Behaviour {
             pair: exchange(Protocol::Pair),
             stream: exchange(Protocol::Stream),
             claim: exchange(Protocol::Claim),
+            witness: exchange(Protocol::Witness),
             guard: exchange(Protocol::Guard),
         }
     }
@@ -111,6 +113,7 @@ impl Behaviour {
             Protocol::Pair => &mut self.pair,
             Protocol::Stream => &mut self.stream,
             Protocol::Claim => &mut self.claim,
+            Protocol::Witness => &mut self.witness,
             Protocol::Guard => &mut self.guard,
         }
     }

@@ -18,13 +18,16 @@ pub enum Protocol {
     Stream,
     /// Asking for a Decision or a cancellation. For networks on the route.
     Claim,
+    /// Asking for a cosignature of a checkpoint. For peers with an accord.
+    Witness,
     /// After a start: what peers hold of ours, and our own entries back from them. For peers with an accord.
     Guard,
 }
 
 impl Protocol {
     /// Every protocol, in the order of their declaration.
-    pub const ALL: [Self; 5] = [Self::Hello, Self::Pair, Self::Stream, Self::Claim, Self::Guard];
+    pub const ALL: [Self; 6] =
+        [Self::Hello, Self::Pair, Self::Stream, Self::Claim, Self::Witness, Self::Guard];
 
     /// The name agreed on the wire.
     #[must_use]
@@ -34,6 +37,7 @@ impl Protocol {
             Self::Pair => "/weft/pair/1",
             Self::Stream => "/weft/stream/1",
             Self::Claim => "/weft/claim/1",
+            Self::Witness => "/weft/witness/1",
             Self::Guard => "/weft/guard/1",
         }
     }
@@ -46,6 +50,7 @@ impl Protocol {
             Self::Pair => 16 * KIB,
             Self::Stream => 256 * KIB,
             Self::Claim => 64 * KIB,
+            Self::Witness => 72 * KIB,
         }
     }
 
@@ -55,6 +60,7 @@ impl Protocol {
         match self {
             Self::Hello | Self::Stream | Self::Claim => 8 * KIB,
             Self::Pair => 16 * KIB,
+            Self::Witness => 72 * KIB,
             Self::Guard => 256 * KIB,
         }
     }
@@ -65,7 +71,7 @@ impl Protocol {
     pub const fn timeout(self) -> Duration {
         match self {
             Self::Hello => Duration::from_secs(10),
-            Self::Pair | Self::Stream | Self::Claim | Self::Guard => Duration::from_secs(20),
+            Self::Pair | Self::Stream | Self::Claim | Self::Witness | Self::Guard => Duration::from_secs(20),
         }
     }
 

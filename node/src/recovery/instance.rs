@@ -1,4 +1,4 @@
-//! Proof that a data folder is the one that ran last, and not an older copy of it (specs/store.md §8).
+//! Proof that a data folder is the one that ran last, and not an older copy of it (specs/store.md §10).
 //!
 //! Two marks, of which a backup carries neither. The *token* stands outside the data folder, in a folder that is empty
 //! after each start of the machine: before anything is told to anybody it says how long the ledger is. The *clean stop*

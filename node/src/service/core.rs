@@ -2,14 +2,17 @@
 
 use super::notes::Notes;
 use super::rows;
+use super::time::TimeGuard;
 use crate::clock::Clock;
 use crate::data::{DataDir, Keys};
+use crate::keystore::Kept;
 use crate::store::private::{Direction, SealedSidecar, Sidecar};
 use crate::store::segments::{Position, RecordKey, RecordRef};
 use crate::store::{Index, IndexBatch, Private, SegmentReader, Segments};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use weft_api::KeysKept;
 use weft_protocol::clearing::engine::{Batch, Cx, Engine, Payee, Record};
 use weft_protocol::ids::{AccountId, ClaimId, Hash, LedgerId, Salt};
 use weft_protocol::log::tile::{TileBuilder, TilePath};
@@ -26,6 +29,9 @@ pub struct Hooks {
     /// Takes no proof that the folder is the newest: the operator says that it is a copy.
     pub restored: bool,
 }
+
+/// Proposals for nobody here that are remembered until they are answered, which is nearly always at once.
+const MAX_PAYEES: usize = 10_000;
 
 /// How long the write is delayed when answers go out early.
 const EARLY_ACK_DELAY: Duration = Duration::from_millis(300);
@@ -60,12 +66,14 @@ pub struct Core {
     /// Written in memory, not yet indexed.
     pending: Vec<(Position, Record)>,
     pub(super) notes: Notes,
+    pub(super) time: TimeGuard,
     counts: crate::store::index::Applied,
     pub(super) watch: super::guard::Watch,
     pub(super) last_checkpoint: Instant,
     pub(super) partial_tiles: Vec<TilePath>,
     /// What is wrong with peers' streams, in words, by ledger.
     pub(super) problems: BTreeMap<LedgerId, String>,
+    pub(super) witness: super::witness::Witness,
 }
 
 impl Core {
@@ -89,6 +97,7 @@ impl Core {
             names.extend(people.map(|p| (name_key(&p.name), p.account)));
         }
         let last_checkpoint = parts.clock.instant();
+        let time = TimeGuard::new(parts.clock);
         let reader = parts.segments.reader();
         let partial_tiles = super::publish::partial_tiles(parts.checkpoint);
         Ok(Self {
@@ -100,11 +109,13 @@ impl Core {
             sealed: Vec::new(),
             pending: Vec::new(),
             notes: Notes::default(),
+            time,
             counts,
             watch: super::guard::Watch::default(),
             last_checkpoint,
             partial_tiles,
             problems: BTreeMap::new(),
+            witness: super::witness::Witness::default(),
         })
     }
 
@@ -130,6 +141,19 @@ impl Core {
     /// The node's secrets.
     pub fn keys(&self) -> &Arc<Keys> {
         &self.parts.keys
+    }
+    /// How the secret keys are kept; an unreadable folder counts as plain, the worst case.
+    pub fn keys_kept(&self) -> KeysKept {
+        let kept = self.parts.data.keystore().kept().unwrap_or_default();
+        let mut forms: Vec<Kept> = kept.into_iter().map(|(_, form)| form).collect();
+        forms.sort();
+        forms.dedup();
+        match forms[..] {
+            [] | [Kept::Plain] => KeysKept::Plain,
+            [Kept::Encrypted] => KeysKept::Encrypted,
+            [Kept::Credential] => KeysKept::Credential,
+            _ => KeysKept::Mixed,
+        }
     }
     /// Time and randomness.
     pub fn clock(&self) -> Clock {
@@ -177,7 +201,7 @@ impl Core {
 
     /// Runs an input of the engine with this node's clock, randomness and payees.
     pub(super) fn with_engine<T>(&mut self, input: impl FnOnce(&mut Engine, &mut Cx<'_>) -> T) -> T {
-        let clock = self.parts.clock;
+        let (clock, now_ms) = (self.parts.clock, self.entry_time_ms());
         let (private, names, payees) = (&self.parts.private, &self.names, &self.payees);
         let lookup = |_: &ClaimId, commitment: &Hash| -> Payee {
             if let Some(payee) = payees.get(commitment) {
@@ -189,7 +213,7 @@ impl Core {
             }
         };
         let mut salt = || -> Salt { clock.salt() };
-        let mut cx = Cx { now_ms: clock.now_ms(), salt: &mut salt, payees: &lookup };
+        let mut cx = Cx { now_ms, salt: &mut salt, payees: &lookup };
         input(&mut self.parts.engine, &mut cx)
     }
 
@@ -202,6 +226,10 @@ impl Core {
             written.map_err(|e| format!("the private store could not be written: {e}"))?;
             self.clear.clear();
             self.sealed.clear();
+        }
+        // What an account answers for is in the private store now; what is for nobody here is nowhere else.
+        self.payees.retain(|_, payee| !matches!(payee, Payee::Account(_)));
+        if self.payees.len() > MAX_PAYEES {
             self.payees.clear();
         }
         if batch.records.is_empty() && self.notes.waiting.is_empty() {

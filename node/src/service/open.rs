@@ -18,6 +18,7 @@ use weft_protocol::clearing::replay::Replay;
 use weft_protocol::clearing::step::StepArgs;
 use weft_protocol::entry::{Entry, Payload};
 use weft_protocol::ids::{Hash, KeyBytes};
+use weft_protocol::keys::SecretKey;
 use weft_protocol::ledger::author::Author;
 use weft_protocol::ledger::identity::Purpose;
 use weft_protocol::log::checkpoint::Checkpoint;
@@ -88,16 +89,17 @@ pub fn open(
 ) -> Result<Opened, OpenFailure> {
     let clock = Clock;
     let mut remarks: Vec<String> = migrate(data)?.into_iter().collect();
-    let keys = Arc::new(data.keys()?);
+    // Said before anything long is read: without the passphrase nothing can start.
+    data.seed("handle-secret")?;
     let private = Arc::new(Private::open(&data.private())?);
     let checkpoint = published(data);
     let token = Token::of(data);
     let told = token.as_ref().and_then(Token::read);
     let as_stopped = data.is_as_stopped();
     let covered = Covered { min_own_entries: checkpoint, clean_stop: data.take_clean_stop()? };
-    let index = match Index::open(&data.index()) {
-        Ok(index) => index,
-        Err(error) => fresh_index(data, &mut remarks, &error.to_string())?,
+    let (index, made_anew) = match Index::open(&data.index()) {
+        Ok(index) => (index, false),
+        Err(error) => (fresh_index(data, &mut remarks, &error.to_string())?, true),
     };
     let applied = index.applied().unwrap_or_default();
     let mut reading = Reading::new(Some((index, applied)), checkpoint);
@@ -109,7 +111,7 @@ pub fn open(
         drop(reading.index.take());
         drop(fresh_index(data, &mut remarks, &why)?);
         reading.index = Some((rebuild(data)?, Applied::default()));
-    } else if applied.records == 0 && report.counts.records() > 0 {
+    } else if applied.records == 0 && report.counts.records() > 0 && !made_anew {
         // Deleted, or damaged so that nothing could be read: catching up has made all of it.
         note_rebuilt(&mut remarks, "it was empty");
     }
@@ -131,8 +133,11 @@ pub fn open(
     let proven = clean || (told_found && !hooks.restored);
     let boot =
         if clean || hooks.no_guard { head.boot } else { head.boot.saturating_add(1).max(clock.now_ms()) };
+    let keys = Arc::new(data.keys_of(replay.state().identity.as_ref())?);
     check_keys(&replay, &keys)?;
-    let author = Author::new(weft_protocol::keys::SecretKey::from_seed(&keys.log.seed()), boot);
+    let copy = |key: &SecretKey| SecretKey::from_seed(&key.seed());
+    let mut author = Author::new(copy(&keys.log), boot);
+    keys.other_logs.iter().for_each(|key| author.hold(copy(key)));
     let engine = replay.into_engine(author, *keys.handle_secret);
     let parts = ServiceParts {
         data: data.clone(),
@@ -152,6 +157,9 @@ pub fn open(
     core.notes = super::notes::Notes::found(notes);
     core.remember_fences()?;
     core.begin_guard(token, proven);
+    if !core.finish_erasures().map_err(OpenFailure::Recover)?.is_empty() {
+        remarks.push("an erasure that had been interrupted was finished".to_owned());
+    }
     core.with_engine(weft_protocol::clearing::engine::Engine::recover)
         .map_err(|e| OpenFailure::Recover(e.to_string()))?;
     core.commit_group().map_err(OpenFailure::Recover)?;

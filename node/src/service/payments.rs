@@ -57,6 +57,9 @@ pub enum OpRefused {
     /// Its bytes.
     #[error("{0}")]
     Malformed(EntryError),
+    /// The clock is not believed.
+    #[error("{0}")]
+    TimeHeld(super::time::Held),
     /// A rule.
     #[error("{0}")]
     Rule(Rejected),
@@ -72,6 +75,14 @@ pub enum OpRefused {
     /// The payee's network has no seal key that can be used.
     #[error("the payee's network has no key to seal the name and memo to")]
     NoSealKey,
+    /// A key whose secret the node does not hold.
+    #[error(
+        "this node has no secret for that key in keys/{file}: ask it for its next key first (`weft key rotate`)"
+    )]
+    NoSecret {
+        /// The key file that is missing or holds another key.
+        file: String,
+    },
     /// The stores cannot be read.
     #[error("the stores cannot be read: {0}")]
     Store(String),
@@ -116,6 +127,9 @@ impl Core {
         if let Some(known) = self.known(&signed, &op, &prepared.texts)? {
             return Ok(known);
         }
+        if let Some(held) = self.time_held() {
+            return Err(OpRefused::TimeHeld(held));
+        }
         let commitments: Vec<Hash> =
             prepared.texts.iter().map(|t| weft_protocol::sidecar::commitment(&t.salt, &t.bytes)).collect();
         if commitments != op.sidecars {
@@ -124,8 +138,10 @@ impl Core {
         let answer = if let Payload::Hold(hold) = &op.payload {
             self.pay(&signed, hold.payee_network, hold.unit, &prepared)?
         } else {
+            self.take_up(&op.payload)?;
             let written = self.with_engine(|engine, cx| engine.submit(&signed, cx));
             let written = written.map_err(|e| self.refused(e, &op))?;
+            self.refresh_keys(&op.payload);
             if matches!(op.payload, Payload::Succession(_)) {
                 self.note_succession();
             }

@@ -15,6 +15,8 @@ use crate::clearing::step::{RootSig, StepArgs};
 use crate::entry::{Entry, Payload};
 use crate::ids::{ClaimId, Hash, KeyBytes, LedgerId, PUBLIC_STREAM, SigBytes, StreamId};
 use crate::ledger::identity::Identity;
+use crate::log::note::VerifierKey;
+use minicbor::{Decode, Encode};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -25,12 +27,16 @@ const MAX_WAITING: usize = 100_000;
 const MAX_WAITING_ACCORDS: usize = 4_096;
 
 /// A stream received: where it ends.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Encode, Decode)]
 struct Tail {
+    #[n(0)]
     next: u64,
+    #[n(1)]
     head: Option<Hash>,
+    #[n(2)]
     boot: u64,
     /// After an entry that cannot be read, the next one is taken as it is.
+    #[n(3)]
     torn: bool,
 }
 
@@ -44,21 +50,32 @@ struct Waiting {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Encode, Decode)]
 pub(super) struct Networks {
+    #[n(0)]
     identities: BTreeMap<LedgerId, Identity>,
+    #[n(1)]
     tails: BTreeMap<(LedgerId, StreamId), Tail>,
     /// The peers' sides, by channel and writer.
+    #[n(2)]
     pub(super) sides: BTreeMap<StreamId, Side>,
+    #[n(3)]
     decisions: BTreeMap<(ClaimId, LedgerId), (Outcome, EntryRef)>,
+    #[cbor(skip)]
     waiting: Vec<Waiting>,
+    #[cbor(skip)]
     waiting_accords: Vec<(LedgerId, Vec<u8>, Vec<RootSig>, About)>,
-    left_out: u64,
+    /// Signatures that nobody could check: an audit with some of them is not gone on from.
+    #[cbor(skip)]
+    pub(super) left_out: u64,
     /// Networks whose last entry could not be read.
+    #[cbor(skip)]
     unreadable: BTreeSet<LedgerId>,
     /// Signatures of peers' nodes.
+    #[n(4)]
     pub(super) node_signatures: u64,
     /// Signatures under accords, Intents and Decisions.
+    #[n(5)]
     pub(super) clearing_signatures: u64,
 }
 
@@ -66,6 +83,12 @@ impl Networks {
     /// What is known of ourselves, for what peers show us of our own words.
     pub(super) fn know_us(&mut self, identity: &Identity) {
         self.identities.insert(identity.ledger, identity.clone());
+    }
+
+    /// The keys of every other network's witness.
+    pub(super) fn witness_keys(&self, us: Option<LedgerId>) -> Vec<VerifierKey> {
+        let others = self.identities.values().filter(|identity| Some(identity.ledger) != us);
+        others.flat_map(super::witnesses::keys_of).collect()
     }
 
     /// Takes in an entry received.
@@ -126,6 +149,12 @@ impl Networks {
         }
         let about = About { entry: at, what: "its node's signature", file: file.clone() };
         self.node_signatures = self.node_signatures.saturating_add(1);
+        let bound = self.identities.get(&from).is_some_and(|known| known.log_key_bytes(body.epoch).is_ok());
+        if bound && !self.identities.get(&from).is_some_and(|known| known.in_force_at(body.epoch, body.seq)) {
+            let what =
+                format!("log key {} of its network was not in force at its place {}", body.epoch, body.seq);
+            findings.add(error(&what));
+        }
         self.queue(from, body.epoch, entry.node_message(), *entry.node_sig(), about.clone(), checker);
         self.embedded(step, None, &about, checker, findings);
         let side = self.sides.entry(header.id);
@@ -182,16 +211,13 @@ impl Networks {
     fn learn(&mut self, entry: &Entry) -> Result<(), String> {
         let ledger = entry.body().ledger;
         let known = self.identities.get(&ledger);
-        let identity = match (&entry.op().payload, known) {
-            (Payload::Genesis(_), Some(known)) if known.genesis == entry.leaf() => return Ok(()),
-            (Payload::Genesis(_), Some(_)) => return Err("the network has another genesis".into()),
-            (Payload::KeyBound(bound), Some(known))
-                if known.key(bound.purpose, bound.epoch) == Some(&bound.key) =>
-            {
-                return Ok(());
+        let identity = match known {
+            Some(known) if known.has(entry) => return Ok(()),
+            Some(_) if matches!(entry.op().payload, Payload::Genesis(_)) => {
+                return Err("the network has another genesis".into());
             }
-            (_, Some(known)) => known.after(entry),
-            (_, None) => Identity::from_entries([entry]),
+            Some(known) => known.after(entry),
+            None => Identity::from_entries([entry]),
         };
         self.identities.insert(ledger, identity.map_err(|e| e.to_string())?);
         Ok(())
@@ -207,7 +233,7 @@ impl Networks {
         checker: &mut Checker,
     ) {
         match self.key(&ledger, epoch) {
-            Some(key) => checker.push(Job { key, message, sig, about }),
+            Some(key) => checker.push(&Job { key, message: &message, sig, about: &about }),
             None if self.waiting.len() < MAX_WAITING => {
                 self.waiting.push(Waiting { ledger, epoch, message, sig, about });
             }
@@ -228,7 +254,7 @@ impl Networks {
         for waiting in std::mem::take(&mut self.waiting) {
             let Waiting { ledger, epoch, message, sig, about } = waiting;
             match self.key(&ledger, epoch) {
-                Some(key) => checker.push(Job { key, message, sig, about }),
+                Some(key) => checker.push(&Job { key, message: &message, sig, about: &about }),
                 // An identity that is here but has no such epoch: the signature is by nobody.
                 None if self.identities.contains_key(&ledger) => {
                     let what = format!("{}: {} has no log key of epoch {epoch}", about.what, ledger.short());
@@ -240,12 +266,14 @@ impl Networks {
                 }
             }
         }
+        let left_out = self.left_out;
         for (ledger, (count, first)) in unknown {
+            self.left_out = self.left_out.saturating_add(count);
             let what = format!("{count} signatures of {}, whose identity is not here", ledger.short());
             findings.add(Finding::new(Class::NotChecked, what).at(first));
         }
-        if self.left_out > 0 {
-            let what = format!("{} signatures of networks not known when they were met", self.left_out);
+        if left_out > 0 {
+            let what = format!("{left_out} signatures of networks not known when they were met");
             findings.add(Finding::new(Class::NotChecked, what));
         }
     }

@@ -25,6 +25,10 @@ pub(super) struct Claimed {
 }
 
 impl Claimed {
+    pub(super) fn file(&self) -> &str {
+        &self.named.file
+    }
+
     pub(super) fn read(named: NamedBytes, findings: &mut Findings) -> Self {
         let parsed = Note::parse(&named.bytes).map_err(|e| e.to_string());
         let read = parsed.and_then(|note| {
@@ -42,23 +46,14 @@ impl Claimed {
         }
     }
 
-    /// Where it was read from.
-    pub(super) fn file(&self) -> &str {
-        &self.named.file
+    /// The note and its file, if it could be read.
+    pub(super) fn note(&self) -> Option<(&Note, &str)> {
+        self.note.as_ref().map(|note| (note, self.named.file.as_str()))
     }
 
-    /// Whether the log key in force vouches for it; lines of others are findings.
+    /// Whether the log key in force vouches for it.
     fn verify(&self, origin: &str, key: &PublicKey, findings: &mut Findings) -> bool {
         let Some(note) = &self.note else { return false };
-        if let Ok(known) = Checkpoint::log_key(origin, key) {
-            for line in note.lines_of_others(std::slice::from_ref(&known)) {
-                let what = format!(
-                    "the checkpoint carries a signature line of {} ({}), which is not known here",
-                    line.name, line.id
-                );
-                findings.add(Finding::error(what).in_file(&self.named.file));
-            }
-        }
         match Checkpoint::open_note(note, origin, key) {
             Ok(_) => true,
             Err(why) => {
@@ -79,14 +74,27 @@ pub(super) struct Tree {
     /// Roots wanted at these sizes.
     roots: BTreeMap<u64, Option<Hash>>,
     missing: u64,
+    /// Entries that an earlier audit covered; their roots are not known here.
+    base: u64,
     /// False after a gap too wide to fill: then nothing after it has its place.
     placed: bool,
 }
 
 impl Tree {
-    pub(super) fn new(sizes: impl IntoIterator<Item = u64>) -> Self {
-        let roots = sizes.into_iter().map(|size| (size, None)).collect();
-        Self { builder: TileBuilder::new(), edge: BTreeMap::new(), roots, missing: 0, placed: true }
+    /// Begins with an empty tree, or goes on with that of an earlier audit.
+    pub(super) fn new(sizes: impl IntoIterator<Item = u64>, builder: TileBuilder) -> Self {
+        let base = builder.size();
+        let root = |size| (size, (size == base).then(|| builder.root()));
+        let roots = sizes.into_iter().map(root).collect();
+        let edge = builder.partial().filter_map(|tile| match tile.path.kind() {
+            TileKind::Hashes(level) => Some((level, tile)),
+            TileKind::Entries => None,
+        });
+        Self { edge: edge.collect(), builder, roots, missing: 0, base, placed: true }
+    }
+
+    pub(super) fn builder(&self) -> &TileBuilder {
+        &self.builder
     }
 
     pub(super) fn size(&self) -> u64 {
@@ -179,6 +187,13 @@ impl Tree {
             return None;
         };
         if !claimed.verify(&origin, &key, findings) {
+            return None;
+        }
+        if size < self.base {
+            // Of the newest, the comparison with the earlier audit says more.
+            let what =
+                format!("{name} of {size} entries is older than the earlier audit, which compared such");
+            findings.add(Finding::new(Class::NotChecked, what).in_file(file));
             return None;
         }
         if size > self.size() {

@@ -1,5 +1,5 @@
 //! The guard after a start: what a node asks its peers before it signs again, and what they promise
-//! (specs/network.md §9, specs/clearing.md §11).
+//! (specs/network.md §10, specs/clearing.md §11).
 //!
 //! What must hold: a node whose books may be older than what it has said signs nothing before everybody who could know
 //! has answered; who has answered ignores what comes late from before that start. The messages are not signed: they

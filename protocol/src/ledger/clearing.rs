@@ -22,10 +22,10 @@ use crate::clearing::accord::{Accord, channel_id};
 use crate::clearing::intent::{Decision, Hop, Intent, Outcome, claim_of};
 use crate::clearing::step::{AcceptArgs, AccordArgs, ProposeArgs, RejectArgs, Step, StepArgs};
 use crate::clearing::weak::{self, Weak};
-use crate::entry::{Entry, Payload};
+use crate::entry::Entry;
 use crate::ids::{ClaimId, Hash, LedgerId, StreamId, UnitId};
 use crate::keys;
-use crate::ledger::identity::Purpose;
+use crate::ledger::identity::{Purpose, RootSet, is_identity};
 use crate::ledger::transfer::{Posting, move_value};
 use std::collections::BTreeMap;
 
@@ -63,7 +63,7 @@ pub(super) fn step_signatures(identity: &Identity, step: &Step) -> Result<Vec<Si
     }
 }
 
-/// The signatures of one root set under an accord, a quorum of them.
+/// The signatures of the root set in force under an accord, a quorum of them.
 ///
 /// # Errors
 /// A signer outside the set, one twice, or too few.
@@ -72,17 +72,29 @@ pub fn accord_signatures(
     accord: &[u8],
     sigs: &[crate::clearing::step::RootSig],
 ) -> Result<Vec<SigCheck>, Rejected> {
+    accord_signatures_of(&identity.root, accord, sigs)
+}
+
+/// The signatures of one certain root set under an accord, a quorum of them.
+///
+/// # Errors
+/// A signer outside the set, one twice, or too few.
+pub fn accord_signatures_of(
+    root: &RootSet,
+    accord: &[u8],
+    sigs: &[crate::clearing::step::RootSig],
+) -> Result<Vec<SigCheck>, Rejected> {
     let mut seen = std::collections::BTreeSet::new();
     let mut checks = Vec::new();
     for sig in sigs {
-        let key = identity.root.key_of(sig.signer).ok_or(Rejected::UnknownSigner { signer: sig.signer })?;
+        let key = root.key_of(sig.signer).ok_or(Rejected::UnknownSigner { signer: sig.signer })?;
         if !seen.insert(sig.signer) {
             return Err(Rejected::SignedTwice { signer: sig.signer });
         }
         checks.push(SigCheck { key, message: keys::message(keys::ACCORD, &[accord]), sig: sig.sig });
     }
-    if seen.len() < usize::from(identity.root.threshold) {
-        return Err(Rejected::RootQuorum { need: identity.root.threshold, have: seen.len() });
+    if seen.len() < usize::from(root.threshold) {
+        return Err(Rejected::RootQuorum { need: root.threshold, have: seen.len() });
     }
     Ok(checks)
 }
@@ -139,7 +151,7 @@ fn apply_step_of(state: &State, entry: &Entry, step: &Step, lost: bool) -> Resul
         StepArgs::Return => cx.give_back()?,
         StepArgs::Key(args) => {
             let known = Entry::parse(&args.entry.0).map_err(Rejected::Entry)?;
-            if !matches!(known.op().payload, Payload::Genesis(_) | Payload::KeyBound(_)) {
+            if !is_identity(&known.op().payload) {
                 return Err(Rejected::StepForm);
             }
             channel.introduced.insert(known.body().ledger);

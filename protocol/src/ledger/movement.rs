@@ -40,6 +40,8 @@ impl Payload {
             | Self::KeyBound(_)
             | Self::Succession(_)
             | Self::Recovered(_)
+            | Self::KeyRevoked(_)
+            | Self::RootChanged(_)
             | Self::AccountOpened(_)
             | Self::AccountChanged(_)
             | Self::AccountClosed(_)
@@ -47,6 +49,8 @@ impl Payload {
             | Self::UnitDefined(_)
             | Self::RuleSet(_)
             | Self::PeerView(_)
+            | Self::Erasure(_)
+            | Self::Forward(_)
             | Self::Step(_) => return None,
         };
         Some(Movement { postings, when_day, claim })

@@ -7,7 +7,8 @@ mod canonical;
 
 pub use canonical::{MAX_STATE_BYTES, StateError};
 
-use super::identity::{Identity, Purpose};
+use super::erasure::ErasureRow;
+use super::identity::Identity;
 use super::members::OwnerKind;
 use super::rules::{Limit, LimitScope};
 use super::succession::SuccessionRow;
@@ -19,7 +20,6 @@ use crate::clearing::accord::Accord;
 use crate::clearing::intent::Outcome;
 use crate::entry::{Kind, Role};
 use crate::ids::{AccountId, ClaimId, Hash, KeyBytes, LedgerId, OpId, Signer, StreamId, UnitId};
-use crate::keys::signer_of;
 use minicbor::{Decode, Encode};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -358,6 +358,8 @@ pub struct State {
     pub views: BTreeMap<(LedgerId, String), ViewRow>,
     #[cbor(n(17), with = "super::witness::table", has_nil)]
     pub successions: BTreeMap<u32, SuccessionRow>,
+    #[cbor(n(18), with = "super::witness::table", has_nil)]
+    pub erased: BTreeMap<AccountId, ErasureRow>,
     /// Rows by the time they are forgotten; derived, so not part of the digest.
     #[cbor(skip)]
     expiring: BTreeSet<(u64, Expiring)>,
@@ -389,7 +391,6 @@ impl Default for Head {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Expiring {
     Op(Signer, OpId),
-    Transfer(u64),
     Claim(ClaimId, u8),
     Decision(ClaimId),
 }
@@ -413,6 +414,7 @@ pub enum Change {
     Decision(ClaimId, DecisionRow),
     Succession(u32, SuccessionRow),
     View(LedgerId, String, ViewRow),
+    Erased(AccountId, ErasureRow),
 }
 
 impl State {
@@ -489,10 +491,7 @@ impl State {
 
     /// Whether a signer id belongs to the root set or a key of the network.
     pub fn is_network_signer(&self, signer: Signer) -> bool {
-        self.identity.as_ref().is_some_and(|identity| {
-            let bound = identity.keys.iter().filter(|(p, _)| **p != Purpose::Seal).flat_map(|(_, keys)| keys);
-            identity.root.keys.iter().chain(bound).any(|key| signer_of(key) == signer)
-        })
+        self.identity.as_ref().is_some_and(|identity| identity.is_signer(signer))
     }
 
     /// The sum of all balances in each unit: zero after every entry.
@@ -551,7 +550,6 @@ impl State {
                 self.expiring.insert((not_after_ms, Expiring::Op(signer, op)));
             }
             Change::Transfer(seq, mark) => {
-                self.expiring.insert((mark.prune_at(), Expiring::Transfer(seq)));
                 self.transfers.insert(seq, mark);
             }
             Change::Hold(id, Some(row)) => drop(self.holds.insert(id, row)),
@@ -563,6 +561,7 @@ impl State {
                 self.claims.insert((claim, part), *row);
             }
             Change::View(peer, origin, row) => drop(self.views.insert((peer, origin), row)),
+            Change::Erased(account, row) => drop(self.erased.insert(account, row)),
             Change::Decision(claim, row) => {
                 self.expiring.extend(row.prune_at().map(|at| (at, Expiring::Decision(claim))));
                 self.nonces.extend(row.nonce.map(|nonce| (nonce, claim)));
@@ -574,6 +573,10 @@ impl State {
 
     /// Forgets rows whose time has passed; the time is the ledger's own, so everybody forgets the same.
     fn prune(&mut self) {
+        // Times ascend with places, so of the transfers the first go first.
+        while self.transfers.first_key_value().is_some_and(|(_, mark)| mark.prune_at() < self.head.time_ms) {
+            self.transfers.pop_first();
+        }
         while let Some((at, row)) = self.expiring.first().copied() {
             if at >= self.head.time_ms {
                 break;
@@ -581,7 +584,6 @@ impl State {
             self.expiring.remove(&(at, row));
             match row {
                 Expiring::Op(signer, op) => drop(self.ops.remove(&(signer, op))),
-                Expiring::Transfer(seq) => drop(self.transfers.remove(&seq)),
                 Expiring::Claim(claim, part) => {
                     // A closed row can be opened again by a network that contradicts itself; then it stays.
                     if self.claims.get(&(claim, part)).and_then(ClaimRow::prune_at) == Some(at) {

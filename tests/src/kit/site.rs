@@ -39,6 +39,8 @@ pub struct Site {
     pub relay: Relay,
     /// More arguments for `weftd run`.
     pub arguments: Vec<String>,
+    /// More environment for `weftd run`.
+    pub environment: Vec<(String, String)>,
     /// Where it serves HTTP on loopback.
     pub http: Option<String>,
     child: Option<Child>,
@@ -56,6 +58,18 @@ impl Site {
         config.network.redial_min_ms = 50;
         config.network.redial_max_ms = 400;
         init(&data, &config, &[hour()])?;
+        Self::opened_with(data, name, arguments).await
+    }
+
+    /// Starts the node of a network that was founded already in a folder of its name.
+    ///
+    /// # Errors
+    /// When the node does not start.
+    pub async fn opened(folder: &Path, name: &str) -> Outcome<Self> {
+        Self::opened_with(DataDir::new(folder.join(name)), name, &[]).await
+    }
+
+    async fn opened_with(data: DataDir, name: &str, arguments: &[&str]) -> Outcome<Self> {
         let mut site = Self::of(data, name, arguments).await?;
         site.start().await?;
         Ok(site)
@@ -71,6 +85,7 @@ impl Site {
             client: Client::unix(data.socket()),
             relay: Relay::start().await?,
             arguments: arguments.iter().map(|&a| a.to_owned()).collect(),
+            environment: Vec::new(),
             http: None,
             child: None,
             data,
@@ -86,6 +101,7 @@ impl Site {
         command.arg("run").arg("--data").arg(self.data.path());
         command.args(["--listen", "/ip4/127.0.0.1/tcp/0", "--http", "127.0.0.1:0", "--external"]);
         command.arg(self.relay.multiaddr()).args(&self.arguments);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let log = std::fs::File::options().create(true).append(true).open(self.log())?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
         let mut child = command.spawn()?;

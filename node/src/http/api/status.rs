@@ -2,6 +2,7 @@
 
 use crate::http::error::ApiError;
 use crate::http::state::Ctx;
+use crate::keystore::purpose;
 use crate::network::Counters;
 use crate::service::{Core, GuardReport};
 use axum::Json;
@@ -10,10 +11,14 @@ use axum::http::StatusCode;
 use std::time::Duration;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use weft_api::{GuardStatus, Messages, Status, SuccessionTerms, Unit};
+use weft_api::{
+    BoundKey, CosignedLog, GuardStatus, Messages, Roots, Status, SuccessionTerms, Unit, Witness, WitnessOf,
+};
 use weft_protocol::ids::LedgerId;
+use weft_protocol::ledger::identity::{Identity, PURPOSES, Purpose};
 use weft_protocol::ledger::members::OwnerKind;
 use weft_protocol::ledger::state::ClaimRow;
+use weft_protocol::log::note::KeyName;
 
 /// How long status waits for the network layer to say where it listens.
 const LISTEN_WAIT: Duration = Duration::from_secs(1);
@@ -70,6 +75,7 @@ fn read(core: &Core) -> Result<Status, ApiError> {
     });
     let mut problems: Vec<String> =
         core.problems().iter().map(|(ledger, why)| format!("network {}: {why}", ledger.short())).collect();
+    problems.extend(core.time_held().map(|held| held.to_string()));
     let off = sums.iter().filter(|(_, sum)| **sum != 0);
     problems.extend(off.map(|(unit, sum)| format!("the balances of unit {unit} sum to {sum}, not to zero")));
     let guard = core.guard_report();
@@ -88,6 +94,12 @@ fn read(core: &Core) -> Result<Status, ApiError> {
         peer_id: String::new(),
         addresses: Vec::new(),
         desk: core.keys().desk.public().signer().to_string(),
+        roots: Roots {
+            threshold: identity.root.threshold,
+            keys: identity.root.keys.iter().map(ToString::to_string).collect(),
+        },
+        bound: bound(identity),
+        keys_kept: core.keys_kept(),
         units: units.collect(),
         members: state.accounts.values().filter(|a| is_member(a.owner) && !a.closed).count() as u64,
         claims_open: super::claims::ids(core)
@@ -96,6 +108,7 @@ fn read(core: &Core) -> Result<Status, ApiError> {
             .count() as u64,
         messages: Vec::new(),
         problems,
+        witness: witness(core),
         guard: guard.map(guarded),
     })
 }
@@ -150,6 +163,42 @@ fn waits(core: &Core, report: &GuardReport) -> String {
     words
 }
 
+/// How we stand with our witnesses.
+fn witness(core: &Core) -> Witness {
+    let view = core.witness_view();
+    let (size, quorum) = view.witnessed.map_or_else(|| (0, None), |(size, quorum)| (size, Some(quorum)));
+    let time_of = |name: &KeyName| {
+        let mut cosigned = quorum.iter().flat_map(|quorum| quorum.cosigned());
+        cosigned.find(|(by, _)| by.key_name == *name).map(|(_, time_s)| time_s.saturating_mul(1_000))
+    };
+    let witnesses = view.policy.witnesses().iter().map(|witness| {
+        let name = witness.key.name();
+        let trouble = view.troubles.get(name).cloned();
+        WitnessOf { name: name.to_string(), time_ms: time_of(name), trouble }
+    });
+    let witnesses: Vec<WitnessOf> = witnesses.collect();
+    Witness {
+        size,
+        time_ms: witnesses.iter().filter_map(|witness| witness.time_ms).max().unwrap_or(0),
+        enough: quorum.as_ref().is_some_and(|quorum| quorum.reached),
+        words: match &quorum {
+            Some(quorum) => quorum.words(&view.peers),
+            None if witnesses.is_empty() => "nobody is asked to witness this ledger".to_owned(),
+            None => "no checkpoint has been witnessed yet".to_owned(),
+        },
+        witnesses,
+        cosigned: view.watched.into_iter().map(|(origin, size)| CosignedLog { origin, size }).collect(),
+    }
+}
+
+fn bound(identity: &Identity) -> Vec<BoundKey> {
+    let one = |purpose: Purpose| {
+        let (epoch, key) = identity.current(purpose)?;
+        Some(BoundKey { purpose: purpose::name(purpose).to_owned(), epoch, key: key.to_string() })
+    };
+    PURPOSES.into_iter().filter_map(one).collect()
+}
+
 fn messages(counters: &Counters) -> Vec<Messages> {
     let one = |of: &crate::network::ProtocolCounters| Messages {
         protocol: of.protocol.name().to_owned(),
@@ -162,6 +211,7 @@ fn messages(counters: &Counters) -> Vec<Messages> {
 #[cfg(test)]
 mod tests {
     use crate::http::testkit::Node;
+    use crate::network::Protocol;
     use weft_api::Status;
 
     #[tokio::test(flavor = "multi_thread")]
@@ -173,7 +223,10 @@ mod tests {
             ("weft.status/1", "hull", 2)
         );
         assert_eq!((status.units[0].code.as_str(), status.units[0].sum_minor.as_str()), ("credit", "0"));
-        assert_eq!((status.addresses.len(), status.messages.len(), status.problems.len()), (1, 5, 0));
+        assert_eq!(
+            (status.addresses.len(), status.messages.len(), status.problems.len()),
+            (1, Protocol::ALL.len(), 0)
+        );
         node.stop().await;
     }
 

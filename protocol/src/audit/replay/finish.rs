@@ -4,11 +4,12 @@ use super::Replay;
 use crate::audit::finding::{Class, EntryRef, Finding, Report, UnitSum};
 use crate::audit::source::Source;
 use crate::audit::tree::Claimed;
-use crate::audit::{Audit, Options, peers};
+use crate::audit::{Audit, Options, Rest, peers, resume, witnesses};
 use crate::ids::LedgerId;
 use crate::ledger::members::OwnerKind;
 use crate::ledger::own_accounts;
 use crate::ledger::state::Account;
+use crate::log::checkpoint::Checkpoint;
 
 impl Replay {
     pub(super) fn finish(
@@ -26,8 +27,24 @@ impl Replay {
             let (_, key) = keys.iter().rev().find(|(from, _)| *from < size).or(keys.first())?;
             Some((state.origin_at(size).ok()?, *key))
         };
+        let since = self.since.as_ref().map(|edge| edge.since);
+        if let (Some(since), Some(newest)) = (&since, newest) {
+            resume::check_consistency(since, newest, source, &mut self.findings);
+            let what = format!(
+                "the first {} entries, their tiles and what peers had said then were read by the earlier audit, not by this one",
+                since.entries
+            );
+            self.findings.add(Finding::new(Class::NotChecked, what));
+        }
         let held = earlier.filter(|_| !lost);
         let size = self.tree.finish(source, newest, held, &signer, &mut self.findings);
+        let witnessed = newest.and_then(|claimed| {
+            let (note, file) = claimed.note()?;
+            let (origin, key) = signer(claimed.says.as_ref()?.size())?;
+            let log = Checkpoint::log_key(&origin, &key).ok()?;
+            let peers = self.networks.witness_keys(ledger);
+            Some(witnesses::judge(note, file, &log, &peers, options.policy.as_ref(), &mut self.findings))
+        });
         self.name_successions();
         let says = newest.and_then(|claimed| claimed.says.as_ref()).map(|says| says.size());
         source.finish(says).into_iter().for_each(|finding| self.findings.add(finding));
@@ -36,12 +53,12 @@ impl Replay {
         let units = self.check_units();
         let peers = match ledger {
             Some(ledger) => {
-                peers::check(ledger, &self.state, &self.sides, &mut self.networks, &mut self.findings)
+                peers::check(ledger, &self.state, &self.sides, &self.networks, &mut self.findings)
             }
             None => Vec::new(),
         };
         let pinned = peers.iter().any(|peer| peer.pinned_to.is_some());
-        if options.earlier.is_none() && !pinned && self.entries > 0 {
+        if options.earlier.is_none() && since.is_none() && !pinned && self.entries > 0 {
             let what = "WITHOUT AN EARLIER CHECKPOINT OR A PEER'S FOLDER a history that this node has rewritten and \
                         signed again cannot be excluded: keep this checkpoint, and give it to the next audit";
             self.findings.add(Finding::new(Class::NotChecked, what));
@@ -49,11 +66,14 @@ impl Replay {
         if self.entries == 0 {
             self.findings.add(Finding::unreadable("there are no entries"));
         }
+        let openings = self.openings.finish(since.is_some(), &mut self.findings);
         let holders = |row: &&Account| !matches!(row.owner, OwnerKind::Own | OwnerKind::Peer);
         let report = Report {
             ledger,
             entries: self.entries,
+            since,
             checkpoint_size: size,
+            witnessed,
             root: self.tree.root(),
             state_digest: self.state.digest(),
             time_ms: self.time_ms,
@@ -62,9 +82,17 @@ impl Replay {
             kinds: self.kinds.into_iter().collect(),
             signatures: self.counts,
             peers,
+            openings,
             findings: self.findings,
         };
-        Audit { report, sides: self.sides, state: self.state }
+        let log_keys = keys.iter().map(|(from, key)| (*from, key.bytes())).collect();
+        let rest = Rest {
+            tree: self.tree.builder().clone(),
+            log_keys,
+            networks: self.networks,
+            positions: source.positions(),
+        };
+        Audit { report, sides: self.sides, state: self.state, rest }
     }
 
     /// An earlier checkpoint over entries that a succession has given up cannot be compared any more: that is said,
