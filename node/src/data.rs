@@ -4,16 +4,17 @@
 //! process at a time holds the lock. Key files are readable by their owner only and never part of a backup.
 
 use crate::clock::Clock;
+use crate::store::migrate::{self, VERSION_FILE};
 use crate::store::segments::CleanStop;
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use weft_protocol::keys::SecretKey;
 use zeroize::Zeroizing;
 
-/// Layout of the folder; a newer one is refused.
-const STORE_VERSION: &str = "weft-store/1";
+/// Longest process id that is read from a lock file.
+const MAX_PID_BYTES: u64 = 32;
 /// Mode of secret files.
 const SECRET_MODE: u32 = 0o600;
 
@@ -58,8 +59,13 @@ pub enum DataError {
         source: std::io::Error,
     },
     /// Another process has it.
-    #[error("another weftd uses {0}: stop it first")]
-    Locked(PathBuf),
+    #[error("{} uses {path}: stop it first; two at once would write two ledgers", holder(*pid))]
+    Locked {
+        /// Which folder.
+        path: PathBuf,
+        /// Its process id, where it says so.
+        pid: Option<u32>,
+    },
     /// It is no folder of ours.
     #[error("{0} holds no node: run `weftd init` first")]
     NotInitialised(PathBuf),
@@ -67,7 +73,11 @@ pub enum DataError {
     #[error("{0} holds a node already; nothing was changed")]
     Initialised(PathBuf),
     /// Made by another version.
-    #[error("{path} was made by another version ({found}); this program reads {STORE_VERSION}")]
+    #[error(
+        "{path} has the layout {found:?}; this program knows layouts up to {}. Use the program that made it, or a newer \
+         one; nothing was changed",
+        migrate::CURRENT
+    )]
     Version {
         /// Which folder.
         path: PathBuf,
@@ -77,6 +87,13 @@ pub enum DataError {
     /// A key file is not one.
     #[error("{0} is not a key file: 64 hex digits")]
     Key(PathBuf),
+}
+
+fn holder(pid: Option<u32>) -> String {
+    match pid {
+        Some(pid) => format!("another weftd (process {pid})"),
+        None => "another weftd".to_owned(),
+    }
 }
 
 fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> DataError {
@@ -134,7 +151,7 @@ impl DataDir {
     /// # Errors
     /// When there is a node already, or files cannot be made.
     pub fn create(&self, clock: Clock) -> Result<(), DataError> {
-        if self.0.join("store-version").exists() {
+        if self.0.join(VERSION_FILE).exists() {
             return Err(DataError::Initialised(self.0.clone()));
         }
         let dir = |path: &Path| {
@@ -149,8 +166,8 @@ impl DataDir {
             write_secret(&self.key(name), &Zeroizing::new(hex(&*seed)))?;
         }
         write_secret(&self.key(API_TOKEN), &Zeroizing::new(hex(&clock.random::<32>())))?;
-        let version = self.0.join("store-version");
-        std::fs::write(&version, format!("{STORE_VERSION}\n")).map_err(io("write", &version))?;
+        let version = self.0.join(VERSION_FILE);
+        write_file(&version, format!("{}\n", migrate::CURRENT).as_bytes())?;
         sync_dir(&self.0)?;
         // The name of the folder itself has to survive a power loss too.
         let above = self.0.parent().filter(|above| !above.as_os_str().is_empty());
@@ -162,23 +179,26 @@ impl DataDir {
     /// # Errors
     /// When another process has it, or it holds no node of this version.
     pub fn lock(&self) -> Result<Lock, DataError> {
-        let version = self.0.join("store-version");
-        let found = match std::fs::read_to_string(&version) {
-            Ok(found) => found,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                return Err(DataError::NotInitialised(self.0.clone()));
-            }
-            Err(e) => return Err(io("read", &version)(e)),
-        };
-        if found.trim() != STORE_VERSION {
-            return Err(DataError::Version { path: self.0.clone(), found: found.trim().to_owned() });
-        }
+        migrate::layout(self)?;
         let path = self.0.join("lock");
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-        let file = file.map_err(io("open", &path))?;
+        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
+        let mut file = file.map_err(io("open", &path))?;
         match file.try_lock() {
-            Ok(()) => Ok(Lock(file)),
-            Err(std::fs::TryLockError::WouldBlock) => Err(DataError::Locked(self.0.clone())),
+            Ok(()) => {
+                // Only for the message of a second process: nothing depends on it.
+                let mut note = || -> std::io::Result<()> {
+                    file.set_len(0)?;
+                    file.write_all(format!("{}\n", std::process::id()).as_bytes())
+                };
+                note().map_err(io("write", &path))?;
+                Ok(Lock(file))
+            }
+            Err(std::fs::TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                let pid = file.take(MAX_PID_BYTES).read_to_string(&mut text).ok();
+                let pid = pid.and_then(|_| text.trim().parse().ok());
+                Err(DataError::Locked { path: self.0.clone(), pid })
+            }
             Err(std::fs::TryLockError::Error(e)) => Err(io("lock", &path)(e)),
         }
     }

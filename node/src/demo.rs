@@ -4,14 +4,16 @@
 //! and go to standard error. Each line that says so has been checked; the first check that fails ends the demo.
 
 mod check;
+mod files;
 mod records;
 mod relay;
 mod site;
 
 pub use records::{Options as RecordsOptions, records};
 
+use files::Files;
 use site::Site;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use weft_api::PaymentState;
 use weft_protocol::amount::Amount;
@@ -44,6 +46,8 @@ pub struct Options {
     pub serve: bool,
     /// A fault to show that the checks can fail.
     pub hook: Option<Hook>,
+    /// Keep the files here.
+    pub keep: Option<PathBuf>,
 }
 
 /// Why a demo failed.
@@ -127,8 +131,7 @@ fn hour() -> UnitDefined {
 
 async fn story(options: &Options) -> Result<(), Failure> {
     let cast = Cast::choose(options.seed);
-    let folder = tempfile::Builder::new().prefix("weft-demo-").tempdir().map_err(Failure::from_error)?;
-    note(&format!("files: {}", folder.path().display()));
+    let folder = Files::new("weft-demo-", options.keep.as_deref())?;
     say(&format!("Two networks pay each other (seed {}). Amounts are minutes.", options.seed));
 
     let early = options.hook == Some(Hook::AnswerBeforeTheSync);
@@ -342,11 +345,11 @@ fn number(text: &str) -> Result<i64, Failure> {
 }
 
 /// Keeps the nodes up until the demo is interrupted.
-async fn serve(sites: &[&Site], folder: tempfile::TempDir) -> Result<(), Failure> {
+async fn serve(sites: &[&Site], folder: Files) -> Result<(), Failure> {
     for site in sites {
         note(&format!("{} runs in {}: weft --data {0} status", site.name, site.data.path().display()));
     }
-    note("press Ctrl-C to stop both and remove their files");
+    note("press Ctrl-C to stop both");
     tokio::signal::ctrl_c().await.map_err(Failure::from_error)?;
     drop(folder);
     Ok(())

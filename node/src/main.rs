@@ -70,6 +70,9 @@ enum Command {
         /// With --records: limits as a percentage of what the file needs
         #[arg(long, default_value_t = 100, requires = "records")]
         limits: u64,
+        /// Keep the networks' data folders, here: a new or empty folder
+        #[arg(long, value_name = "FOLDER")]
+        keep: Option<PathBuf>,
         /// With --records: print one JSON object
         #[arg(long, requires = "records")]
         json: bool,
@@ -110,12 +113,12 @@ fn main() -> ExitCode {
                 Options { listen, external, http, hooks, skip_sync: has("skip-sync"), tap: test_tap };
             report(run(DataDir::new(data), options))
         }
-        Command::Demo { records: Some(file), limits, json, .. } => {
-            let options = demo::RecordsOptions { file, limits_percent: limits, json };
+        Command::Demo { records: Some(file), limits, json, keep, .. } => {
+            let options = demo::RecordsOptions { file, limits_percent: limits, json, keep };
             demonstrate(demo::records(&options))
         }
-        Command::Demo { seed, serve, records: None, test_hook, .. } => {
-            demonstrate(demo::run(&demo::Options { seed, serve, hook: test_hook }))
+        Command::Demo { seed, serve, records: None, test_hook, keep, .. } => {
+            demonstrate(demo::run(&demo::Options { seed, serve, hook: test_hook, keep }))
         }
     }
 }

@@ -8,6 +8,7 @@
 mod core;
 mod found;
 mod links;
+mod notes;
 mod open;
 mod payments;
 mod publish;

@@ -14,6 +14,7 @@
 
 pub mod disk;
 pub mod index;
+pub mod migrate;
 pub mod private;
 pub mod segments;
 

@@ -17,13 +17,14 @@ pub mod rules;
 pub mod state;
 pub mod transfer;
 pub mod units;
+pub mod witness;
 
 pub use rejected::Rejected;
 pub use state::State;
 
 use crate::encoding::Blob;
 use crate::entry::{Entry, Payload};
-use crate::ids::{AccountId, Hash, SigBytes, UnitId};
+use crate::ids::{AccountId, Hash, KeyBytes, SigBytes, UnitId};
 use crate::keys::{PublicKey, SignatureError};
 use authority::Authority;
 use state::{Change, Head, StreamRow};
@@ -68,8 +69,9 @@ pub enum Notice {
 /// A signature that must verify for an entry to count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SigCheck {
-    /// With this key.
-    pub key: PublicKey,
+    /// With this key: registered in the ledger, so it was canonical and not weak then. Parsing a key costs as much as
+    /// verifying in bulk does, so it stays bytes until somebody verifies.
+    pub key: KeyBytes,
     /// Over these bytes.
     pub message: Vec<u8>,
     /// The signature.
@@ -80,19 +82,18 @@ impl SigCheck {
     /// A check of a signature given as a blob.
     ///
     /// # Errors
-    /// A bad key, or a signature that is not 64 bytes.
-    pub fn new(key: &crate::ids::KeyBytes, message: Vec<u8>, sig: &Blob) -> Result<Self, Rejected> {
-        let key = PublicKey::new(key).map_err(Rejected::Key)?;
+    /// A signature that is not 64 bytes.
+    pub fn new(key: &KeyBytes, message: Vec<u8>, sig: &Blob) -> Result<Self, Rejected> {
         let sig = SigBytes::from_slice(&sig.0).ok_or(Rejected::SignatureLength { got: sig.0.len() })?;
-        Ok(Self { key, message, sig })
+        Ok(Self { key: *key, message, sig })
     }
 
     /// Verifies strictly.
     ///
     /// # Errors
-    /// [`SignatureError::Invalid`].
+    /// [`SignatureError::Invalid`]; a key that is not canonical or weak.
     pub fn verify(&self) -> Result<(), SignatureError> {
-        self.key.verify_message(&self.message, &self.sig)
+        PublicKey::new(&self.key)?.verify_message(&self.message, &self.sig)
     }
 }
 
@@ -111,7 +112,7 @@ pub fn signatures(state: &State, entry: &Entry) -> Result<Vec<SigCheck>, Rejecte
         _ => state.identity()?,
     };
     let mut checks = vec![SigCheck {
-        key: identity.log_key(entry.body().epoch)?,
+        key: identity.log_key_bytes(entry.body().epoch)?,
         message: entry.node_message(),
         sig: *entry.node_sig(),
     }];
@@ -172,6 +173,7 @@ pub fn apply(state: &State, entry: &Entry) -> Result<Transition, Rejected> {
         Payload::Book(book) => transfer::apply_book(state, entry, book)?,
         Payload::Release(release) => transfer::apply_release(state, release)?,
         Payload::Returned(returned) => transfer::apply_returned(state, returned)?,
+        Payload::PeerView(view) => witness::apply_view(state, view, body.time_ms)?,
         Payload::Step(step) => clearing::apply_step(state, entry, step)?,
     };
     let done = |signer| Change::Op(signer, entry.op().op_id, entry.op().not_after_ms);
@@ -257,6 +259,7 @@ fn check_author(entry: &Entry, authority: &Authority) -> Result<(), Rejected> {
         | Payload::Book(_)
         | Payload::Release(_)
         | Payload::Returned(_)
+        | Payload::PeerView(_)
         | Payload::Step(_) => true,
         Payload::Genesis(_)
         | Payload::KeyBound(_)

@@ -10,6 +10,7 @@ pub mod audit;
 pub mod clearing;
 pub mod encoding;
 pub mod entry;
+pub mod evidence;
 pub mod federation;
 pub mod ids;
 pub mod keys;

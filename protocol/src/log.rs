@@ -15,7 +15,7 @@ use crate::ids::Hash;
 use data_encoding::BASE64;
 
 /// Reads an ASCII decimal number without sign or leading zeros.
-fn parse_decimal(text: &str) -> Option<u64> {
+pub(crate) fn parse_decimal(text: &str) -> Option<u64> {
     let digits_only = text.bytes().all(|b| b.is_ascii_digit());
     let leading_zero = text.len() > 1 && text.starts_with('0');
     if digits_only && !leading_zero { text.parse().ok() } else { None }

@@ -26,6 +26,10 @@ use crate::ids::{LedgerId, StreamId};
 
 /// Most bytes one record may carry: the format cap of an entry; notes are far smaller.
 pub const MAX_BYTES: usize = 65_535;
+/// Most bytes of a fence: a few numbers for each stream of one peer.
+pub const MAX_FENCE_BYTES: usize = 4_096;
+/// Most bytes of a peer's checkpoint: its text and 16 signature lines with the longest key names.
+pub const MAX_PEER_CHECKPOINT_BYTES: usize = 8_192;
 /// Length of `len` and `crc32c`.
 pub const HEADER_LEN: usize = 8;
 /// Length of a whole seal record; the writer always leaves room for one.
@@ -54,6 +58,26 @@ impl NoteKind {
     pub const DESCRIPTOR: Self = Self(1);
     /// A witness's cosignature of one of our checkpoints; the name is the tree root it covers.
     pub const COSIGNATURE: Self = Self(2);
+    /// What we have told a peer after its start and hold it to; the name is its ledger id.
+    pub const FENCE: Self = Self(3);
+    /// Evidence received, before it is an entry; the name is the SHA-256 of the bytes.
+    pub const EVIDENCE: Self = Self(4);
+    /// The newest cosigned checkpoint seen of a log; the name is the log's ledger id.
+    pub const PEER_CHECKPOINT: Self = Self(5);
+
+    /// Kinds that a reader knows; any other is refused by name (specs/store.md 2.6).
+    pub const KNOWN: [Self; 5] =
+        [Self::DESCRIPTOR, Self::COSIGNATURE, Self::FENCE, Self::EVIDENCE, Self::PEER_CHECKPOINT];
+
+    /// Most bytes a note of this kind may carry; 0 for a kind that is not known.
+    pub const fn max_bytes(self) -> usize {
+        match self {
+            Self::DESCRIPTOR | Self::COSIGNATURE | Self::EVIDENCE => MAX_BYTES,
+            Self::FENCE => MAX_FENCE_BYTES,
+            Self::PEER_CHECKPOINT => MAX_PEER_CHECKPOINT_BYTES,
+            Self(_) => 0,
+        }
+    }
 }
 
 /// What a record is about.
@@ -75,7 +99,7 @@ pub enum RecordKey {
         /// The boot number it was signed under.
         boot: u64,
     },
-    /// A received descriptor or cosignature.
+    /// A note: a received descriptor, cosignature or evidence, a fence, a checkpoint seen.
     Note {
         /// What it is.
         kind: NoteKind,
@@ -96,9 +120,19 @@ impl std::fmt::Display for RecordKey {
     }
 }
 
+impl RecordKey {
+    /// Most bytes a record about this may carry.
+    pub const fn max_bytes(&self) -> usize {
+        match self {
+            Self::Own { .. } | Self::Received { .. } => MAX_BYTES,
+            Self::Note { kind, .. } => kind.max_bytes(),
+        }
+    }
+}
+
 /// Bytes that do not fit into one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{key} has {len} bytes, a record holds at most {MAX_BYTES}")]
+#[error("{key} has {len} bytes, such a record holds at most {}", key.max_bytes())]
 pub struct RecordTooLong {
     /// What was to be stored.
     pub key: RecordKey,
@@ -114,12 +148,13 @@ pub struct RecordRef<'a> {
 }
 
 impl<'a> RecordRef<'a> {
-    /// A record of at most [`MAX_BYTES`] bytes.
+    /// A record of at most [`RecordKey::max_bytes`] bytes.
     ///
     /// # Errors
-    /// When there are more.
+    /// When there are more, or it is a note of a kind that is not known.
     pub fn new(key: RecordKey, bytes: &'a [u8]) -> Result<Self, RecordTooLong> {
-        if bytes.len() > MAX_BYTES {
+        let max = key.max_bytes();
+        if max == 0 || bytes.len() > max {
             return Err(RecordTooLong { key, len: bytes.len() });
         }
         Ok(Self { key, bytes })
@@ -183,6 +218,16 @@ pub struct Record {
     pub key: RecordKey,
     /// The exact bytes.
     pub bytes: Vec<u8>,
+}
+
+impl Record {
+    /// The same, borrowing its bytes.
+    ///
+    /// # Errors
+    /// When it has more bytes than such a record holds.
+    pub fn as_ref(&self) -> Result<RecordRef<'_>, RecordTooLong> {
+        RecordRef::new(self.key, &self.bytes)
+    }
 }
 
 /// The statement that everything in a segment before it was complete.
@@ -250,6 +295,9 @@ pub enum RecordFault {
     /// A type this version does not know, under a right checksum.
     #[error("record type {0} is not known; a newer version may have written it")]
     Type(u8),
+    /// A kind of note this version does not know, under a right checksum.
+    #[error("a note of kind {0} is not known; a newer version may have written it")]
+    NoteKind(u8),
 }
 
 /// Reads the record at the start of `bytes`; also gives its whole length.
@@ -269,6 +317,11 @@ pub fn parse(bytes: &[u8]) -> Result<(Item<'_>, usize), RecordFault> {
         SEAL => parse_seal(&body[1..]).map(Item::Seal).ok_or(length_fault)?,
         OWN | RECEIVED | NOTE => {
             let (key, bytes) = parse_key(body).ok_or(length_fault)?;
+            if let RecordKey::Note { kind, .. } = key
+                && !NoteKind::KNOWN.contains(&kind)
+            {
+                return Err(RecordFault::NoteKind(kind.0));
+            }
             Item::Record(RecordRef::new(key, bytes).map_err(|_| length_fault)?)
         }
         other => return Err(RecordFault::Type(other)),
@@ -409,6 +462,32 @@ mod tests {
         out.extend_from_slice(&[4; 20]);
         finish(&mut out, 0);
         assert_eq!(parse(&out), Err(RecordFault::Type(4)));
+    }
+
+    #[test]
+    fn every_kind_of_note_holds_as_much_as_it_may_and_a_kind_beyond_them_is_named() {
+        let name = [5; 32];
+        for kind in NoteKind::KNOWN {
+            let key = RecordKey::Note { kind, name };
+            let most = vec![9; kind.max_bytes()];
+            let record = RecordRef::new(key, &most).unwrap();
+            let mut out = Vec::new();
+            record.encode(&mut out);
+            assert_eq!(parse(&out), Ok((Item::Record(record), out.len())), "{kind:?}");
+            assert!(RecordRef::new(key, &vec![9; kind.max_bytes() + 1]).is_err(), "{kind:?}");
+        }
+        let mut out = vec![0; HEADER_LEN];
+        out.extend_from_slice(&[NOTE, 6]);
+        out.extend_from_slice(&name);
+        finish(&mut out, 0);
+        assert_eq!(parse(&out), Err(RecordFault::NoteKind(6)));
+        // One byte more than the kind may carry, under a right checksum.
+        let mut out = vec![0; HEADER_LEN];
+        out.extend_from_slice(&[NOTE, NoteKind::FENCE.0]);
+        out.extend_from_slice(&name);
+        out.extend_from_slice(&[0; MAX_FENCE_BYTES + 1]);
+        finish(&mut out, 0);
+        assert!(matches!(parse(&out), Err(RecordFault::Length { .. })));
     }
 
     #[test]

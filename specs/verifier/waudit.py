@@ -160,6 +160,9 @@ class Audit:
                 if data is not None:
                     self._bundle(256 * index, width, data, name)
         for peer, name in self.folder.peers("channel"):
+            public = name.replace("/channel", "/public")
+            if public not in self.folder.sizes:
+                self.findings.add("error", "it is missing, and nothing on the channel can be verified", file=public)
             self._peer(peer, name)
 
     def _peer(self, peer, name):

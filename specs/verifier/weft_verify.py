@@ -5,6 +5,7 @@
     weft_verify.py bundle DIR [--earlier FILE] [--ledger HEX] [--json]
     weft_verify.py compare DIR DIR [--json]
     weft_verify.py bundles          one JSON request a line: {"dir": …, "earlier": …}; one report a line
+    weft_verify.py evidence FILE [VKEY]
 
 Written from the texts in specs/ alone; Python 3.11 or later, standard library only. Exit: 0 nothing wrong, 1 something
 wrong, 2 wrong arguments, 3 something essential could not be looked at.
@@ -16,10 +17,12 @@ import sys
 from pathlib import Path
 
 import waudit
+import wevidence
 import wlog
 import wpublic
 import wseal
 import wwire
+import wwitness
 from wcbor import Refused, decode, encode, reading
 from wclearing import own_account
 from wentry import (Entry, accord_id, channel_of, claim_of, decision_message, op_message, peer_account, read_accord,
@@ -203,8 +206,21 @@ def clearing(run, v):
     for case in v["invalid_accords"]:
         run.refused(f"accord: {case['about']}", case["why"], lambda: read_accord(unhex(case["hex"])))
     intent(run, v["intent"])
-    states, all_entries = {}, {}
-    for ledger in v["ledgers"]:
+    all_entries = {}
+    states = ledgers_of(run, v["ledgers"], all_entries)
+    for case in v["invalid"]:
+        refused_entry(run, states[case["of"]], case)
+    state = copy.deepcopy(states[v["then"]["of"]])
+    entry_of(run, state, "a hold", v["then"])
+    for case in v["invalid_then"]:
+        refused_entry(run, state, case)
+    between(run, v, states, all_entries)
+
+
+def ledgers_of(run, ledgers, all_entries):
+    """Every ledger by its name, as its entries leave it."""
+    states = {}
+    for ledger in ledgers:
         state = states[ledger["name"]] = State()
         for i, case in enumerate(ledger["entries"]):
             entry = entry_of(run, state, f"{ledger['name']} {i}", case)
@@ -215,13 +231,7 @@ def clearing(run, v):
         got = [{"account": account.hex(), "unit": unit, "balance": balance}
                for (account, unit), balance in sorted(state.t["balances"].items())]
         run.same(f"{ledger['name']}: balances", got, ledger["balances"])
-    for case in v["invalid"]:
-        refused_entry(run, states[case["of"]], case)
-    state = copy.deepcopy(states[v["then"]["of"]])
-    entry_of(run, state, "a hold", v["then"])
-    for case in v["invalid_then"]:
-        refused_entry(run, state, case)
-    between(run, v, states, all_entries)
+    return states
 
 
 def intent(run, v):
@@ -326,8 +336,12 @@ def log(run, v):
     run.refused("receipt of another leaf", "root", lambda: wlog.check_receipt(r["text"], bytes(32), *args[1:]))
 
 
+def witness(run, v):
+    wwitness.witness(run, v, refused_entry, lambda run, ledgers: ledgers_of(run, ledgers, {}))
+
+
 FILES = {"encoding": encoding, "keys": keys, "entries": entries, "postings": postings, "clearing": clearing, "log": log,
-         "wire": wwire.wire, "sealed": wseal.sealed}
+         "wire": wwire.wire, "sealed": wseal.sealed, "witness": witness, "evidence": wevidence.evidence}
 
 
 def vectors(folder):
@@ -389,6 +403,8 @@ def main(arguments):
         case ["bundle" | "compare", *_] if folders:
             print("there is no such folder", file=sys.stderr)
             return 3
+        case ["evidence", file, *key] if len(key) <= 1:
+            return wevidence.file(Path(file), *key)
         case []:
             run = vectors(here.parent / "vectors")
             if wpublic.FOLDER.is_dir():

@@ -51,6 +51,7 @@ PAYLOADS = {
     0x0506: record(k0=H, k1=U8, k2=fixed(16), k3=H, k4=POSTINGS),
     0x0507: record(k0=H, k1=POSTINGS),
     0x0508: record(k0=H, k1=U8, k2=fixed(16), k3=H, k4=POSTINGS),
+    0x0D01: record(k0=H, k1=text, k2=U64, k3=H, k4=H),
 }
 
 

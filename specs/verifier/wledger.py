@@ -9,11 +9,13 @@ from wcbor import Refused, encode
 from wclearing import Clearing, own_account
 from wentry import GENESIS, KEY_BOUND, PUBLIC, ZERO16, ZERO32
 from wkeys import key_fault, signer_of, tagged, verify
+from wlog import origin_of, sha256
 
 DAY = 86_400_000
 MEMBER, ORGANISATION, COMMONS, POOL, PEER, OUTSIDE, OWN = range(7)
 COORDINATOR, TREASURER, OPERATOR, ROOT, NODE = 2, 3, 4, 5, 6
 MAX = 1 << 62
+EMPTY_ROOT = sha256()
 OWN_NAMES = ("hold", "incoming", "transit", "exchange", "rounding", "disputed")
 
 
@@ -36,6 +38,14 @@ def check_form(postings):
 
 def postings_digest(postings):
     return tagged("WEFT-POSTINGS/1", encode(postings))[:16]
+
+
+def is_origin_of(origin, ledger):
+    """The first origin of a ledger's log, or that after its n-th succession (specs/kinds.md 13.2)."""
+    first = origin_of(ledger)
+    number = origin.removeprefix(first + "/")
+    later = origin.startswith(first + "/") and number.isascii() and number.isdigit() and number[0] != "0"
+    return len(origin.encode()) <= 64 and (origin == first or later)
 
 
 def verdict(levels, distance):
@@ -127,10 +137,12 @@ class Authority:
 class State(Clearing):
     TABLES = ("accounts", "signers", "units", "limits", "balances", "ops", "transfers", "holds", "streams",
               "channels", "claims", "decisions", "nonces")
+    # Tables of later versions, by field: absent when empty.
+    LATER = {15: "views"}
 
     def __init__(self):
         self.ident, self.head = None, [0, ZERO32, 0, 0]
-        self.t = {name: {} for name in self.TABLES}
+        self.t = {name: {} for name in (*self.TABLES, *self.LATER.values())}
         self.checks = []
 
     def identity(self):
@@ -150,6 +162,9 @@ class State(Clearing):
             tables = {0: self.ident} | tables
         for field, name in enumerate(self.TABLES, 2):
             tables[field] = {key: self._row(name, row) for key, row in sorted(self.t[name].items())}
+        for field, name in self.LATER.items():
+            if self.t[name]:
+                tables[field] = {key: self._row(name, row) for key, row in sorted(self.t[name].items())}
         return encode(tables)
 
     @staticmethod
@@ -208,7 +223,7 @@ class State(Clearing):
         self._operation(entry)
         authority = Authority(self, entry)
         signed = bool(entry.auth)
-        by_node = entry.is_step or 0x0504 <= entry.kind <= 0x0508
+        by_node = entry.kind >= 0x0B00 or 0x0504 <= entry.kind <= 0x0508
         need(not (by_node and signed), "node-only")
         need(by_node or signed, "unsigned")
         getattr(self, f"_kind_{entry.kind:04x}", self._step)(entry, authority)
@@ -449,6 +464,18 @@ class State(Clearing):
         authority.may_debit(self, account)
         self._limits([[account, unit, -value]], authority.coordinator(self))
         self.t["holds"][entry.leaf] = [account, unit, value, network, sidecars[0], None]
+
+    # Area 13
+
+    def _kind_0d01(self, entry, _):
+        peer, origin, size, root, note = (entry.payload[i] for i in range(5))
+        need(any(row[0] == peer for row in self.t["channels"].values()), "no-accord")
+        need(is_origin_of(origin, peer), "view-origin")
+        last = self.t["views"].get((peer, origin), [0, EMPTY_ROOT])
+        need(size >= last[0], "view-back")
+        need(size > last[0] or root == last[1], "view-conflict")
+        need(size > last[0], "nothing-to-do")
+        self.t["views"][(peer, origin)] = [size, root, note, entry.time]
 
     def _kind_0507(self, entry, _):
         hold = self.t["holds"].get(entry.payload[0])

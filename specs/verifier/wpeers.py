@@ -124,6 +124,8 @@ class Networks:
             return
         stream, sseq, _ = entry.stream
         public = stream == ZERO16
+        if file.endswith("/public") != public:
+            self.findings.add("error", "an entry is of another stream than this file is for", file=file)
         at = f"entry {sseq} of the {'public stream' if public else 'channel'} of {short(peer)}"
 
         def error(what):
@@ -164,7 +166,7 @@ class Networks:
             side = self.sides.get(stream)
             known = side.lines[sseq][0] if side and sseq < len(side.lines) else None
             if known == entry.leaf:
-                add("warning", "it is kept twice", [at], file)
+                add("error", "it is kept twice", [at], file)
             elif known is not None and entry.boot == tail["boot"]:
                 add("equivocation", "its network has signed two different entries for this place", [at], file)
             else:

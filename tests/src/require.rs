@@ -18,6 +18,9 @@ pub const REQUIRE: &str = "WEFT_REQUIRE";
 /// Folder of a Python 3.12 virtual environment that has `aics-tlog`.
 pub const PY312: &str = "WEFT_PY312";
 
+/// Folder of a Python virtual environment that has `beancount` and `beanquery`.
+pub const BEANCOUNT: &str = "WEFT_BEANCOUNT";
+
 /// Where `.ci/run` puts that environment, below the source root, when [`PY312`] is not set.
 const PY312_DEFAULT: &str = "target/ci/py312";
 
@@ -30,6 +33,12 @@ pub enum Tool {
     Tlog,
     /// What `tests/powerloss.py` needs: Python, root, a free loop device, ext4 tools, a RAM disk.
     PowerLoss,
+    /// `bean-check` and `bean-query` of Beancount.
+    Beancount,
+    /// `hledger`.
+    Hledger,
+    /// `ledger`, the program for plain-text journals.
+    Ledger,
     /// The sources of every locked dependency, those of other platforms too (`cargo fetch --locked`).
     Sources,
 }
@@ -42,6 +51,9 @@ impl Tool {
             Self::Python => "python",
             Self::Tlog => "tlog",
             Self::PowerLoss => "powerloss",
+            Self::Beancount => "beancount",
+            Self::Hledger => "hledger",
+            Self::Ledger => "ledger",
             Self::Sources => "sources",
         }
     }
@@ -53,6 +65,11 @@ impl Tool {
             Self::Python => "Python 3.11",
             Self::Tlog => "Python 3.12 with aics-tlog (WEFT_PY312)",
             Self::PowerLoss => "root, a loop device and e2fsprogs",
+            Self::Beancount => {
+                "Beancount (WEFT_BEANCOUNT, a virtual environment with beancount and beanquery)"
+            }
+            Self::Hledger => "hledger",
+            Self::Ledger => "ledger",
             Self::Sources => "the sources of all dependencies (cargo fetch --locked)",
         }
     }
@@ -63,13 +80,16 @@ impl Tool {
             Self::Python => python(),
             Self::Tlog => tlog_python(),
             Self::PowerLoss => python().filter(|_| can_lose_power()),
+            Self::Beancount => bean_check(),
+            Self::Hledger => starts("hledger"),
+            Self::Ledger => starts("ledger"),
             Self::Sources => has_sources().then(|| PathBuf::from(cargo().get_program())),
         }
     }
 }
 
 /// The program that does the work of `tool` (for [`Tool::Python`], [`Tool::Tlog`] and [`Tool::PowerLoss`] the Python to run, for
-/// [`Tool::Sources`] cargo), or `None` after printing `SKIPPED: needs …`.
+/// [`Tool::Sources`] cargo, else the program itself), or `None` after printing `SKIPPED: needs …`.
 ///
 /// # Panics
 /// When the tool is missing and `WEFT_REQUIRE` names it.
@@ -114,6 +134,19 @@ fn tlog_python() -> Option<PathBuf> {
     candidates.into_iter().find(|program| python_runs(program, "import aics_tlog"))
 }
 
+/// `bean-check` of the environment that `WEFT_BEANCOUNT` names, or of the path.
+fn bean_check() -> Option<PathBuf> {
+    match env::var_os(BEANCOUNT) {
+        Some(folder) => Some(PathBuf::from(folder).join("bin/bean-check")).filter(|path| path.is_file()),
+        None => starts("bean-check"),
+    }
+}
+
+/// A program of the path that says its version.
+fn starts(name: &str) -> Option<PathBuf> {
+    succeeds(Command::new(name).arg("--version")).then(|| PathBuf::from(name))
+}
+
 /// Whether this Python runs `code` with exit status 0.
 fn python_runs(program: &Path, code: &str) -> bool {
     succeeds(Command::new(program).args(["-c", code]))
@@ -152,7 +185,15 @@ fn succeeds(command: &mut Command) -> bool {
 mod tests {
     use super::*;
 
-    const TOOLS: [Tool; 4] = [Tool::Python, Tool::Tlog, Tool::PowerLoss, Tool::Sources];
+    const TOOLS: [Tool; 7] = [
+        Tool::Python,
+        Tool::Tlog,
+        Tool::PowerLoss,
+        Tool::Beancount,
+        Tool::Hledger,
+        Tool::Ledger,
+        Tool::Sources,
+    ];
 
     #[test]
     fn all_requires_every_tool_and_nothing_requires_none() {

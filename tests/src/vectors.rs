@@ -6,12 +6,14 @@
 mod clearing;
 mod encoding;
 mod entries;
+mod evidence;
 mod keys;
 mod kit;
 mod log;
 mod postings;
 mod sealed;
 mod wire;
+mod witness;
 
 use serde_json::Value;
 use weft_protocol::keys::SecretKey;
@@ -28,6 +30,8 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("log.json", log::vectors()),
         ("wire.json", wire::vectors()),
         ("sealed.json", sealed::vectors()),
+        ("evidence.json", evidence::vectors()),
+        ("witness.json", witness::vectors()),
     ]
 }
 

@@ -13,7 +13,7 @@ use weft_protocol::record::{RecordKey, RecordRef, Seal};
 use weft_protocol::testing::TestNetwork;
 
 /// Two networks with payments both ways; the first has more than one full tile.
-fn networks() -> (TestNetwork, TestNetwork) {
+pub(crate) fn networks() -> (TestNetwork, TestNetwork) {
     let (mut hull, mut lansing) = (TestNetwork::new(1), TestNetwork::new(2));
     let (ada, ben) = (hull.member(), hull.member_with_key());
     let (cyd, dan) = (lansing.member_with_key(), lansing.member());
@@ -33,7 +33,7 @@ fn networks() -> (TestNetwork, TestNetwork) {
 }
 
 /// Writes a data folder as a node does: segments of some records each, sealed, and the public folder.
-fn write_store(network: &TestNetwork, data: &Path, checkpoint_size: usize) {
+pub(crate) fn write_store(network: &TestNetwork, data: &Path, checkpoint_size: usize) {
     const RECORDS: usize = 200;
     let segments = data.join("ledger/segments");
     fs::create_dir_all(&segments).unwrap();

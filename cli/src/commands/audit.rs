@@ -1,7 +1,10 @@
-//! `weft audit verify|bundle|compare`: checks a ledger from its files alone; no node is asked, and nothing that is
+//! `weft audit verify|bundle|compare|evidence`: checks a ledger from its files alone; no node is asked, and nothing that is
 //! audited is written to.
 //!
 //! The texts of a report are the auditor's own (`weft-audit`), so that they are the same wherever it runs.
+
+mod evidence;
+mod export;
 
 use crate::context::Context;
 use crate::outcome::{Exit, Failure, Outcome, Report, clean};
@@ -27,6 +30,10 @@ pub(crate) enum Command {
     Bundle(Bundle),
     /// Compare what two networks say of each other
     Compare(Compare),
+    /// Check a file that says that a network signed two things that exclude each other
+    Evidence(evidence::Args),
+    /// Write the books for accounting programs
+    Export(export::Export),
 }
 
 /// Checks a bundle, or the data folder of a node.
@@ -96,6 +103,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
         Command::Verify(args) => verify(context, &args),
         Command::Bundle(args) => bundle(&args),
         Command::Compare(args) => self::compare_two(context, &args),
+        Command::Evidence(args) => evidence::run(&args),
+        Command::Export(args) => export::run(context, &args),
     }
 }
 
@@ -105,15 +114,17 @@ fn verify(context: &Context, args: &Verify) -> Outcome {
     let audit = match (&args.store, &args.dir) {
         (Some(store), _) => verify_store(store, &options, &mut |entries| counter.at(entries)),
         (None, Some(dir)) => verify_dir(dir, &options, &mut |entries| counter.at(entries)),
-        (None, None) => {
-            let advice = "name a bundle, or a data folder with --store";
-            return Err(Failure::new(Exit::Usage, "audit-files", "there is nothing to audit", advice));
-        }
+        (None, None) => return Err(no_audit()),
     };
     drop(counter);
     let audit = audit.map_err(could_not_begin)?;
     let exit = exit_of(audit.exit_code);
     Ok(Report { json: parsed(&report_json(audit.report()))?, ..report(report_text(audit.report()), exit) })
+}
+
+fn no_audit() -> Failure {
+    let advice = "name a bundle, or a data folder with --store";
+    Failure::new(Exit::Usage, "audit-files", "there is nothing to audit", advice)
 }
 
 fn compare_two(context: &Context, args: &Compare) -> Outcome {

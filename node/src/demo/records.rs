@@ -4,6 +4,7 @@
 //! limit each way; a member's stop is what the file lets them spend (or a part of it). Payments of one payer keep
 //! the order of the file; sixteen are under way at each node.
 
+use super::files::Files;
 use super::site::{Site, desk_payment, fresh_id};
 use super::{Failure, check, end, note, say};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -41,6 +42,8 @@ pub struct Options {
     pub limits_percent: u64,
     /// Print one JSON object instead of a table.
     pub json: bool,
+    /// Keep the files here.
+    pub keep: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone)]
@@ -107,8 +110,7 @@ async fn run(options: &Options) -> Result<(), Failure> {
     let lines = read(&text)?;
     let networks: BTreeSet<&str> =
         lines.iter().flat_map(|l| [network_of(&l.from), network_of(&l.to)]).collect();
-    let folder = tempfile::Builder::new().prefix("weft-records-").tempdir().map_err(Failure::from_error)?;
-    note(&format!("files: {}", folder.path().display()));
+    let folder = Files::new("weft-records-", options.keep.as_deref())?;
     let mut sites = BTreeMap::new();
     for network in &networks {
         let unit = UnitDefined {

@@ -1,5 +1,6 @@
 //! What the ledger's thread owns, and the commit of a group.
 
+use super::notes::Notes;
 use super::rows;
 use crate::clock::Clock;
 use crate::data::{DataDir, Keys};
@@ -53,6 +54,7 @@ pub struct Core {
     pub(super) sealed: Vec<SealedSidecar>,
     /// Written in memory, not yet indexed.
     pending: Vec<(Position, Record)>,
+    pub(super) notes: Notes,
     counts: crate::store::index::Applied,
     pub(super) last_checkpoint: Instant,
     pub(super) partial_tiles: Vec<TilePath>,
@@ -91,6 +93,7 @@ impl Core {
             clear: Vec::new(),
             sealed: Vec::new(),
             pending: Vec::new(),
+            notes: Notes::default(),
             counts,
             last_checkpoint,
             partial_tiles,
@@ -194,26 +197,33 @@ impl Core {
             self.sealed.clear();
             self.payees.clear();
         }
-        if batch.records.is_empty() {
+        if batch.records.is_empty() && self.notes.waiting.is_empty() {
             return Ok(false);
         }
         if self.parts.hooks.ack_early {
             #[expect(clippy::disallowed_methods, reason = "a fault that a test has asked for")]
             std::thread::sleep(EARLY_ACK_DELAY);
         }
-        let records: Result<Vec<RecordRef<'_>>, _> = batch.records.iter().map(record_ref).collect();
+        // Notes come first: an entry of the same group may rest on one.
+        let notes = self.notes.waiting.iter().map(crate::store::Record::as_ref);
+        let records: Result<Vec<RecordRef<'_>>, _> =
+            notes.chain(batch.records.iter().map(record_ref)).collect();
         let records = records.map_err(|e| e.to_string())?;
-        let positions = self.parts.segments.append(&records).map_err(|e| e.to_string())?;
+        let mut positions = self.parts.segments.append(&records).map_err(|e| e.to_string())?;
         self.parts.segments.sync().map_err(|e| e.to_string())?;
-        self.pending.extend(positions.into_iter().zip(batch.records));
+        let entries = positions.split_off(self.notes.waiting.len());
+        self.notes.written(&positions);
+        self.pending.extend(entries.into_iter().zip(batch.records));
         Ok(true)
     }
 
     /// Brings the index and the tiles up to what is durable, and publishes when it is time.
     pub(super) fn index_group(&mut self) {
         let pending = std::mem::take(&mut self.pending);
-        if !pending.is_empty() {
+        let notes = self.notes.take_unindexed();
+        if !pending.is_empty() || notes > 0 {
             let mut batch = IndexBatch::new();
+            self.counts.records += notes;
             for (position, record) in &pending {
                 self.counts.records += 1;
                 match record {

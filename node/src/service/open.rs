@@ -6,11 +6,12 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::data::{DataDir, DataError, Keys};
 use crate::store::index::{Applied, DestroyError};
+use crate::store::migrate::{MigrateError, migrate};
 use crate::store::segments::{
-    Covered, Fatal, OpenError, OpenReport, Position, RecordKey, RecordRef, VisitError, scan_dir,
+    Covered, Fatal, NoteKind, OpenError, OpenReport, Position, RecordKey, RecordRef, VisitError, scan_dir,
 };
 use crate::store::{Disk, Index, IndexBatch, IndexError, Private, PrivateError, Segments};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weft_protocol::clearing::replay::Replay;
 use weft_protocol::clearing::step::StepArgs;
@@ -31,6 +32,9 @@ pub enum OpenFailure {
     /// The folder.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// Its layout.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
     /// The segments.
     #[error(transparent)]
     Segments(#[from] OpenError),
@@ -82,9 +86,9 @@ pub fn open(
     hooks: Hooks,
 ) -> Result<Opened, OpenFailure> {
     let clock = Clock;
+    let mut remarks: Vec<String> = migrate(data)?.into_iter().collect();
     let keys = Arc::new(data.keys()?);
     let private = Arc::new(Private::open(&data.private())?);
-    let mut remarks = Vec::new();
     let checkpoint = published(data);
     let covered = Covered { min_own_entries: checkpoint, clean_stop: data.take_clean_stop()? };
     let index = match Index::open(&data.index()) {
@@ -115,7 +119,7 @@ pub fn open(
     // Sidecars are written before the entry that names them: a crash in between leaves some that none names.
     private.sweep_orphans(clock.now_ms(), &mut |commitment| reading.named.contains(commitment))?;
     private.sweep_invitations(clock.now_ms().saturating_sub(INVITATIONS_KEPT_MS))?;
-    let Reading { replay, tiles, index, counts, .. } = reading;
+    let Reading { replay, tiles, index, counts, notes, .. } = reading;
     let head = replay.state().head;
     let boot = if report.clean && head.next_seq > 0 {
         head.boot
@@ -140,6 +144,7 @@ pub fn open(
         hooks,
     };
     let mut core = Core::new(parts, counts)?;
+    core.notes = super::notes::Notes::found(notes);
     core.with_engine(weft_protocol::clearing::engine::Engine::recover)
         .map_err(|e| OpenFailure::Recover(e.to_string()))?;
     core.commit_group().map_err(OpenFailure::Recover)?;
@@ -222,6 +227,8 @@ struct Reading {
     checkpoint: u64,
     /// Commitments that some entry names.
     named: BTreeSet<Hash>,
+    /// Where the newest note of each kind and name stands.
+    notes: BTreeMap<(NoteKind, [u8; 32]), Position>,
 }
 
 impl Reading {
@@ -235,6 +242,7 @@ impl Reading {
             batched: 0,
             checkpoint,
             named: BTreeSet::new(),
+            notes: BTreeMap::new(),
         }
     }
 
@@ -268,7 +276,11 @@ impl Reading {
                     self.batched += 1;
                 }
             }
-            RecordKey::Note { .. } => {}
+            RecordKey::Note { kind, name } => {
+                self.notes.insert((kind, name), at);
+                // No rows, but the index says how many records it knows of.
+                self.batched += usize::from(!known);
+            }
         }
         if self.batch.is_full() { self.flush().map_err(VisitError::new) } else { Ok(()) }
     }

@@ -13,8 +13,7 @@ use crate::clearing::accord::Accord;
 use crate::clearing::intent::Outcome;
 use crate::clearing::step::{RootSig, StepArgs};
 use crate::entry::{Entry, Payload};
-use crate::ids::{ClaimId, Hash, LedgerId, PUBLIC_STREAM, SigBytes, StreamId};
-use crate::keys::PublicKey;
+use crate::ids::{ClaimId, Hash, KeyBytes, LedgerId, PUBLIC_STREAM, SigBytes, StreamId};
 use crate::ledger::identity::Identity;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -107,7 +106,9 @@ impl Networks {
         if place.is_some_and(|place| place != (header.id, header.sseq, body.boot)) {
             findings.add(error("it is kept under another stream, place or boot than its own"));
         }
-        if !self.chained(&entry, at, file, findings) {
+        // A bundle holds each entry once; a store may have taken one in twice.
+        let twice = if place.is_none() { Class::Error } else { Class::Warning };
+        if !self.chained(&entry, at, twice, file, findings) {
             return;
         }
         if header.id == PUBLIC_STREAM {
@@ -146,7 +147,14 @@ impl Networks {
     }
 
     /// Place, chain and boot in its stream.
-    fn chained(&mut self, entry: &Entry, at: EntryRef, file: &Arc<str>, findings: &mut Findings) -> bool {
+    fn chained(
+        &mut self,
+        entry: &Entry,
+        at: EntryRef,
+        twice: Class,
+        file: &Arc<str>,
+        findings: &mut Findings,
+    ) -> bool {
         let (body, leaf) = (entry.body(), entry.leaf());
         let Some(header) = body.stream else { return false };
         let tail = self.tails.entry((body.ledger, header.id)).or_default();
@@ -155,7 +163,7 @@ impl Networks {
             let known =
                 self.sides.get(&header.id).and_then(|s| s.lines.get(usize::try_from(header.sseq).ok()?));
             findings.add(match known {
-                Some((known, _)) if *known == leaf => report(Class::Warning, "it is kept twice".into()),
+                Some((known, _)) if *known == leaf => report(twice, "it is kept twice".into()),
                 Some(_) if body.boot == tail.boot => report(
                     Class::Equivocation,
                     "its network has signed two different entries for this place".into(),
@@ -216,8 +224,8 @@ impl Networks {
         }
     }
 
-    fn key(&self, ledger: &LedgerId, epoch: u32) -> Option<PublicKey> {
-        self.identities.get(ledger)?.log_key(epoch).ok()
+    fn key(&self, ledger: &LedgerId, epoch: u32) -> Option<KeyBytes> {
+        self.identities.get(ledger)?.log_key_bytes(epoch).ok()
     }
 
     /// Queues what has waited; what nobody can check is said.

@@ -288,7 +288,7 @@ impl Replay {
             }
             // The rule is reported by `apply`; the node's signature can be judged all the same.
             Err(_) => {
-                let key = self.state.identity.as_ref().and_then(|i| i.log_key(entry.body().epoch).ok());
+                let key = self.state.identity.as_ref().and_then(|i| i.log_key_bytes(entry.body().epoch).ok());
                 if let Some(key) = key {
                     let (message, sig) = (entry.node_message(), *entry.node_sig());
                     self.checker.push(Job { key, message, sig, about: about("the node's signature") });

@@ -15,6 +15,7 @@ use crate::ids::{AccountId, ClaimId, Hash, LedgerId, OpId, Salt, StreamId, UnitI
 use crate::ledger::author::{Author, Written};
 use crate::ledger::clearing::{check_hop, log_epoch, room};
 use crate::ledger::state::{Answer, ChannelRow, DecisionRow};
+use crate::ledger::witness::PeerView;
 use crate::ledger::{Rejected, State, node_op_id};
 use std::collections::BTreeSet;
 
@@ -264,6 +265,15 @@ impl Engine {
         checks.iter().try_for_each(|c| c.verify().map_err(Rejected::Signature))?;
         self.step_about(id, None, None, StepArgs::Accord(args), accord.id().as_bytes(), cx)?;
         Ok(id)
+    }
+
+    /// Records the head of a peer's log that we have cosigned.
+    ///
+    /// # Errors
+    /// The rule it breaks; nothing changed.
+    pub fn record_view(&mut self, view: PeerView, cx: &mut Cx<'_>) -> Result<(), Rejected> {
+        let note = view.note;
+        self.own(Payload::PeerView(view), &[], note.as_bytes(), 0, cx)
     }
 
     /// A peer's entry: taken in if it is signed and chained, and answered.

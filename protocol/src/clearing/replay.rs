@@ -90,6 +90,7 @@ fn claim_of(entry: &Entry) -> Option<ClaimId> {
         | Payload::Transfer(_)
         | Payload::Reversal(_)
         | Payload::Hold(_)
-        | Payload::Release(_) => None,
+        | Payload::Release(_)
+        | Payload::PeerView(_) => None,
     }
 }

@@ -9,6 +9,7 @@ use crate::ledger::members::{AccountChanged, AccountClosed, AccountOpened, RoleG
 use crate::ledger::rules::RuleSet;
 use crate::ledger::transfer::{Book, Credit, End, Hold, Release, Returned, Reversal, Transfer};
 use crate::ledger::units::UnitDefined;
+use crate::ledger::witness::PeerView;
 
 /// What somebody wants done, with the key that makes it happen at most once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,6 +124,8 @@ payloads! {
     0x0507 Release(Release),
     /// The books of both sides after a RETURN.
     0x0508 Returned(Returned),
+    /// The head of a peer's log that we have cosigned.
+    0x0d01 PeerView(PeerView),
 }
 
 impl Kind {
@@ -145,6 +148,7 @@ impl Kind {
             Self::Book => "book",
             Self::Release => "release",
             Self::Returned => "returned",
+            Self::PeerView => "peer-view",
             Self::Step(0) => "step-accord",
             Self::Step(1) => "step-propose",
             Self::Step(2) => "step-accept",

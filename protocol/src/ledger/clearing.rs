@@ -30,8 +30,9 @@ use std::collections::BTreeMap;
 
 /// Signatures inside a step that our own identity can judge.
 pub(super) fn step_signatures(identity: &Identity, step: &Step) -> Result<Vec<SigCheck>, Rejected> {
-    let ours =
-        |epoch: u32, message: Vec<u8>, sig| Ok(SigCheck { key: identity.log_key(epoch)?, message, sig });
+    let ours = |epoch: u32, message: Vec<u8>, sig| {
+        Ok(SigCheck { key: identity.log_key_bytes(epoch)?, message, sig })
+    };
     let decision = |d: &Decision| {
         if d.body.decider == identity.ledger {
             ours(d.body.epoch, d.message(), d.sig).map(Some)
@@ -77,7 +78,6 @@ pub fn accord_signatures(
         if !seen.insert(sig.signer) {
             return Err(Rejected::SignedTwice { signer: sig.signer });
         }
-        let key = keys::PublicKey::new(&key).map_err(Rejected::Key)?;
         checks.push(SigCheck { key, message: keys::message(keys::ACCORD, &[accord]), sig: sig.sig });
     }
     if seen.len() < usize::from(identity.root.threshold) {

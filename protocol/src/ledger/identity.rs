@@ -195,6 +195,16 @@ impl Identity {
         Ok(next)
     }
 
+    /// The root set by its rules, and every key ever bound one that its purpose can use.
+    ///
+    /// # Errors
+    /// Names the rule broken.
+    pub fn check_keys(&self) -> Result<(), Rejected> {
+        self.root.check()?;
+        let keys = self.keys.iter().flat_map(|(purpose, keys)| keys.iter().map(move |key| (*purpose, key)));
+        keys.into_iter().try_for_each(|(purpose, key)| check_key(purpose, key))
+    }
+
     /// The key of a purpose at an epoch.
     pub fn key(&self, purpose: Purpose, epoch: u32) -> Option<&KeyBytes> {
         self.keys.get(&purpose)?.get(usize::try_from(epoch).ok()?)
@@ -212,8 +222,15 @@ impl Identity {
     /// # Errors
     /// When this identity knows no such epoch.
     pub fn log_key(&self, epoch: u32) -> Result<PublicKey, Rejected> {
-        let key = self.key(Purpose::Log, epoch).ok_or(Rejected::UnknownEpoch { epoch })?;
-        PublicKey::new(key).map_err(Rejected::Key)
+        PublicKey::new(&self.log_key_bytes(epoch)?).map_err(Rejected::Key)
+    }
+
+    /// The log key of an epoch; it was checked when it was bound.
+    ///
+    /// # Errors
+    /// When this identity knows no such epoch.
+    pub fn log_key_bytes(&self, epoch: u32) -> Result<KeyBytes, Rejected> {
+        self.key(Purpose::Log, epoch).copied().ok_or(Rejected::UnknownEpoch { epoch })
     }
 
     /// Verifies a signature of the log key of an epoch under a context.

@@ -40,6 +40,7 @@ impl Payload {
             | Self::RoleGranted(_)
             | Self::UnitDefined(_)
             | Self::RuleSet(_)
+            | Self::PeerView(_)
             | Self::Step(_) => return None,
         };
         Some(Movement { postings, when_day, claim })

@@ -212,6 +212,13 @@ pub enum Rejected {
     NonceUsed { claim: ClaimId },
     #[error("the hop is closed already, or not in the state that this step needs")]
     HopState,
+    // Witness
+    #[error("\"{origin}\" is not the origin of a log of network {peer}")]
+    ViewOrigin { origin: String, peer: LedgerId },
+    #[error("the log had {last} entries when it was last recorded, now {got}")]
+    ViewBack { last: u64, got: u64 },
+    #[error("the log was recorded with {size} entries and another root")]
+    ViewConflict { size: u64 },
 }
 
 impl Rejected {

@@ -11,6 +11,7 @@ use super::identity::{Identity, Purpose};
 use super::members::OwnerKind;
 use super::rules::{Limit, LimitScope};
 use super::units::UnitDefined;
+use super::witness::ViewRow;
 use super::{Rejected, Transition, own_accounts};
 use crate::amount::Amount;
 use crate::clearing::accord::Accord;
@@ -352,6 +353,8 @@ pub struct State {
     pub decisions: BTreeMap<ClaimId, DecisionRow>,
     #[n(14)]
     pub nonces: BTreeMap<(LedgerId, Hash), ClaimId>,
+    #[cbor(n(15), with = "super::witness::table", has_nil)]
+    pub views: BTreeMap<(LedgerId, String), ViewRow>,
     /// Rows by the time they are forgotten; derived, so not part of the digest.
     #[cbor(skip)]
     expiring: BTreeSet<(u64, Expiring)>,
@@ -405,6 +408,7 @@ pub enum Change {
     Channel(StreamId, Box<ChannelRow>),
     Claim(ClaimId, u8, Box<ClaimRow>),
     Decision(ClaimId, DecisionRow),
+    View(LedgerId, String, ViewRow),
 }
 
 impl State {
@@ -536,6 +540,7 @@ impl State {
                 self.expiring.extend(row.prune_at().map(|at| (at, Expiring::Claim(claim, part))));
                 self.claims.insert((claim, part), *row);
             }
+            Change::View(peer, origin, row) => drop(self.views.insert((peer, origin), row)),
             Change::Decision(claim, row) => {
                 self.expiring.extend(row.prune_at().map(|at| (at, Expiring::Decision(claim))));
                 self.nonces.extend(row.nonce.map(|nonce| (nonce, claim)));

@@ -210,6 +210,11 @@ impl Note {
         Ok(())
     }
 
+    /// Keeps only some of the signature lines. A note without any prints as no note.
+    pub fn retain(&mut self, keep: impl FnMut(&SignatureLine) -> bool) {
+        self.signatures.retain(keep);
+    }
+
     /// The text, its final newline included. Meaningless until verified.
     pub fn text(&self) -> &str {
         &self.text

@@ -6,9 +6,13 @@
 //! result durably before any answer leaves.
 
 pub mod cosignature;
+pub mod decide;
 pub mod policy;
 pub mod quorum;
+pub mod request;
 
 pub use cosignature::{Cosignature, CosignatureError, witness_key, witness_name};
+pub use decide::{Contradiction, Decision, Refusal, Seen, decide};
 pub use policy::{Policy, PolicyError};
 pub use quorum::{Quorum, check_quorum, least_quorum};
+pub use request::{AddCheckpoint, Answer, RequestError};

@@ -136,7 +136,12 @@ pub fn is_unfinished(segment: &[u8], offset: usize, fault: Fault) -> bool {
     match fault {
         Fault::Record(RecordFault::HeaderEnds { .. }) => true,
         Fault::Record(RecordFault::BodyEnds { .. }) => !hides_whole_record(&segment[offset..]),
-        Fault::Record(RecordFault::Length { .. } | RecordFault::Crc { .. } | RecordFault::Type(_))
+        Fault::Record(
+            RecordFault::Length { .. }
+            | RecordFault::Crc { .. }
+            | RecordFault::Type(_)
+            | RecordFault::NoteKind(_),
+        )
         | Fault::SealOffset { .. }
         | Fault::SealHash => false,
     }

@@ -10,6 +10,9 @@ pub(crate) struct Arguments {
     /// Size of the ledger
     #[arg(long, default_value_t = 100_000)]
     entries: u64,
+    /// Where to make the ledger and leave it; a ledger that is there already is used. A temporary folder when absent
+    #[arg(long)]
+    data: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -21,8 +24,10 @@ pub(crate) struct Here {
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     end(async {
         let folder = tempfile::Builder::new().prefix("weft-rebuild-").tempdir()?;
-        let data = folder.path().join("node");
-        rebuild::make_ledger(&data, arguments.entries).await?;
+        let data = arguments.data.clone().unwrap_or_else(|| folder.path().join("node"));
+        if !data.exists() {
+            rebuild::make_ledger(&data, arguments.entries).await?;
+        }
         rebuild::delete_index(&data)?;
         let program = std::env::current_exe()?;
         let status = tokio::process::Command::new(program).arg("rebuild-here").arg(&data).status().await?;

@@ -62,15 +62,18 @@ impl Verdict {
     /// Whether a finding of these classes names one of the places; with no places, any place.
     #[must_use]
     pub fn names(&self, classes: &[&str], places: &[String]) -> bool {
-        self.findings.iter().filter(|finding| classes.contains(&finding.class.as_str())).any(|finding| {
-            let said =
-                |place: &String| finding.places.contains(place) || finding.what.contains(place.as_str());
-            if places.is_empty() {
-                !finding.places.is_empty() || !finding.what.is_empty()
-            } else {
-                places.iter().any(said)
-            }
-        })
+        let names_it = |finding: &Named| {
+            // A place is named as it is; a network also as part of the name of an entry of its own.
+            let part = |place: &String| {
+                let of_network = !place.starts_with("entry ");
+                of_network && finding.places.iter().any(|said| said.contains(place.as_str()))
+            };
+            let said = |place: &String| {
+                finding.places.contains(place) || finding.what.contains(place.as_str()) || part(place)
+            };
+            places.is_empty() || places.iter().any(said)
+        };
+        self.findings.iter().filter(|finding| classes.contains(&finding.class.as_str())).any(names_it)
     }
 
     /// In a few lines.

@@ -39,7 +39,8 @@ fn peers(received: Vec<Entry>, logs: &[(LedgerId, [u8; 32])]) -> Vec<Peer> {
 }
 
 /// Two networks over real processes: local payments through the desk and with keys of members, payments between them that are
-/// done and that come back. The ledger of the first; `bundle` is what the auditor's command wrote of it.
+/// done and that come back. The ledger of the first; `bundle` is what the auditor's command wrote of it, and beside it, with the
+/// extension `peer`, of the second.
 ///
 /// # Errors
 /// When a node does not do what it is asked.
@@ -93,6 +94,7 @@ pub async fn from_processes(at: &Path, bundle: &Path) -> Outcome<Model> {
     hull.stop().await?;
     lansing.stop().await?;
     write_bundle(hull.data.path(), bundle)?;
+    write_bundle(lansing.data.path(), &bundle.with_extension("peer"))?;
     let Books { own, received } = Books::read(hull.data.path())?;
     Ok(Model { ledger, log, desk, own, peers: peers(received, &[(other, peers_log)]) })
 }

@@ -56,7 +56,17 @@ impl Site {
         config.network.redial_min_ms = 50;
         config.network.redial_max_ms = 400;
         init(&data, &config, &[hour()])?;
-        let mut site = Self {
+        let mut site = Self::of(data, name, arguments).await?;
+        site.start().await?;
+        Ok(site)
+    }
+
+    /// A network whose data folder is there already; its node is not started.
+    ///
+    /// # Errors
+    /// When no cable can be laid.
+    pub async fn of(data: DataDir, name: &str, arguments: &[&str]) -> Outcome<Self> {
+        Ok(Self {
             name: name.to_owned(),
             client: Client::unix(data.socket()),
             relay: Relay::start().await?,
@@ -64,9 +74,7 @@ impl Site {
             http: None,
             child: None,
             data,
-        };
-        site.start().await?;
-        Ok(site)
+        })
     }
 
     /// Starts the node's process and waits until it is ready.

@@ -28,11 +28,11 @@ const PAYER: AccountId = account(0x0a);
 const PAYEE: AccountId = account(0x0b);
 
 /// A network: its engine, and what it has written and received in order.
-struct Network {
+pub(super) struct Network {
     name: &'static str,
-    seed: u8,
+    pub(super) seed: u8,
     engine: Engine,
-    state: State,
+    pub(super) state: State,
     cases: Vec<Value>,
     sent: Vec<(StreamId, Vec<u8>)>,
     events: Vec<Value>,
@@ -40,8 +40,8 @@ struct Network {
 }
 
 /// The networks and the clock.
-struct World {
-    networks: Vec<Network>,
+pub(super) struct World {
+    pub(super) networks: Vec<Network>,
     now_ms: u64,
 }
 
@@ -61,11 +61,11 @@ impl Network {
         Self { name, seed, engine, state: State::default(), cases, sent, events, count: 0 }
     }
 
-    fn ledger(&self) -> LedgerId {
+    pub(super) fn ledger(&self) -> LedgerId {
         self.engine.state().ledger().unwrap_or(LedgerId::ZERO)
     }
 
-    fn with<T>(&mut self, now_ms: u64, act: impl FnOnce(&mut Engine, &mut Cx<'_>) -> T) -> T {
+    pub(super) fn with<T>(&mut self, now_ms: u64, act: impl FnOnce(&mut Engine, &mut Cx<'_>) -> T) -> T {
         let (seed, mut count) = (self.seed, self.count);
         let mut salt = || {
             count += 1;
@@ -104,7 +104,7 @@ impl Network {
             .expect("an operation that keeps the rules");
     }
 
-    fn found(&mut self, now_ms: u64) {
+    pub(super) fn found(&mut self, now_ms: u64) {
         let root = self.seed;
         self.submit(now_ms, Payload::Genesis(genesis(&[root], 1, root + 1)), root, Role::Root);
         self.submit(now_ms, unit(HOUR, "hour", UnitKind::Time, 0), root, Role::Root);
@@ -127,18 +127,18 @@ impl Network {
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let networks = [("hull", 30), ("madison", 40), ("lansing", 50)].map(|(n, s)| Network::new(n, s));
         Self { networks: networks.into_iter().collect(), now_ms: START_MS }
     }
 
-    fn tick(&mut self) -> u64 {
+    pub(super) fn tick(&mut self) -> u64 {
         self.now_ms += 1_000;
         self.now_ms
     }
 
     /// Delivers every entry of a channel to its other end, again and again until nothing moves.
-    fn deliver(&mut self) {
+    pub(super) fn deliver(&mut self) {
         let mut at = vec![0; self.networks.len()];
         loop {
             let mut moved = false;
@@ -175,7 +175,7 @@ impl World {
         }
     }
 
-    fn peer(&mut self, a: usize, b: usize) -> Accord {
+    pub(super) fn peer(&mut self, a: usize, b: usize) -> Accord {
         let pair = UnitPair {
             unit_a: HOUR,
             unit_b: HOUR,
@@ -281,7 +281,7 @@ fn accord_case(accord: &Accord) -> Value {
     })
 }
 
-fn ledger_case(network: &Network) -> Value {
+pub(super) fn ledger_case(network: &Network) -> Value {
     let balances = network.state.balances.iter().map(|((account, unit), balance)| {
         json!({ "account": account.to_string(), "unit": unit.0, "balance": balance })
     });

@@ -82,9 +82,9 @@ pub enum StateError {
         /// Its name.
         name: &'static str,
     },
-    /// The root set breaks a rule.
-    #[error("the root set: {0}")]
-    RootSet(Box<Rejected>),
+    /// The root set or a key of the network breaks a rule.
+    #[error("the keys of the network: {0}")]
+    Identity(Box<Rejected>),
 }
 
 impl State {
@@ -143,7 +143,7 @@ impl State {
             return Err(StateError::Genesis { entries, genesis: self.identity.is_some() });
         }
         if let Some(identity) = &self.identity {
-            identity.root.check().map_err(|why| StateError::RootSet(Box::new(why)))?;
+            identity.check_keys().map_err(|why| StateError::Identity(Box::new(why)))?;
             for name in own_accounts::NAMES {
                 if !self.accounts.contains_key(&own_accounts::id(name)) {
                     return Err(StateError::OwnAccount { name });

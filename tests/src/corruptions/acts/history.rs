@@ -355,21 +355,27 @@ pub(super) fn book_twice(case: &mut Case<'_>) -> Outcome<Option<Done>> {
     Ok(Some(Done::found(format!("entry {at} books again what entry {first} booked"), vec![entry(at)])))
 }
 
-/// Another amount in a payment through the desk, everything from there on signed again: nothing inside the ledger shows it.
-fn rewritten(case: &mut Case<'_>) -> Option<(Model, usize)> {
-    let at = place(case, |e| is_transfer(e) && signed_as(e, How::Custody))?;
+/// Another amount in a payment through the desk, or where there is none another salt; everything from there on signed again.
+/// Nothing inside the ledger shows it.
+fn rewritten(case: &mut Case<'_>) -> (Model, usize) {
     let mut model = case.model.clone();
+    let Some(at) = place(case, |e| is_transfer(e) && signed_as(e, How::Custody)) else {
+        let at = 1 + pick(case.dice, model.own.len() - 1);
+        model.replace(at, |body| body.salt.0[0] ^= 1);
+        model.rewrite(at);
+        return (model, at);
+    };
     let mut op = model.own[at].op().clone();
     another_amount(&mut op, case.dice.below(2) == 0);
     let signed = by_desk(&model, at, &op);
     put_op(&mut model, at, &op, Some(signed));
-    Some((model, at))
+    (model, at)
 }
 
 pub(super) fn rewrite(case: &mut Case<'_>) -> Outcome<Option<Done>> {
-    let Some((mut model, at)) = rewritten(case) else { return Ok(None) };
+    let (mut model, at) = rewritten(case);
     let pinned = case.model.pinned_to().is_some_and(|to| to >= at);
-    let mut done = Done::found(format!("entry {at} has another amount, history signed again"), Vec::new());
+    let mut done = Done::found(format!("entry {at} is another, history signed again"), Vec::new());
     // Whoever has no peer's folder has an earlier checkpoint, and the other way round.
     if !pinned || case.dice.below(2) == 0 {
         if case.dice.below(2) == 0 {
@@ -382,13 +388,11 @@ pub(super) fn rewrite(case: &mut Case<'_>) -> Outcome<Option<Done>> {
 }
 
 pub(super) fn rewrite_unseen(case: &mut Case<'_>) -> Outcome<Option<Done>> {
-    let Some((mut model, at)) = rewritten(case) else { return Ok(None) };
+    let (mut model, at) = rewritten(case);
     model.peers.clear();
     write(case, &model)?;
-    let mut done = Done::found(
-        format!("entry {at} has another amount, history signed again, nobody kept anything"),
-        Vec::new(),
-    );
+    let mut done =
+        Done::found(format!("entry {at} is another, history signed again, nobody kept anything"), Vec::new());
     done.must = Must::WarnOfIt;
     Ok(Some(done))
 }
