@@ -5,6 +5,7 @@
 use crate::amount::Amount;
 use crate::clearing::accord::{ACCORD_VERSION, Accord, Side, UnitPair};
 use crate::clearing::engine::{Cx, Engine, Payee, Record, Route};
+use crate::clearing::peers::Refusal;
 use crate::clearing::step::{AccordArgs, RootSig};
 use crate::encoding::Blob;
 use crate::entry::{Entry, How, Op, Payload, Role, SignedOp};
@@ -46,6 +47,26 @@ pub struct TestNetwork {
 impl std::fmt::Debug for TestNetwork {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "TestNetwork({})", self.ledger().short())
+    }
+}
+
+impl Clone for TestNetwork {
+    fn clone(&self) -> Self {
+        let author = Author::new(self.log_key(), self.state().head.boot);
+        let (state, peers) = (self.state().clone(), self.engine.peers().clone());
+        Self {
+            engine: Engine::resume(state, peers, author, draw(self.seed, "secret", 0)),
+            records: self.records.clone(),
+            now_ms: self.now_ms,
+            seed: self.seed,
+            drawn: self.drawn,
+            payees: self.payees.clone(),
+            own_keys: self
+                .own_keys
+                .iter()
+                .map(|(id, key)| (*id, SecretKey::from_seed(&key.seed())))
+                .collect(),
+        }
     }
 }
 
@@ -344,6 +365,15 @@ impl TestNetwork {
                 to.records.extend(to.engine.take_batch().records);
             }
         }
+    }
+
+    /// Takes in bytes that somebody says are an entry of another network's channel with us.
+    ///
+    /// # Errors
+    /// Why they are not taken in.
+    pub fn take_in(&mut self, from: &LedgerId, bytes: &[u8]) -> Result<(), Refusal> {
+        self.now_ms = self.now_ms.saturating_add(TICK_MS);
+        self.with_cx(|engine, cx| engine.receive(from, bytes, cx))
     }
 
     /// Brings over at most `most` entries of our channel with the other network; gives how many.
