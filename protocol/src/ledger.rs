@@ -112,7 +112,7 @@ pub fn signatures(state: &State, entry: &Entry) -> Result<Vec<SigCheck>, Rejecte
         _ => state.identity()?,
     };
     let mut checks = vec![SigCheck {
-        key: identity.log_key_bytes(entry.body().epoch)?,
+        key: identity.node_key_bytes(entry)?,
         message: entry.node_message(),
         sig: *entry.node_sig(),
     }];
@@ -151,6 +151,11 @@ pub fn apply(state: &State, entry: &Entry) -> Result<Transition, Rejected> {
             authority.roots(state)?;
             identity::apply_key(state, bound)?
         }
+        Payload::KeyRevoked(revoked) => {
+            authority.roots(state)?;
+            identity::apply_revoked(state, revoked)?
+        }
+        Payload::RootChanged(changed) => identity::apply_root(state, &authority, changed)?,
         Payload::AccountOpened(opened) => members::apply_opened(state, &authority, opened)?,
         Payload::AccountChanged(changed) => members::apply_changed(state, &authority, changed)?,
         Payload::AccountClosed(closed) => members::apply_closed(state, &authority, closed)?,
@@ -197,8 +202,7 @@ fn check_place(state: &State, entry: &Entry) -> Result<(), Rejected> {
         if matches!(entry.op().payload, Payload::Genesis(_)) {
             return Err(Rejected::GenesisPlace);
         }
-        let in_force = identity.current(identity::Purpose::Log).map(|(epoch, _)| epoch);
-        if in_force != Some(body.epoch) {
+        if identity.signing_epoch(&entry.op().payload) != Some(body.epoch) {
             return Err(Rejected::UnknownEpoch { epoch: body.epoch });
         }
     } else if !matches!(entry.op().payload, Payload::Genesis(_)) {
@@ -263,6 +267,8 @@ fn check_author(entry: &Entry, authority: &Authority) -> Result<(), Rejected> {
         | Payload::Step(_) => true,
         Payload::Genesis(_)
         | Payload::KeyBound(_)
+        | Payload::KeyRevoked(_)
+        | Payload::RootChanged(_)
         | Payload::AccountOpened(_)
         | Payload::AccountChanged(_)
         | Payload::AccountClosed(_)

@@ -93,6 +93,7 @@ impl TestNetwork {
             next_root: None,
             keys: PURPOSES.map(key_of).to_vec(),
             charter: None,
+            predecessor: None,
         };
         network.by_root(Payload::Genesis(genesis)).expect("a genesis by the rules");
         let hour = UnitDefined {
@@ -113,6 +114,7 @@ impl TestNetwork {
             Purpose::Seal => "seal",
             Purpose::Libp2p => "libp2p",
             Purpose::Desk => "desk",
+            Purpose::Recovery => "recovery",
         };
         secret(self.seed, name).public().bytes()
     }

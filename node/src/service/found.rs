@@ -27,6 +27,7 @@ impl Core {
                 key(Purpose::Desk, keys.desk.public().bytes()),
             ],
             charter: None,
+            predecessor: None,
         };
         self.submit(self.by_root(Payload::Genesis(genesis), root, &LedgerId::ZERO))?;
         let ledger = self.engine().state().ledger().map_err(OpRefused::Rule)?;

@@ -191,16 +191,13 @@ impl Networks {
     fn learn(&mut self, entry: &Entry) -> Result<(), String> {
         let ledger = entry.body().ledger;
         let known = self.identities.get(&ledger);
-        let identity = match (&entry.op().payload, known) {
-            (Payload::Genesis(_), Some(known)) if known.genesis == entry.leaf() => return Ok(()),
-            (Payload::Genesis(_), Some(_)) => return Err("the network has another genesis".into()),
-            (Payload::KeyBound(bound), Some(known))
-                if known.key(bound.purpose, bound.epoch) == Some(&bound.key) =>
-            {
-                return Ok(());
+        let identity = match known {
+            Some(known) if known.has(entry) => return Ok(()),
+            Some(_) if matches!(entry.op().payload, Payload::Genesis(_)) => {
+                return Err("the network has another genesis".into());
             }
-            (_, Some(known)) => known.after(entry),
-            (_, None) => Identity::from_entries([entry]),
+            Some(known) => known.after(entry),
+            None => Identity::from_entries([entry]),
         };
         self.identities.insert(ledger, identity.map_err(|e| e.to_string())?);
         Ok(())

@@ -22,10 +22,10 @@ use crate::clearing::accord::{Accord, channel_id};
 use crate::clearing::intent::{Decision, Hop, Intent, Outcome, claim_of};
 use crate::clearing::step::{AcceptArgs, AccordArgs, ProposeArgs, RejectArgs, Step, StepArgs};
 use crate::clearing::weak::{self, Weak};
-use crate::entry::{Entry, Payload};
+use crate::entry::Entry;
 use crate::ids::{ClaimId, Hash, LedgerId, StreamId, UnitId};
 use crate::keys;
-use crate::ledger::identity::Purpose;
+use crate::ledger::identity::{Purpose, is_identity};
 use std::collections::BTreeMap;
 
 /// Signatures inside a step that our own identity can judge.
@@ -108,7 +108,7 @@ pub(super) fn apply_step(state: &State, entry: &Entry, step: &Step) -> Result<Ve
         StepArgs::Return => cx.give_back()?,
         StepArgs::Key(args) => {
             let known = Entry::parse(&args.entry.0).map_err(Rejected::Entry)?;
-            if !matches!(known.op().payload, Payload::Genesis(_) | Payload::KeyBound(_)) {
+            if !is_identity(&known.op().payload) {
                 return Err(Rejected::StepForm);
             }
             channel.introduced.insert(known.body().ledger);

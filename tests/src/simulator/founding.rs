@@ -107,6 +107,7 @@ impl Keys {
                 // Nothing is signed with these here, but no two purposes may share a key.
                 Purpose::Witness => self.unused("witness"),
                 Purpose::Libp2p => self.unused("libp2p"),
+                Purpose::Recovery => self.unused("recovery"),
             },
         };
         let roots = self.roots.iter().map(|k| k.public().bytes()).collect();
@@ -115,6 +116,7 @@ impl Keys {
             next_root: None,
             keys: PURPOSES.iter().map(key).collect(),
             charter: None,
+            predecessor: None,
         }
     }
 }

@@ -70,7 +70,8 @@ impl Ledger {
             bytes: 0,
         };
         let roots = RootSet { threshold: 1, keys: vec![ledger.root.public().bytes()] };
-        ledger.by_root(Payload::Genesis(Genesis { root: roots, next_root: None, keys, charter: None }))?;
+        let genesis = Genesis { root: roots, next_root: None, keys, charter: None, predecessor: None };
+        ledger.by_root(Payload::Genesis(genesis))?;
         let (code, name) = ("hour".into(), "Hour".into());
         let hour = UnitDefined { unit: HOUR, code, name, kind: UnitKind::Time, scale: 0 };
         ledger.by_root(Payload::UnitDefined(hour))?;
@@ -99,7 +100,7 @@ impl Ledger {
         self.bundle.end_entries()?;
         let origin = self.state.ledger()?.origin();
         let checkpoint = Checkpoint::new(&origin, self.bundle.size(), self.bundle.root())?;
-        let note = checkpoint.sign(self.author.log_key()).to_string();
+        let note = checkpoint.sign(self.author.log_key(self.state.identity()?, 0)?).to_string();
         self.bundle.write("checkpoint", note.as_bytes())?;
         Ok(())
     }

@@ -99,6 +99,9 @@ impl State {
         let mut state: Self = minicbor::decode(bytes).map_err(|e| StateError::Structure(e.to_string()))?;
         state.check_bytes(bytes)?;
         state.check_possible()?;
+        if let Some(identity) = &mut state.identity {
+            identity.parse_keys();
+        }
         state.expiring = state.expiring_rows();
         Ok(state)
     }
