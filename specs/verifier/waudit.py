@@ -8,7 +8,7 @@ import stat
 
 from wcbor import Refused
 from wclearing import own_account
-from wentry import GENESIS, KEY_BOUND, ZERO32, Entry
+from wentry import GENESIS, IDENTITY, ZERO32, Entry
 from wkeys import verify
 from wledger import State
 from wlog import (all_tiles, key_id, origin_of, parse_checkpoint, read_note, read_tile_path, root_of, sha256,
@@ -113,13 +113,14 @@ class Claimed:
         except Refused as why:
             findings.add("error", f"the checkpoint cannot be read: {why}", file=file)
 
-    def vouched(self, ledger, key, findings):
-        """Whether the log key vouches for it; lines of others are errors."""
+    def vouched(self, ledger, keys, findings):
+        """Whether a log key that may sign at its size vouches for it; lines of others are errors."""
         origin = origin_of(ledger)
-        ours = [sig for name, ident, sig in self.lines if (name, ident) == (origin, key_id(origin, 1, key))]
+        ours = [(key, sig) for key in keys for name, ident, sig in self.lines
+                if (name, ident) == (origin, key_id(origin, 1, key))]
         if len(ours) < len(self.lines):
             findings.add("error", "the checkpoint carries signature lines that are not known here", file=self.file)
-        good = ours and all(verify(key, self.text.encode(), sig) for sig in ours) and self.says[0] == origin
+        good = ours and all(verify(key, self.text.encode(), sig) for key, sig in ours) and self.says[0] == origin
         if not good:
             findings.add("error", "the checkpoint is not this ledger's", file=self.file)
         return bool(good)
@@ -245,8 +246,8 @@ class Audit:
             Side.book(self.sides, held, accounts, entry)
             if any(self.state.sums().values()):
                 self._error(seq, file, "the balances do not sum to zero after it")
-            if entry.kind in (GENESIS, KEY_BOUND):
-                self.networks.know_us(self.state.ident)
+            if entry.kind in IDENTITY:
+                self.networks.know_us(self.state)
                 key = self.state.ident[4][1][-1]
                 if not self.log_keys or self.log_keys[-1][1] != key:
                     self.log_keys.append((seq, key))
@@ -346,13 +347,14 @@ class Audit:
         if claimed.says is None:
             return None
         _, size, root = claimed.says
-        key = next((key for since, key in reversed(self.log_keys) if since < size), None)
-        if key is None and self.log_keys:
-            key = self.log_keys[0][1]
-        if us is None or key is None:
+        # In force for its last entry, or bound by it (keys.md 2.3).
+        keys = [key for since, key in self.log_keys if since < size][-1:] or [key for _, key in self.log_keys[:1]]
+        keys += [key for since, key in self.log_keys if since < size - 1][-1:] if self.log_keys and size > 1 else []
+        keys = list(dict.fromkeys(keys))
+        if us is None or not keys:
             self.findings.unreadable(f"{name} cannot be checked without the genesis", file=claimed.file)
             return None
-        if not claimed.vouched(us, key, self.findings):
+        if not claimed.vouched(us, keys, self.findings):
             return None
         if size > len(self.leaves):
             what = f"{name} covers {size} entries, only {len(self.leaves)} are here"

@@ -1,9 +1,10 @@
 """Other networks as an audit sees them, and two sides of a channel held against each other (specs/audit.md §2, clearing.md §8)."""
 
 from wcbor import Refused
-from wentry import GENESIS, KEY_BOUND, ZERO16, ZERO32, Entry, claim_of, decision_message, read_accord, read_intent
+from wentry import (GENESIS, IDENTITY, KEY_BOUND, KEY_REVOKED, ROOT_CHANGED, ZERO16, ZERO32, Entry, claim_of,
+                    decision_message, read_accord, read_intent)
 from wkeys import key_fault, signer_of, verify
-from wledger import check_key, check_root_set
+from wledger import Authority, State
 
 ACCEPT = 1
 MAX_GAP = 1 << 20
@@ -14,77 +15,75 @@ def short(ledger):
 
 
 class Identity:
-    """Who a network is, from its public stream alone (specs/kinds.md 1.7)."""
+    """Who a network is, from its public stream alone (specs/kinds.md 1.7): the rules of area 1, and no other state."""
 
     def __init__(self, entry):
+        self.state = State()
         if entry.kind != GENESIS:
             raise Refused("no-genesis")
-        genesis = entry.payload
         if entry.seq or entry.body[3] != ZERO32 or entry.body[5]:
             raise Refused("genesis-place")
-        if entry.ledger != entry.ledger_id():
-            raise Refused("ledger-mismatch")
-        check_root_set(genesis[0])
-        if [purpose for purpose, _ in genesis[2]] != [1, 2, 3, 4, 5]:
-            raise Refused("genesis-keys")
-        for i, (purpose, key) in enumerate(genesis[2]):
-            check_key(purpose, key)
-            if key in genesis[0][1] or any(key == other for _, other in genesis[2][:i]):
-                raise Refused("key-reused")
-        self.ledger, self.genesis, self.root = entry.ledger, entry.leaf, genesis[0]
-        self.keys = {purpose: [key] for purpose, key in genesis[2]}
         self._event(entry)
+        self.seen = {entry.leaf}
 
     @classmethod
-    def ours(cls, ident):
+    def ours(cls, state):
         out = cls.__new__(cls)
-        out.ledger, out.genesis, out.root = ident[0], ident[1], ident[2]
-        out.keys = {purpose: list(keys) for purpose, keys in ident[4].items()}
+        out.state, out.seen = state, set()
         return out
 
+    @property
+    def root(self):
+        return self.state.ident[2]
+
+    @property
+    def genesis(self):
+        return self.state.ident[1]
+
     def log_key(self, epoch):
-        keys = self.keys[1]
+        keys = self.state.ident[4][1]
         return keys[epoch] if epoch < len(keys) else None
 
-    def _node(self, entry):
-        key = self.log_key(entry.body[5])
-        if key is None:
-            raise Refused("unknown-epoch")
-        if not entry.node_signed_by(key):
-            raise Refused("signature")
+    def fits(self, epoch, seq):
+        """Whether an entry of this place is signed under this epoch (specs/keys.md 2.2)."""
+        firsts = [0, *self.state.ident[6]]
+        return epoch < len(firsts) and firsts[epoch] <= seq and (epoch + 1 == len(firsts) or seq < firsts[epoch + 1])
 
     def _event(self, entry):
-        self._node(entry)
-        signed = set()
-        for auth in entry.auth:
-            signer, role, how, sig = auth
-            key = next((key for key in self.root[1] if signer_of(key) == signer), None)
-            if (role, how) != (5, 0) or key is None:
+        """An identity entry: the root signatures that its kind needs, and the node's."""
+        kept = self.state._kept()
+        try:
+            if any((role, how) != (5, 0) for _, role, how, _ in entry.auth):
                 raise Refused("unknown-signer")
-            if not verify(key, entry.auth_message(auth), sig):
+            if entry.kind != GENESIS and entry.body[5] != self.state.signing_epoch(entry):
+                raise Refused("unknown-epoch")
+            authority = Authority(self.state, entry)
+            getattr(self.state, f"_kind_{entry.kind:04x}")(entry, authority)
+            key = self.log_key(entry.body[5])
+            if key is None or not entry.node_signed_by(key) or not all(verify(*check) for check in authority.checks):
                 raise Refused("signature")
-            if signer in signed:
-                raise Refused("signed-twice")
-            signed.add(signer)
-        if len(signed) < self.root[0]:
-            raise Refused("root-quorum")
+        except Refused:
+            self.state._restore(kept)
+            raise
 
     def after(self, entry):
-        if entry.ledger != self.ledger:
+        if entry.ledger != self.state.ident[0]:
             raise Refused("ledger-mismatch")
-        if entry.kind != KEY_BOUND:
-            return self._node(entry)
-        purpose, epoch, key = (entry.payload[i] for i in range(3))
-        if epoch < len(self.keys[purpose]) and self.keys[purpose][epoch] == key:
-            return None
-        self._event(entry)
-        check_key(purpose, key)
-        if key in self.root[1] or any(key in keys for keys in self.keys.values()):
-            raise Refused("key-reused")
-        if epoch != len(self.keys[purpose]):
-            raise Refused("key-epoch")
-        self.keys[purpose].append(key)
-        return None
+        if entry.kind in IDENTITY:
+            if self._has(entry):
+                return
+            self._event(entry)
+            self.seen.add(entry.leaf)
+        elif not self.fits(entry.body[5], entry.seq) or not entry.node_signed_by(self.log_key(entry.body[5])):
+            raise Refused("signature")
+
+    def _has(self, entry):
+        ident, p = self.state.ident, entry.payload
+        if entry.kind == KEY_BOUND:
+            return p[2] in ident[4].get(p[0], [])[p[1]:p[1] + 1]
+        if entry.kind == KEY_REVOKED:
+            return ident[7].get((p[0], p[1]), [None])[0] == entry.seq
+        return entry.kind == ROOT_CHANGED and any(until == entry.seq for _, until in ident[8])
 
 
 class Networks:
@@ -94,8 +93,8 @@ class Networks:
         self.findings, self.identities, self.tails, self.sides = findings, {}, {}, {}
         self.decisions, self.waiting, self.accords, self.unreadable = {}, [], [], set()
 
-    def know_us(self, ident):
-        self.identities[ident[0]] = Identity.ours(ident)
+    def know_us(self, state):
+        self.identities[state.ident[0]] = Identity.ours(state)
 
     def learn(self, entry):
         known = self.identities.get(entry.ledger)
@@ -143,6 +142,9 @@ class Networks:
             return error("it stands on a channel and is no step")
         if entry.payload[0] != stream or entry.auth:
             return error("it names another channel than its stream, or carries people's signatures")
+        known = self.identities.get(peer)
+        if known and known.log_key(entry.body[5]) and not known.fits(entry.body[5], entry.seq):
+            error("the log key of its epoch is not that of its place")
         self._queue(peer, entry.body[5], entry.node_message(), entry.node_sig, at, file, sign, "its node's signature")
         self.embedded(entry, None, at, file, sign)
         side = self.sides.setdefault(stream, Side(peer, ZERO32, stream, False))
