@@ -15,12 +15,14 @@ mod publish;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod witness;
 
 pub use self::core::{Core, Hooks, ServiceParts};
 pub use links::{Outgoing, PushIn, short};
 pub use open::{OpenFailure, Opened, open};
 pub use payments::{ClaimState, DESK_OP_LIFE_MS, OpAnswer, OpRefused, Prepared, Text};
 pub use rows::HistoryRow;
+pub use witness::{Way, WitnessJob, WitnessSettings, WitnessView};
 
 use tokio::sync::{mpsc, oneshot, watch};
 

@@ -62,6 +62,7 @@ pub struct Core {
     pub(super) partial_tiles: Vec<TilePath>,
     /// What is wrong with peers' streams, in words, by ledger.
     pub(super) problems: BTreeMap<LedgerId, String>,
+    pub(super) witness: super::witness::Witness,
 }
 
 impl Core {
@@ -100,6 +101,7 @@ impl Core {
             last_checkpoint,
             partial_tiles,
             problems: BTreeMap::new(),
+            witness: super::witness::Witness::default(),
         })
     }
 
