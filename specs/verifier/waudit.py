@@ -9,11 +9,12 @@ import stat
 from wcbor import Refused
 from wclearing import own_account
 from wentry import GENESIS, IDENTITY, ZERO32, Entry
-from wkeys import verify
+from wkeys import key_fault, verify
 from wledger import State
 from wlog import (all_tiles, key_id, origin_of, parse_checkpoint, read_note, read_tile_path, root_of, sha256,
                   split_bundle_loosely, tile_path)
 from wpeers import Cross, Networks, Side, booked, in_flight
+from wwitness import COSIGNER, Policy, cosigned_at
 
 WRONG = ("error", "equivocation", "mismatch", "orphan")
 CLASSES = (*WRONG, "in flight", "disputed", "warning", "not checked")
@@ -114,12 +115,10 @@ class Claimed:
             findings.add("error", f"the checkpoint cannot be read: {why}", file=file)
 
     def vouched(self, ledger, keys, findings):
-        """Whether a log key that may sign at its size vouches for it; lines of others are errors."""
+        """Whether a log key that may sign at its size vouches for it."""
         origin = origin_of(ledger)
         ours = [(key, sig) for key in keys for name, ident, sig in self.lines
                 if (name, ident) == (origin, key_id(origin, 1, key))]
-        if len(ours) < len(self.lines):
-            findings.add("error", "the checkpoint carries signature lines that are not known here", file=self.file)
         good = ours and all(verify(key, self.text.encode(), sig) for key, sig in ours) and self.says[0] == origin
         if not good:
             findings.add("error", "the checkpoint is not this ledger's", file=self.file)
@@ -129,8 +128,9 @@ class Claimed:
 class Audit:
     """One bundle, audited."""
 
-    def __init__(self, folder, earlier=None, ledger=None):
+    def __init__(self, folder, earlier=None, ledger=None, policy=None):
         self.findings = Findings()
+        self.policy = Policy(policy.read_text(encoding="utf-8")) if policy else None
         self.state, self.sides, self.leaves = State(), {}, []
         self.networks = Networks(self.findings)
         self.signatures = []
@@ -305,6 +305,8 @@ class Audit:
                 what = f"{len(self.leaves) - covered} entries are not covered by the checkpoint"
                 self.findings.add("error", what, [entry_ref(covered)], "checkpoint")
         self._files(newest)
+        if newest and newest.says and us:
+            self._witnesses(newest, us)
         self.networks.finish(self.sign)
         for key, message, sig, at, file, what in self.signatures:
             if not verify(key, message, sig):
@@ -347,10 +349,7 @@ class Audit:
         if claimed.says is None:
             return None
         _, size, root = claimed.says
-        # In force for its last entry, or bound by it (keys.md 2.3).
-        keys = [key for since, key in self.log_keys if since < size][-1:] or [key for _, key in self.log_keys[:1]]
-        keys += [key for since, key in self.log_keys if since < size - 1][-1:] if self.log_keys and size > 1 else []
-        keys = list(dict.fromkeys(keys))
+        keys = self._signers(size)
         if us is None or not keys:
             self.findings.unreadable(f"{name} cannot be checked without the genesis", file=claimed.file)
             return None
@@ -369,6 +368,42 @@ class Audit:
             self.findings.add("mismatch", what, file=claimed.file)
             return None
         return size
+
+    def _signers(self, size):
+        """Log keys in force for the last entry of a size, or bound by it (keys.md 2.3)."""
+        keys = [key for since, key in self.log_keys if since < size][-1:] or [key for _, key in self.log_keys[:1]]
+        keys += [key for since, key in self.log_keys if since < size - 1][-1:]
+        return list(dict.fromkeys(keys))
+
+    def _witnesses(self, newest, us):
+        """§2, 7: the lines of the checkpoint that are not its log's."""
+        def error(what):
+            self.findings.add("error", what, file=newest.file)
+
+        origin, note = origin_of(us), newest.data.decode("utf-8")
+        peers = [(f"{origin_of(ledger)}/witness", COSIGNER, key) for ledger, known in self.networks.identities.items()
+                 if ledger != us for key in known.state.ident[4].get(2, []) if not key_fault(key)]
+        listed = list(self.policy.witnesses.values()) if self.policy else []
+        names = {vkey[0] for vkey in peers} | {origin}
+        known = {(name, key_id(name, kind, key)): (name, kind, key) for name, kind, key in peers + listed}
+        logs = {(origin, key_id(origin, 1, key)) for key in self._signers(newest.says[1])}
+        logs |= {(name, key_id(name, 1, key)) for name, _, key in self.policy.logs} if self.policy else set()
+        for name, ident in dict.fromkeys((name, ident) for name, ident, _ in newest.lines):
+            if (name, ident) in known:
+                try:
+                    cosigned_at(note, known[name, ident])
+                except Refused:
+                    error(f"the cosignature by {name} does not verify")
+            elif (name, ident) not in logs and name in names:
+                error(f"a signature line of {name} is by a key that it never had")
+            elif (name, ident) not in logs:
+                what = f"the checkpoint carries a signature line of {name}, which is not known here"
+                self.findings.add("not checked", what, file=newest.file)
+        if self.policy:
+            if self.policy.logs and not any(_is_signed(newest, log) for log in self.policy.logs):
+                error("no log of the policy has signed the checkpoint")
+            if not self.policy.judge(note)[0]:
+                error("the checkpoint has too few cosignatures for the policy")
 
     def _files(self, newest):
         stale = set()
@@ -417,6 +452,12 @@ class Audit:
                 "classes": {kind: self.findings.counts[kind] for kind in CLASSES if self.findings.counts.get(kind)},
                 "essential": self.findings.essential, "rewriting_not_excluded": self.rewriting_not_excluded,
                 "digest": self.state.digest().hex(), "findings": self.findings.kept}
+
+
+def _is_signed(claimed, log):
+    name, _, key = log
+    sigs = [sig for line, ident, sig in claimed.lines if (line, ident) == (name, key_id(name, 1, key))]
+    return bool(sigs) and all(verify(key, claimed.text.encode(), sig) for sig in sigs)
 
 
 def compare(a, b):

@@ -2,7 +2,7 @@
 """Reads every vector of specs/vectors and agrees, or audits bundles (specs/audit.md).
 
     weft_verify.py [VECTORS_DIR]
-    weft_verify.py bundle DIR [--earlier FILE] [--ledger HEX] [--json]
+    weft_verify.py bundle DIR [--earlier FILE] [--ledger HEX] [--policy FILE] [--json]
     weft_verify.py compare DIR DIR [--json]
     weft_verify.py bundles          one JSON request a line: {"dir": …, "earlier": …}; one report a line
     weft_verify.py evidence FILE [VKEY]
@@ -362,8 +362,9 @@ def vectors(folder):
     return run
 
 
-def bundle(folder, earlier=None, ledger=None):
-    return waudit.Audit(Path(folder), Path(earlier) if earlier else None, bytes.fromhex(ledger) if ledger else None)
+def bundle(folder, earlier=None, ledger=None, policy=None):
+    return waudit.Audit(Path(folder), Path(earlier) if earlier else None, bytes.fromhex(ledger) if ledger else None,
+                        Path(policy) if policy else None)
 
 
 def show(report, as_json):
@@ -386,7 +387,7 @@ def options(arguments):
     for argument in rest:
         if argument == "--json":
             named["json"] = True
-        elif argument in ("--earlier", "--ledger"):
+        elif argument in ("--earlier", "--ledger", "--policy"):
             named[argument[2:]] = next(rest, None)
         else:
             folders.append(argument)
@@ -398,7 +399,7 @@ def main(arguments):
     folders, named = options(arguments[1:])
     match arguments:
         case ["bundle", *_] if len(folders) == 1 and Path(folders[0]).is_dir():
-            report = bundle(folders[0], named.get("earlier"), named.get("ledger")).report()
+            report = bundle(folders[0], named.get("earlier"), named.get("ledger"), named.get("policy")).report()
             return show(report, named.get("json"))
         case ["compare", *_] if len(folders) == 2 and all(Path(folder).is_dir() for folder in folders):
             return show(waudit.compare(*map(bundle, folders)), named.get("json"))

@@ -42,7 +42,7 @@ pub struct Tally {
     pub acts: BTreeMap<&'static str, u64>,
     /// Found as wrong.
     pub found: u64,
-    /// A peer's words that are not there, named as not checked.
+    /// A peer's words that are not there, a stranger's line: named as not checked.
     pub not_there: u64,
     /// Rewritten histories of which both said that they cannot be excluded.
     pub warned: u64,

@@ -15,7 +15,7 @@ use std::path::Path;
 pub enum Must {
     /// Something is wrong.
     FindIt,
-    /// Something was not looked at, and is named: a peer's words that are not there.
+    /// Something was not looked at, and is named: a peer's words that are not there, a stranger's signature line.
     MissIt,
     /// Nothing is wrong, but that a rewritten history cannot be excluded.
     WarnOfIt,

@@ -178,13 +178,21 @@ pub(super) fn unsigned_checkpoint(case: &mut Case<'_>) -> Outcome<Option<Done>> 
 
 pub(super) fn countersigned_checkpoint(case: &mut Case<'_>) -> Outcome<Option<Done>> {
     let mut note = Note::parse(case.model.checkpoint(case.model.own.len()).as_bytes())?;
-    let own = case.dice.below(2) == 0;
-    let name = if own { case.model.ledger.origin() } else { "stranger.example/log".into() };
+    let stranger = "stranger.example/log";
+    let peer = case.model.peers.first().map(|peer| format!("{}/witness", peer.ledger.origin()));
+    let names = [Some(case.model.ledger.origin()), peer, Some(stranger.to_owned())];
+    let Some(name) = names[pick(case.dice, names.len())].clone() else { return Ok(None) };
     let key = SecretKey::from_seed(&[any_byte(case.dice); 32]);
     let other = Note::sign(note.text(), &KeyName::new(&name)?, &key)?;
     note.add(other.signatures()[0].clone())?;
     put(case.folder, "checkpoint", note.to_string().as_bytes())?;
-    Ok(Some(Done::found(format!("a signature line of {name}"), vec!["checkpoint".into()])))
+    let mut done = Done::found(format!("a signature line of {name}"), vec!["checkpoint".into()]);
+    if name == stranger {
+        // Whoever they are: it says nothing about the ledger, and is told.
+        done.must = Must::MissIt;
+        done.names = vec![name];
+    }
+    Ok(Some(done))
 }
 
 pub(super) fn forged_checkpoint(case: &mut Case<'_>) -> Outcome<Option<Done>> {
