@@ -348,7 +348,7 @@ def witness(run, v):
 
 FILES = {"encoding": encoding, "keys": keys, "entries": entries, "identity": identity, "postings": postings,
          "clearing": clearing, "log": log, "wire": wwire.wire, "sealed": wseal.sealed, "witness": witness,
-         "evidence": wevidence.evidence}
+         "evidence": wevidence.evidence, "erasure": entries}
 
 
 def vectors(folder):

@@ -34,6 +34,8 @@ pub struct DirSource {
     todo: VecDeque<Todo>,
     ready: VecDeque<Item>,
     reading: Option<PeerFile>,
+    /// Bytes of peers' files that an earlier audit has read.
+    read_before: BTreeMap<String, u64>,
 }
 
 #[derive(Debug)]
@@ -90,12 +92,17 @@ impl DirSource {
             unverifiable.filter(|name| !folder.has(name)).map(|name| Item::Problem(missing(name))).collect();
         todo.extend(channels);
         let ready = folder.take_problems().into_iter().map(Item::Problem).chain(missing).collect();
-        Ok(Self { folder, tiles, todo, ready, reading: None })
+        let read_before = BTreeMap::new();
+        Ok(Self { folder, tiles, todo, ready, reading: None, read_before })
+    }
+
+    fn before(&self, name: &str) -> u64 {
+        self.read_before.get(name).copied().unwrap_or(0)
     }
 
     fn begin(&mut self, todo: Todo) {
         match todo {
-            Todo::Peer(from, name) => match self.folder.open_file(&name) {
+            Todo::Peer(from, name) => match self.folder.open_file(&name, self.before(&name)) {
                 Ok(file) => {
                     let reader = BufReader::new(file);
                     let public = name.ends_with(PUBLIC);
@@ -174,6 +181,38 @@ impl PeerFile {
 impl Source for DirSource {
     fn is_exact(&self) -> bool {
         true
+    }
+
+    fn go_on(&mut self, size: u64, read: &BTreeMap<String, u64>) -> Vec<Finding> {
+        let was_full = |path: &TilePath| {
+            !path.is_partial() && path.first_element() + u64::from(TILE_WIDTH) <= path.kind().elements(size)
+        };
+        for path in self.tiles.values().flatten().filter(|path| was_full(path)) {
+            self.folder.was_read(&path.to_string());
+        }
+        self.todo.retain(|todo| match todo {
+            Todo::Entries(path) => !was_full(path),
+            Todo::Peer(..) => true,
+        });
+        let mut findings = Vec::new();
+        for (name, before) in read {
+            let shown = self.folder.shown(name);
+            let what = match self.folder.size(name) {
+                Some(now) if now >= *before => {
+                    self.read_before.insert(name.clone(), *before);
+                    continue;
+                }
+                Some(now) => format!("it has {now} bytes, at the earlier audit it had {before}"),
+                None => "it is missing, at the earlier audit it was there".to_owned(),
+            };
+            findings.push(Finding::error(what).in_file(shown));
+        }
+        findings
+    }
+
+    fn positions(&self) -> Option<BTreeMap<String, u64>> {
+        let peers = self.folder.names().filter(|name| name.starts_with("peers/"));
+        Some(peers.filter_map(|name| Some((name.to_owned(), self.folder.size(name)?))).collect())
     }
 
     fn checkpoint(&mut self) -> Result<Option<NamedBytes>, Finding> {

@@ -27,6 +27,7 @@ struct JsonReport {
     ledger: Option<String>,
     origin: Option<String>,
     entries: u64,
+    since: Option<JsonSince>,
     checkpoint_size: Option<u64>,
     witnessed: Option<JsonWitnessed>,
     root: String,
@@ -40,6 +41,12 @@ struct JsonReport {
     peers: Vec<JsonPeer>,
     counts: Vec<JsonCount>,
     findings: Vec<JsonFinding>,
+}
+
+#[derive(Serialize)]
+struct JsonSince {
+    entries: u64,
+    root: String,
 }
 
 #[derive(Serialize)]
@@ -164,6 +171,7 @@ pub fn report_json(report: &Report) -> String {
         ledger: id(report.ledger),
         origin: report.ledger.map(|ledger| ledger.origin()),
         entries: report.entries,
+        since: report.since.map(|since| JsonSince { entries: since.entries, root: since.root.to_string() }),
         checkpoint_size: report.checkpoint_size,
         witnessed: report.witnessed.as_ref().map(witnessed),
         root: report.root.to_string(),

@@ -1,5 +1,7 @@
 //! Stores and bundles on disk, audited whole and spoilt in every way that a file can be.
 
+mod since;
+
 use super::*;
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,8 +9,10 @@ use tempfile::TempDir;
 use weft_protocol::clearing::engine::Record as Stored;
 use weft_protocol::entry::Entry;
 use weft_protocol::ids::Hash;
+use weft_protocol::log::checkpoint::Checkpoint;
 use weft_protocol::log::receipt::Receipt;
 use weft_protocol::log::tile::TileBuilder;
+use weft_protocol::log::witness::{Policy, witness_key};
 use weft_protocol::record::{RecordKey, RecordRef, Seal};
 use weft_protocol::testing::TestNetwork;
 
@@ -349,6 +353,39 @@ fn a_receipt_from_a_bundle_or_a_public_folder_proves_the_entry() {
         }
         assert!(matches!(receipt(&folder, 9_999), Err(ReceiptError::NotCovered { .. })));
     }
+}
+
+#[test]
+fn a_receipt_that_holds_its_entry_is_checked_with_the_key_alone() {
+    let fixture = Fixture::new();
+    let key = Checkpoint::log_key(&fixture.hull.ledger().origin(), &fixture.hull.log_key().public()).unwrap();
+    let other =
+        Checkpoint::log_key(&fixture.hull.ledger().origin(), &fixture.lansing.log_key().public()).unwrap();
+    let (text, bare) =
+        (receipt_with_entry(&fixture.bundle(), 7).unwrap(), receipt(&fixture.bundle(), 7).unwrap());
+    let entry = fixture.hull.own().remove(7);
+    let checked = check_proof(text.as_bytes(), &key, None, None).unwrap();
+    assert_eq!((checked.index, checked.leaf, checked.entry.as_ref()), (7, entry.leaf(), Some(&entry)));
+    assert!(check_proof(bare.as_bytes(), &key, Some(&entry.leaf()), None).unwrap().entry.is_none());
+    assert!(matches!(check_proof(bare.as_bytes(), &key, None, None), Err(ProofError::NoLeaf)));
+    assert!(matches!(check_proof(text.as_bytes(), &other, None, None), Err(ProofError::Verify(_))));
+    let zero = Some(&Hash::ZERO);
+    assert!(matches!(check_proof(text.as_bytes(), &key, zero, None), Err(ProofError::OtherLeaf { .. })));
+    assert!(matches!(check_proof(bare.as_bytes(), &key, zero, None), Err(ProofError::Verify(_))));
+    for at in 0..text.len() {
+        let mut spoilt = text.clone().into_bytes();
+        spoilt[at] ^= 1;
+        assert!(check_proof(&spoilt, &key, None, None).is_err(), "byte {at}");
+    }
+    let nobody = Policy::parse(b"quorum none\n").unwrap();
+    assert!(check_proof(text.as_bytes(), &key, None, Some(&nobody)).unwrap().witnesses.is_some());
+    let witness = witness_key(&fixture.lansing.ledger(), &fixture.lansing.log_key().public());
+    let somebody = Policy::parse(format!("witness w {witness}\nquorum w\n").as_bytes()).unwrap();
+    assert!(matches!(check_proof(text.as_bytes(), &key, None, Some(&somebody)), Err(ProofError::Quorum(_))));
+    assert!(matches!(
+        receipt_with_entry(&fixture.store().join("ledger/public"), 7),
+        Err(ReceiptError::Read { .. })
+    ));
 }
 
 #[test]

@@ -88,6 +88,27 @@ pub struct CosignedLog {
     pub size: u64,
 }
 
+/// `GET /api/v1/time`, and the answer to `POST`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NodeTime {
+    /// Name of this schema: `weft.time/1`.
+    pub schema: String,
+    /// What the node's clock says.
+    pub clock_ms: u64,
+    /// Time of the last entry.
+    pub ledger_ms: u64,
+    /// Why nothing is written until the clock is confirmed; absent when it is believed.
+    pub held: Option<String>,
+}
+
+/// `POST /api/v1/time`: the node's clock was compared with another one, and it is right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmTime {
+    /// What the node's clock said when it was compared.
+    pub clock_ms: u64,
+}
+
 /// A unit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Unit {

@@ -2,6 +2,7 @@
 
 use super::notes::Notes;
 use super::rows;
+use super::time::TimeGuard;
 use crate::clock::Clock;
 use crate::data::{DataDir, Keys};
 use crate::keystore::Kept;
@@ -23,6 +24,9 @@ pub struct Hooks {
     /// Answers before the write, which is delayed: acknowledged things can be lost.
     pub ack_early: bool,
 }
+
+/// Proposals for nobody here that are remembered until they are answered, which is nearly always at once.
+const MAX_PAYEES: usize = 10_000;
 
 /// How long the write is delayed when answers go out early.
 const EARLY_ACK_DELAY: Duration = Duration::from_millis(300);
@@ -57,6 +61,7 @@ pub struct Core {
     /// Written in memory, not yet indexed.
     pending: Vec<(Position, Record)>,
     pub(super) notes: Notes,
+    pub(super) time: TimeGuard,
     counts: crate::store::index::Applied,
     pub(super) last_checkpoint: Instant,
     pub(super) partial_tiles: Vec<TilePath>,
@@ -86,6 +91,7 @@ impl Core {
             names.extend(people.map(|p| (name_key(&p.name), p.account)));
         }
         let last_checkpoint = parts.clock.instant();
+        let time = TimeGuard::new(parts.clock);
         let reader = parts.segments.reader();
         let partial_tiles = super::publish::partial_tiles(parts.checkpoint);
         Ok(Self {
@@ -97,6 +103,7 @@ impl Core {
             sealed: Vec::new(),
             pending: Vec::new(),
             notes: Notes::default(),
+            time,
             counts,
             last_checkpoint,
             partial_tiles,
@@ -187,7 +194,7 @@ impl Core {
 
     /// Runs an input of the engine with this node's clock, randomness and payees.
     pub(super) fn with_engine<T>(&mut self, input: impl FnOnce(&mut Engine, &mut Cx<'_>) -> T) -> T {
-        let clock = self.parts.clock;
+        let (clock, now_ms) = (self.parts.clock, self.entry_time_ms());
         let (private, names, payees) = (&self.parts.private, &self.names, &self.payees);
         let lookup = |_: &ClaimId, commitment: &Hash| -> Payee {
             if let Some(payee) = payees.get(commitment) {
@@ -199,7 +206,7 @@ impl Core {
             }
         };
         let mut salt = || -> Salt { clock.salt() };
-        let mut cx = Cx { now_ms: clock.now_ms(), salt: &mut salt, payees: &lookup };
+        let mut cx = Cx { now_ms, salt: &mut salt, payees: &lookup };
         input(&mut self.parts.engine, &mut cx)
     }
 
@@ -212,6 +219,10 @@ impl Core {
             written.map_err(|e| format!("the private store could not be written: {e}"))?;
             self.clear.clear();
             self.sealed.clear();
+        }
+        // What an account answers for is in the private store now; what is for nobody here is nowhere else.
+        self.payees.retain(|_, payee| !matches!(payee, Payee::Account(_)));
+        if self.payees.len() > MAX_PAYEES {
             self.payees.clear();
         }
         if batch.records.is_empty() && self.notes.waiting.is_empty() {

@@ -93,6 +93,8 @@ fn claim_of(entry: &Entry) -> Option<ClaimId> {
         | Payload::Reversal(_)
         | Payload::Hold(_)
         | Payload::Release(_)
-        | Payload::PeerView(_) => None,
+        | Payload::PeerView(_)
+        | Payload::Erasure(_)
+        | Payload::Forward(_) => None,
     }
 }

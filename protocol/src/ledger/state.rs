@@ -7,6 +7,7 @@ mod canonical;
 
 pub use canonical::{MAX_STATE_BYTES, StateError};
 
+use super::erasure::ErasureRow;
 use super::identity::Identity;
 use super::members::OwnerKind;
 use super::rules::{Limit, LimitScope};
@@ -354,6 +355,8 @@ pub struct State {
     pub nonces: BTreeMap<(LedgerId, Hash), ClaimId>,
     #[cbor(n(15), with = "super::witness::table", has_nil)]
     pub views: BTreeMap<(LedgerId, String), ViewRow>,
+    #[cbor(n(18), with = "super::witness::table", has_nil)]
+    pub erased: BTreeMap<AccountId, ErasureRow>,
     /// Rows by the time they are forgotten; derived, so not part of the digest.
     #[cbor(skip)]
     expiring: BTreeSet<(u64, Expiring)>,
@@ -385,7 +388,6 @@ impl Default for Head {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Expiring {
     Op(Signer, OpId),
-    Transfer(u64),
     Claim(ClaimId, u8),
     Decision(ClaimId),
 }
@@ -408,6 +410,7 @@ pub enum Change {
     Claim(ClaimId, u8, Box<ClaimRow>),
     Decision(ClaimId, DecisionRow),
     View(LedgerId, String, ViewRow),
+    Erased(AccountId, ErasureRow),
 }
 
 impl State {
@@ -525,7 +528,6 @@ impl State {
                 self.expiring.insert((not_after_ms, Expiring::Op(signer, op)));
             }
             Change::Transfer(seq, mark) => {
-                self.expiring.insert((mark.prune_at(), Expiring::Transfer(seq)));
                 self.transfers.insert(seq, mark);
             }
             Change::Hold(id, Some(row)) => drop(self.holds.insert(id, row)),
@@ -537,6 +539,7 @@ impl State {
                 self.claims.insert((claim, part), *row);
             }
             Change::View(peer, origin, row) => drop(self.views.insert((peer, origin), row)),
+            Change::Erased(account, row) => drop(self.erased.insert(account, row)),
             Change::Decision(claim, row) => {
                 self.expiring.extend(row.prune_at().map(|at| (at, Expiring::Decision(claim))));
                 self.nonces.extend(row.nonce.map(|nonce| (nonce, claim)));
@@ -547,6 +550,10 @@ impl State {
 
     /// Forgets rows whose time has passed; the time is the ledger's own, so everybody forgets the same.
     fn prune(&mut self) {
+        // Times ascend with places, so of the transfers the first go first.
+        while self.transfers.first_key_value().is_some_and(|(_, mark)| mark.prune_at() < self.head.time_ms) {
+            self.transfers.pop_first();
+        }
         while let Some((at, row)) = self.expiring.first().copied() {
             if at >= self.head.time_ms {
                 break;
@@ -554,7 +561,6 @@ impl State {
             self.expiring.remove(&(at, row));
             match row {
                 Expiring::Op(signer, op) => drop(self.ops.remove(&(signer, op))),
-                Expiring::Transfer(seq) => drop(self.transfers.remove(&seq)),
                 Expiring::Claim(claim, part) => {
                     // A closed row can be opened again by a network that contradicts itself; then it stays.
                     if self.claims.get(&(claim, part)).and_then(ClaimRow::prune_at) == Some(at) {

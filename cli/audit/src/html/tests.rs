@@ -85,9 +85,9 @@ fn what_audited_files_say_cannot_become_part_of_the_page() {
     let mut report = empty();
     let hostile = "<script>alert('x')</script> & \"\u{202e}txt\u{0}\u{200b}";
     report.findings.add(Finding::error(hostile).in_file(hostile));
-    let (witnesses, openings) = ([hostile.to_owned()], [(3, hostile.to_owned())]);
+    let openings = [(3, hostile.to_owned())];
     let (source, earlier) = (hostile, Some(hostile));
-    let page = Page { source, earlier, witnesses: &witnesses, openings: &openings, version: hostile };
+    let page = Page { source, earlier, openings: &openings, version: hostile };
     let text = report_html(&report, &page);
     assert!(!text.contains("<script") && !text.contains('\u{202e}') && !text.contains('\0'));
     assert!(

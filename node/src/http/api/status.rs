@@ -72,6 +72,7 @@ fn read(core: &Core) -> Result<Status, ApiError> {
     });
     let mut problems: Vec<String> =
         core.problems().iter().map(|(ledger, why)| format!("network {}: {why}", ledger.short())).collect();
+    problems.extend(core.time_held().map(|held| held.to_string()));
     let off = sums.iter().filter(|(_, sum)| **sum != 0);
     problems.extend(off.map(|(unit, sum)| format!("the balances of unit {unit} sum to {sum}, not to zero")));
     let is_member = |owner| matches!(owner, OwnerKind::Member | OwnerKind::Organisation);
