@@ -6,6 +6,7 @@
 //! answers nothing more but why it stopped.
 
 mod core;
+mod evidence;
 mod found;
 mod links;
 mod notes;

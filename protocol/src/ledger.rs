@@ -8,6 +8,7 @@
 pub mod author;
 pub mod authority;
 pub mod clearing;
+pub mod evidence;
 pub mod identity;
 pub mod members;
 pub mod movement;
@@ -174,6 +175,8 @@ pub fn apply(state: &State, entry: &Entry) -> Result<Transition, Rejected> {
         Payload::Release(release) => transfer::apply_release(state, release)?,
         Payload::Returned(returned) => transfer::apply_returned(state, returned)?,
         Payload::PeerView(view) => witness::apply_view(state, view, body.time_ms)?,
+        Payload::EvidenceRecorded(recorded) => evidence::apply_recorded(state, recorded)?,
+        Payload::FreezeLifted(lifted) => evidence::apply_lifted(state, &authority, entry, lifted)?,
         Payload::Step(step) => clearing::apply_step(state, entry, step)?,
     };
     let done = |signer| Change::Op(signer, entry.op().op_id, entry.op().not_after_ms);
@@ -260,6 +263,7 @@ fn check_author(entry: &Entry, authority: &Authority) -> Result<(), Rejected> {
         | Payload::Release(_)
         | Payload::Returned(_)
         | Payload::PeerView(_)
+        | Payload::EvidenceRecorded(_)
         | Payload::Step(_) => true,
         Payload::Genesis(_)
         | Payload::KeyBound(_)
@@ -271,6 +275,7 @@ fn check_author(entry: &Entry, authority: &Authority) -> Result<(), Rejected> {
         | Payload::RuleSet(_)
         | Payload::Transfer(_)
         | Payload::Reversal(_)
+        | Payload::FreezeLifted(_)
         | Payload::Hold(_) => false,
     };
     match (by_node, authority.is_node()) {

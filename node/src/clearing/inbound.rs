@@ -8,7 +8,7 @@ use crate::service::{PushIn, short};
 use weft_protocol::clearing::engine::AskAnswer;
 use weft_protocol::ids::LedgerId;
 use weft_protocol::seal::Envelope;
-use weft_protocol::wire::{Ask, Asked, Hello, Message, PairAsk, Push, WIRE_VERSION};
+use weft_protocol::wire::{Ask, Asked, EvidenceShown, Hello, Message, PairAsk, Push, WIRE_VERSION, number_of};
 
 impl Clearing {
     pub(super) async fn answer(&self, peer: PeerId, protocol: Protocol, bytes: &[u8]) -> Option<Vec<u8>> {
@@ -19,6 +19,9 @@ impl Clearing {
                 Ok(ask) => Ok(self.pair_in(peer, ask).await.to_bytes()),
                 Err(error) => Err(error.to_string()),
             },
+            (Protocol::Stream, Some(ledger)) if number_of(bytes) == Some(EvidenceShown::NUMBER) => {
+                self.evidence_in(ledger, bytes).await
+            }
             (Protocol::Stream, Some(ledger)) => self.push_in(ledger, bytes).await,
             (Protocol::Claim, Some(ledger)) => self.ask_in(ledger, bytes).await,
             (Protocol::Stream | Protocol::Claim, None) => {
@@ -57,6 +60,13 @@ impl Clearing {
         let push = PushIn { peer, channel: push.channel, entries: push.entries, sidecars };
         let pushed = self.0.ledger.run(move |core| core.push_in(push)).await.map_err(|e| e.to_string())?;
         Ok(pushed.to_bytes())
+    }
+
+    async fn evidence_in(&self, from: LedgerId, bytes: &[u8]) -> Result<Vec<u8>, String> {
+        let shown = EvidenceShown::parse(bytes).map_err(|e| e.to_string())?;
+        let run = self.0.ledger.run(move |core| core.evidence_in(&from, &shown.evidence.0));
+        let taken = run.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+        Ok(taken.to_bytes())
     }
 
     async fn ask_in(&self, asker: LedgerId, bytes: &[u8]) -> Result<Vec<u8>, String> {

@@ -5,6 +5,9 @@
 //! stream for ever); a line that breaks a rule of clearing has no effect and becomes a [`Finding`].
 
 mod effect;
+mod places;
+
+pub use places::Place;
 
 use super::intent::{Decision, RejectCode, SignedIntent};
 use super::step::{Step, StepArgs};
@@ -31,6 +34,10 @@ pub struct Peers {
     frozen: BTreeSet<LedgerId>,
     contradicted: BTreeSet<(ClaimId, LedgerId)>,
     findings: Vec<Finding>,
+    pub(super) places: places::Places,
+    pub(super) watch: crate::evidence::watch::Watch,
+    pub(super) evidence: Vec<(Hash, Vec<u8>)>,
+    pub(super) contradictions: Vec<super::convict::Contradiction>,
 }
 
 /// A peer's stream of one channel.
@@ -259,6 +266,7 @@ impl Peers {
             self.units.insert((ledger, unit.unit), unit.clone());
         }
         self.public.insert(ledger, StreamRow { next: next.saturating_add(1), head: entry.leaf() });
+        self.places.note(entry);
         Ok(())
     }
 
@@ -342,6 +350,7 @@ impl Peers {
     pub fn absorb(&mut self, state: &State, entry: &Entry) -> Option<ClaimId> {
         let Payload::Step(step) = &entry.op().payload else { return None };
         let header = entry.body().stream?;
+        self.places.note(entry);
         let stream = self.streams.entry(step.channel).or_insert_with(PeerStream::new);
         stream.next = header.sseq.saturating_add(1);
         stream.head = entry.leaf();
@@ -370,6 +379,9 @@ impl Peers {
 
     /// Notes what our own entries say to a peer, as far as it is needed for longer than our state keeps it.
     pub(super) fn absorb_own(&mut self, entry: &Entry) {
+        if let Payload::FreezeLifted(lifted) = &entry.op().payload {
+            self.frozen.remove(&lifted.accused);
+        }
         let Payload::Step(Step { channel, claim: Some(claim), args: StepArgs::Reject(_), .. }) =
             &entry.op().payload
         else {

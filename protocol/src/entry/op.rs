@@ -4,6 +4,7 @@ use super::list;
 use crate::clearing::step::Step;
 use crate::encoding::{EncodingError, check_shape};
 use crate::ids::{Hash, OpId};
+use crate::ledger::evidence::{EvidenceRecorded, FreezeLifted};
 use crate::ledger::identity::{Genesis, KeyBound};
 use crate::ledger::members::{AccountChanged, AccountClosed, AccountOpened, RoleGranted};
 use crate::ledger::rules::RuleSet;
@@ -126,6 +127,10 @@ payloads! {
     0x0508 Returned(Returned),
     /// The head of a peer's log that we have cosigned.
     0x0d01 PeerView(PeerView),
+    /// Evidence against another network that we hold.
+    0x0e01 EvidenceRecorded(EvidenceRecorded),
+    /// Payments with a network may go on.
+    0x0e02 FreezeLifted(FreezeLifted),
 }
 
 impl Kind {
@@ -149,6 +154,8 @@ impl Kind {
             Self::Release => "release",
             Self::Returned => "returned",
             Self::PeerView => "peer-view",
+            Self::EvidenceRecorded => "evidence-recorded",
+            Self::FreezeLifted => "freeze-lifted",
             Self::Step(0) => "step-accord",
             Self::Step(1) => "step-propose",
             Self::Step(2) => "step-accept",

@@ -41,6 +41,8 @@ impl Payload {
             | Self::UnitDefined(_)
             | Self::RuleSet(_)
             | Self::PeerView(_)
+            | Self::EvidenceRecorded(_)
+            | Self::FreezeLifted(_)
             | Self::Step(_) => return None,
         };
         Some(Movement { postings, when_day, claim })

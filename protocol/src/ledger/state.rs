@@ -7,6 +7,7 @@ mod canonical;
 
 pub use canonical::{MAX_STATE_BYTES, StateError};
 
+use super::evidence::AccusedRow;
 use super::identity::{Identity, Purpose};
 use super::members::OwnerKind;
 use super::rules::{Limit, LimitScope};
@@ -355,6 +356,8 @@ pub struct State {
     pub nonces: BTreeMap<(LedgerId, Hash), ClaimId>,
     #[cbor(n(15), with = "super::witness::table", has_nil)]
     pub views: BTreeMap<(LedgerId, String), ViewRow>,
+    #[cbor(n(16), with = "super::witness::table", has_nil)]
+    pub accused: BTreeMap<LedgerId, AccusedRow>,
     /// Rows by the time they are forgotten; derived, so not part of the digest.
     #[cbor(skip)]
     expiring: BTreeSet<(u64, Expiring)>,
@@ -409,6 +412,7 @@ pub enum Change {
     Claim(ClaimId, u8, Box<ClaimRow>),
     Decision(ClaimId, DecisionRow),
     View(LedgerId, String, ViewRow),
+    Accused(LedgerId, AccusedRow),
 }
 
 impl State {
@@ -540,6 +544,7 @@ impl State {
                 self.expiring.extend(row.prune_at().map(|at| (at, Expiring::Claim(claim, part))));
                 self.claims.insert((claim, part), *row);
             }
+            Change::Accused(ledger, row) => drop(self.accused.insert(ledger, row)),
             Change::View(peer, origin, row) => drop(self.views.insert((peer, origin), row)),
             Change::Decision(claim, row) => {
                 self.expiring.extend(row.prune_at().map(|at| (at, Expiring::Decision(claim))));
@@ -572,6 +577,11 @@ impl State {
                 }
             }
         }
+    }
+
+    /// Whether new payments with a network are stopped, because it was shown to have lied.
+    pub fn is_frozen(&self, ledger: &LedgerId) -> bool {
+        self.accused.get(ledger).is_some_and(|row| row.frozen)
     }
 
     /// The stream an entry of this kind belongs to, if any.

@@ -145,7 +145,7 @@ impl Founded {
             let signed = keys.by_roots(ledger, &op);
             let mut salt = || random.salt();
             let payees = |_: &_, _: &_| Payee::Missing;
-            let mut cx = Cx { now_ms: START_MS, salt: &mut salt, payees: &payees };
+            let mut cx = Cx { now_ms: START_MS, salt: &mut salt, payees: &payees, held: &|_| None };
             engine.submit(&signed, &mut cx).expect("founding keeps the rules").entry
         };
         let genesis = write(&LedgerId::ZERO, Payload::Genesis(keys.genesis()));

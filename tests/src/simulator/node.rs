@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use weft_protocol::amount::Amount;
 use weft_protocol::clearing::engine::{Batch, Cx, Engine, Payee, Record};
+use weft_protocol::clearing::peers::Place;
 use weft_protocol::clearing::replay::Replay;
 use weft_protocol::entry::{Entry, Op, Payload, SignedOp};
 use weft_protocol::ids::{ClaimId, Hash, LedgerId, OpId, StreamId};
@@ -23,6 +24,8 @@ pub(super) enum Stored {
     Own(Entry),
     /// An entry received.
     Received(Entry),
+    /// Evidence against a network.
+    Evidence(Vec<u8>),
 }
 
 /// A peer, as the running node knows it; forgotten in a crash.
@@ -99,11 +102,17 @@ impl Node {
     /// # Panics
     /// When the node is down; callers ask first.
     pub(super) fn input<R>(&mut self, now_ms: u64, act: impl FnOnce(&mut Engine, &mut Cx<'_>) -> R) -> R {
-        let Self { engine, sidecars, salts, skew_ms, .. } = self;
+        let Self { engine, disk, sidecars, salts, skew_ms, .. } = self;
         let engine = engine.as_mut().expect("inputs reach only nodes that are up");
         let mut salt = || salts.salt();
         let payees = |_: &ClaimId, sidecar: &Hash| sidecars.get(sidecar).copied().unwrap_or(Payee::Missing);
-        act(engine, &mut Cx { now_ms: now_ms + *skew_ms, salt: &mut salt, payees: &payees })
+        let held = |place: &Place| {
+            disk.iter().find_map(|stored| match stored {
+                Stored::Received(entry) => Record::Received(Box::new(entry.clone())).received_at(place),
+                Stored::Own(_) | Stored::Evidence(_) => None,
+            })
+        };
+        act(engine, &mut Cx { now_ms: now_ms + *skew_ms, salt: &mut salt, payees: &payees, held: &held })
     }
 
     /// Makes the first `keep` records of a batch durable.
@@ -121,6 +130,7 @@ impl Node {
                     self.disk.push(Stored::Own(written.entry));
                 }
                 Record::Received(entry) => self.disk.push(Stored::Received(*entry)),
+                Record::Evidence(bytes) => self.disk.push(Stored::Evidence(bytes)),
             }
         }
         Ok(())
@@ -148,6 +158,9 @@ impl Node {
                 }
                 Stored::Received(entry) => {
                     replay.received(entry).map_err(|e| Violation::of("replay of a received entry", &e))?;
+                }
+                Stored::Evidence(bytes) => {
+                    replay.evidence(bytes).map_err(|e| Violation::of("replay of evidence", &e))?;
                 }
             }
         }
@@ -182,7 +195,7 @@ impl Node {
     pub(super) fn own_entries(&self) -> impl Iterator<Item = &Entry> {
         self.disk.iter().filter_map(|stored| match stored {
             Stored::Own(entry) => Some(entry),
-            Stored::Received(_) => None,
+            Stored::Received(_) | Stored::Evidence(_) => None,
         })
     }
 

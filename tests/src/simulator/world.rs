@@ -350,6 +350,7 @@ fn agree(founded: &mut [Founded], random: &mut Random) -> Result<(), Violation> 
                 now_ms: START_MS + 1_500,
                 salt: &mut salt,
                 payees: &payees,
+                held: &|_| None,
             };
             let agreed = founded[side].engine.accord(args.clone(), &mut cx);
             agreed.map_err(|e| Violation::of("an accord", &e))?;
