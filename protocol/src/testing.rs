@@ -4,13 +4,13 @@
 
 use crate::amount::Amount;
 use crate::clearing::accord::{ACCORD_VERSION, Accord, Side, UnitPair};
-use crate::clearing::engine::{Cx, Engine, Payee, Record, Route};
 use crate::clearing::convict::Taken;
+use crate::clearing::engine::{Cx, Engine, Payee, Record, Route};
 use crate::clearing::peers::{Place, Refusal};
-use crate::evidence::Evidence;
 use crate::clearing::step::{AccordArgs, RootSig};
 use crate::encoding::Blob;
 use crate::entry::{Entry, How, Op, Payload, Role, SignedOp};
+use crate::evidence::Evidence;
 use crate::ids::{AccountId, ClaimId, Hash, KeyBytes, LedgerId, OpId, PUBLIC_STREAM, Salt, UnitId};
 use crate::keys::{ACCORD, SecretKey};
 use crate::ledger::Rejected;

@@ -295,7 +295,10 @@ def file(path, key=None):
     return 0
 
 
-def evidence(run, v):
+def evidence(run, v, refused_entry, ledgers):
+    states = ledgers(run, v["recorded"]["ledgers"])
+    for case in v["recorded"]["invalid"]:
+        refused_entry(run, states[v["recorded"]["of"]], case)
     for case in v["valid"]:
         where, data = f"evidence: {case['about']}", bytes.fromhex(case["hex"])
         got = run.accepted(where, lambda: prove(data))

@@ -4,8 +4,8 @@ use crate::{Client, Error, Request, escape};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 use weft_api::{
-    Claim, Claims, Confirm, Done, ImportPayments, Imported, Invitation, Join, Member, Members, NewInvitation,
-    NewMember, NewPayment, Pairing, Pairings, Peers, PostOp, Receipt, Statement, Status,
+    Claim, Claims, Confirm, Done, EvidenceList, ImportPayments, Imported, Invitation, Join, Member, Members,
+    NewInvitation, NewMember, NewPayment, Pairing, Pairings, Peers, PostOp, Receipt, Statement, Status,
 };
 
 const API: &str = "/api/v1";
@@ -96,6 +96,11 @@ impl Client {
     /// All peers.
     pub async fn peers(&self) -> Result<Peers, Error> {
         self.get(&format!("{API}/peers")).await
+    }
+
+    /// Evidence that the network has recorded.
+    pub async fn evidence(&self) -> Result<EvidenceList, Error> {
+        self.get(&format!("{API}/peers/evidence")).await
     }
 
     /// Makes an invitation.

@@ -8,7 +8,9 @@ use crate::service::{PushIn, short};
 use weft_protocol::clearing::engine::AskAnswer;
 use weft_protocol::ids::LedgerId;
 use weft_protocol::seal::Envelope;
-use weft_protocol::wire::{Ask, Asked, EvidenceShown, Hello, Message, PairAsk, Push, WIRE_VERSION, number_of};
+use weft_protocol::wire::{
+    Ask, Asked, EvidenceShown, Hello, Message, PairAsk, Push, WIRE_VERSION, number_of,
+};
 
 impl Clearing {
     pub(super) async fn answer(&self, peer: PeerId, protocol: Protocol, bytes: &[u8]) -> Option<Vec<u8>> {

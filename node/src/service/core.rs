@@ -216,8 +216,7 @@ impl Core {
         }
         // Notes come first: an entry of the same group may rest on one.
         let notes = self.notes.waiting.iter().map(crate::store::Record::as_ref);
-        let all: Result<Vec<RecordRef<'_>>, _> =
-            notes.chain(records.iter().filter_map(record_ref)).collect();
+        let all: Result<Vec<RecordRef<'_>>, _> = notes.chain(records.iter().filter_map(record_ref)).collect();
         let all = all.map_err(|e| e.to_string())?;
         let mut positions = self.parts.segments.append(&all).map_err(|e| e.to_string())?;
         self.parts.segments.sync().map_err(|e| e.to_string())?;

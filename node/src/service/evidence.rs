@@ -74,6 +74,21 @@ impl Core {
         self.with_engine(|engine, cx| engine.accuse(kind, accused, halves, cx))
     }
 
+    /// All evidence recorded, in order, as people and programs read it.
+    pub fn recorded_evidence(&self) -> Vec<weft_api::Evidence> {
+        let read = |bytes: &Vec<u8>| Evidence::parse(bytes).and_then(|evidence| evidence.verify_alone()).ok();
+        let proven = self.engine().peers().evidence().iter().filter_map(|(_, bytes)| read(bytes));
+        let show = |proven: weft_protocol::evidence::Proven| weft_api::Evidence {
+            id: proven.id().to_string(),
+            accused: proven.accused().to_string(),
+            kind: proven.kind().code(),
+            frozen: self.engine().state().is_frozen(&proven.accused()),
+            words: proven.words(),
+            file: proven.evidence().to_text(),
+        };
+        proven.map(show).collect()
+    }
+
     /// What is recorded of a network, in words; nothing when nothing is.
     pub fn accusations(&self, ledger: &LedgerId) -> Vec<String> {
         let Some(row) = self.engine().state().accused.get(ledger) else { return Vec::new() };
@@ -82,9 +97,8 @@ impl Core {
         } else {
             "payments go on, because the root set has lifted the stop"
         };
-        let said = |(id, kind): &(Hash, EvidenceType)| {
-            format!("it {}; {stopped} (evidence {id})", kind.text())
-        };
+        let said =
+            |(id, kind): &(Hash, EvidenceType)| format!("it {}; {stopped} (evidence {id})", kind.text());
         row.evidence.iter().map(said).collect()
     }
 }

@@ -139,7 +139,8 @@ impl Engine {
         if let Ok(entry) = Entry::parse(bytes)
             && self.peers.identity(&entry.body().ledger).is_some()
         {
-            match entry.body().stream.map(|header| header.sseq < self.peers.public_next(&entry.body().ledger)) {
+            match entry.body().stream.map(|header| header.sseq < self.peers.public_next(&entry.body().ledger))
+            {
                 Some(true) => self.compare_known(bytes, cx),
                 Some(false) => self.compare_seq(&entry, cx),
                 None => {}

@@ -71,7 +71,8 @@ impl Network {
             count += 1;
             Salt(Hash::of("", &[b"salt", &[seed], &count.to_be_bytes()]).prefix())
         };
-        let result = act(&mut self.engine, &mut Cx { now_ms, salt: &mut salt, payees: &payee, held: &|_| None });
+        let result =
+            act(&mut self.engine, &mut Cx { now_ms, salt: &mut salt, payees: &payee, held: &|_| None });
         self.count = count;
         self.keep();
         result
