@@ -102,7 +102,10 @@ async fn show_evidence(clearing: &Clearing, link: Link) -> Result<(), LinkError>
     while let Some((id, shown)) = shared.ledger.run(move |core| core.evidence_out(&ledger)).await? {
         let bytes = shared.network.request(link.peer, Protocol::Stream, shown.to_bytes()).await;
         match bytes {
-            Ok(bytes) => drop(EvidenceTaken::parse(&bytes)?),
+            Ok(bytes) => {
+                let taken = EvidenceTaken::parse(&bytes)?.taken;
+                tracing::info!(peer = %ledger.short(), %id, taken, "evidence was shown to a peer");
+            }
             // It is busy, or does not know the message: it is shown again when something is written, or at the next hello.
             Err(RequestError::Refused { .. }) => return Ok(()),
             Err(error) => return Err(error.into()),
