@@ -57,7 +57,7 @@ pub(crate) enum Command {
     /// Other networks: invite, join, confirm, list, show
     #[command(subcommand)]
     Peer(peer::Command),
-    /// Make and show key files
+    /// Key files: make and show them, as words on paper and back
     #[command(subcommand)]
     Key(key::Command),
     /// Set rules, signed with the root key
@@ -121,7 +121,9 @@ mod tests {
             "weft peer list",
             "weft peer show hull",
             "weft key new k",
-            "weft key show k",
+            "weft key show k --recovery",
+            "weft key words k",
+            "weft key from-words k",
             "weft rule limit --unit credit --all-members --stop 100 --root-key k",
             "weft rule limit --unit credit --member Ada --warn 5 --stop 10 --firm 20 --root-key k",
             "weft unit add credit Credit --kind credit --scale 2 --root-key k",

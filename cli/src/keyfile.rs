@@ -24,29 +24,46 @@ const MAX_SECRET_FILE_BYTES: u64 = 4_096;
 /// # Errors
 /// When the file exists or cannot be written and synced.
 pub(crate) fn create(path: &Path) -> Result<SecretKey, Failure> {
-    let seed = Zeroizing::new(system::random::<32>());
-    let text = Zeroizing::new(format!("{}\n", HEXLOWER.encode(seed.as_ref())));
+    let key = SecretKey::from_seed(&Zeroizing::new(system::random::<32>()));
+    write(path, &key)?;
+    Ok(key)
+}
+
+/// Fails when a file exists.
+///
+/// # Errors
+/// When it does.
+pub(crate) fn check_free(path: &Path) -> Result<(), Failure> {
+    if path.exists() { Err(exists(path)) } else { Ok(()) }
+}
+
+fn exists(path: &Path) -> Failure {
+    let what = format!("{} exists and is not overwritten", path.display());
+    let advice = "choose another name; a key that is gone cannot be made again";
+    Failure::new(Exit::Refused, "file-exists", what, advice)
+}
+
+/// Writes a key to a file that must not exist.
+///
+/// # Errors
+/// When the file exists or cannot be written and synced.
+pub(crate) fn write(path: &Path, key: &SecretKey) -> Result<(), Failure> {
+    let text = Zeroizing::new(format!("{}\n", HEXLOWER.encode(key.seed().as_ref())));
     let write = || -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(path)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()
     };
-    match write() {
-        Ok(()) => Ok(SecretKey::from_seed(&seed)),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(Failure::new(
-            Exit::Refused,
-            "file-exists",
-            format!("{} exists and is not overwritten", path.display()),
-            "choose another name; a key that is gone cannot be made again",
-        )),
-        Err(e) => Err(Failure::new(
+    write().map_err(|e| match e.kind() {
+        io::ErrorKind::AlreadyExists => exists(path),
+        _ => Failure::new(
             Exit::BadConfiguration,
             "key-file",
             format!("the key cannot be written to {}", path.display()),
             "choose a folder that you may write to",
         )
-        .because(e)),
-    }
+        .because(e),
+    })
 }
 
 /// Reads a key file.

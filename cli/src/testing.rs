@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use weft_api::{Balance, Claim, Member, Owner, Pairing, PaymentState, Peer, Position, Status, Unit};
+use weft_api::{
+    Balance, Claim, KeysKept, Member, Owner, Pairing, PaymentState, Peer, Position, Roots, Status, Unit,
+};
 use weft_protocol::clearing::accord::{ACCORD_VERSION, Accord, Side, UnitPair};
 use weft_protocol::entry::{Body, ENTRY_VERSION, Entry, Op, Payload};
 use weft_protocol::ids::{AccountId, Hash, LedgerId, OpId, Salt, UnitId};
@@ -170,6 +172,9 @@ pub(crate) fn status() -> Status {
         peer_id: "12D3KooW".into(),
         addresses: Vec::new(),
         desk: "44".repeat(8),
+        roots: Roots { threshold: 1, keys: vec!["55".repeat(32)] },
+        bound: Vec::new(),
+        keys_kept: KeysKept::Plain,
         units: vec![Unit {
             unit: 1,
             code: "credit".into(),

@@ -1,15 +1,18 @@
 //! The data folder: where everything of one node lives (specs/store.md §1).
 //!
 //! `weft.toml`, `lock`, `weftd.sock`, `store-version`, `instance`, `keys/`, `ledger/`, `index/`, `private/`. One
-//! process at a time holds the lock. Key files are readable by their owner only and never part of a backup.
+//! process at a time holds the lock. Key files are readable by their owner only and never part of a backup; how they
+//! are kept is the keystore's matter.
 
 use crate::clock::Clock;
+use crate::keystore::{Kept, Keystore, KeystoreError, Passphrase, PassphraseSource, credentials_folder};
 use crate::store::migrate::{self, VERSION_FILE};
 use crate::store::segments::CleanStop;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use weft_protocol::keys::SecretKey;
 use zeroize::Zeroizing;
 
@@ -18,9 +21,9 @@ const MAX_PID_BYTES: u64 = 32;
 /// Mode of secret files.
 const SECRET_MODE: u32 = 0o600;
 
-/// A data folder.
+/// A data folder, and the way to its keys.
 #[derive(Debug, Clone)]
-pub struct DataDir(PathBuf);
+pub struct DataDir(PathBuf, Arc<Keystore>);
 
 /// Holding the folder; released when dropped.
 #[derive(Debug)]
@@ -84,9 +87,9 @@ pub enum DataError {
         /// What its version file says.
         found: String,
     },
-    /// A key file is not one.
-    #[error("{0} is not a key file: 64 hex digits")]
-    Key(PathBuf),
+    /// Its keys.
+    #[error(transparent)]
+    Keys(#[from] KeystoreError),
 }
 
 fn holder(pid: Option<u32>) -> String {
@@ -101,15 +104,48 @@ fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> DataErr
     move |source| DataError::Io { what, path, source }
 }
 
+/// The first root key, which only coordinators use.
+pub const ROOT_KEY: &str = "root-1";
 /// Names of the key files.
-pub const KEY_FILES: [&str; 7] = ["root-1", "log", "witness", "seal", "libp2p", "desk", "handle-secret"];
-const API_TOKEN: &str = "api-token";
+pub const KEY_FILES: [&str; 7] = [ROOT_KEY, "log", "witness", "seal", "libp2p", "desk", "handle-secret"];
+/// The file of the API's token. It opens nothing but a running node's API, and clients read it: it stays plain.
+pub(crate) const API_TOKEN: &str = "api-token";
 
 impl DataDir {
     /// The folder at a path.
+    ///
+    /// Credentials of the service manager are used where it names a folder of them. Encrypted keys stay closed.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
+        let path = path.into();
+        let store = keystore_in(&path);
+        Self(path, Arc::new(store))
     }
+
+    /// The same with its keys open: a passphrase is asked for only when they are encrypted.
+    ///
+    /// # Errors
+    /// When there is no passphrase, or it is wrong.
+    pub fn unlocked(self, from: &PassphraseSource) -> Result<Self, DataError> {
+        if !self.1.is_encrypted() {
+            return Ok(self);
+        }
+        let folder = self.key("");
+        let question = format!("Passphrase of the keys in {} (it is not shown): ", folder.display());
+        let passphrase = from.existing(&question).map_err(KeystoreError::from)?;
+        let store = self.closed_keystore().open(&passphrase)?;
+        Ok(Self(self.0, Arc::new(store)))
+    }
+
+    /// How its keys are kept.
+    pub fn keystore(&self) -> &Arc<Keystore> {
+        &self.1
+    }
+
+    /// The keystore as it is before a passphrase is given, for changing it.
+    pub fn closed_keystore(&self) -> Keystore {
+        keystore_in(&self.0)
+    }
+
     /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.0
@@ -146,13 +182,27 @@ impl DataDir {
         self.0.join("instance")
     }
 
-    /// Makes the folder with fresh keys. Its ledger begins at the first start.
+    /// Makes the folder with fresh plain keys, a root key among them.
     ///
     /// # Errors
     /// When there is a node already, or files cannot be made.
     pub fn create(&self, clock: Clock) -> Result<(), DataError> {
+        self.clone().create_with(clock, None, true).map(drop)
+    }
+
+    /// Makes the folder with fresh keys, encrypted when there is a passphrase. Its ledger begins when it is founded.
+    /// Without `root` no root key is made: somebody holds one elsewhere.
+    ///
+    /// # Errors
+    /// When there is a node already, or files cannot be made.
+    pub fn create_with(
+        self,
+        clock: Clock,
+        passphrase: Option<&Passphrase>,
+        root: bool,
+    ) -> Result<Self, DataError> {
         if self.0.join(VERSION_FILE).exists() {
-            return Err(DataError::Initialised(self.0.clone()));
+            return Err(DataError::Initialised(self.0));
         }
         let dir = |path: &Path| {
             let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
@@ -161,9 +211,12 @@ impl DataDir {
         dir(&self.0)?;
         dir(&self.0.join("keys"))?;
         dir(&self.private())?;
-        for name in KEY_FILES {
-            let seed = Zeroizing::new(clock.random::<32>());
-            write_secret(&self.key(name), &Zeroizing::new(hex(&*seed)))?;
+        let store = match passphrase {
+            Some(passphrase) => self.closed_keystore().make_encrypted(passphrase)?,
+            None => self.closed_keystore(),
+        };
+        for name in KEY_FILES.into_iter().filter(|name| root || *name != ROOT_KEY) {
+            store.add(name, &Zeroizing::new(clock.random::<32>()))?;
         }
         write_secret(&self.key(API_TOKEN), &Zeroizing::new(hex(&clock.random::<32>())))?;
         let version = self.0.join(VERSION_FILE);
@@ -171,7 +224,8 @@ impl DataDir {
         sync_dir(&self.0)?;
         // The name of the folder itself has to survive a power loss too.
         let above = self.0.parent().filter(|above| !above.as_os_str().is_empty());
-        sync_dir(above.unwrap_or(Path::new(".")))
+        sync_dir(above.unwrap_or(Path::new(".")))?;
+        Ok(Self(self.0, Arc::new(store)))
     }
 
     /// Takes the folder for this process.
@@ -227,14 +281,25 @@ impl DataDir {
     /// # Errors
     /// When it is missing or no key.
     pub fn seed(&self, name: &str) -> Result<Zeroizing<[u8; 32]>, DataError> {
-        let path = self.key(name);
-        let text = Zeroizing::new(std::fs::read_to_string(&path).map_err(io("read", &path))?);
-        let mut seed = Zeroizing::new([0; 32]);
-        let decoded = data_encoding::HEXLOWER_PERMISSIVE.decode_mut(text.trim().as_bytes(), &mut *seed);
-        match decoded {
-            Ok(32) => Ok(seed),
-            _ => Err(DataError::Key(path)),
-        }
+        Ok(self.1.read(name)?)
+    }
+
+    /// What people should know about how the keys are kept: forms that a change left behind.
+    ///
+    /// # Errors
+    /// When a folder cannot be read.
+    pub fn key_remarks(&self) -> Result<Vec<String>, DataError> {
+        let kept = self.1.kept()?;
+        let plain = kept.iter().filter(|(_, kept)| *kept == Kept::Plain).map(|(name, _)| name.as_str());
+        let plain: Vec<&str> = plain.collect();
+        let left = self.1.is_encrypted() && !plain.is_empty();
+        let remark = || {
+            format!(
+                "{} still stand in plain beside the encrypted keys: stop the node and run `weftd keys encrypt` again",
+                plain.join(", ")
+            )
+        };
+        Ok(left.then(remark).into_iter().collect())
     }
 
     /// Where the last clean stop ended, if the last stop was clean; forgotten at once, durably, so that only one
@@ -303,6 +368,10 @@ fn write_secret(path: &Path, text: &Zeroizing<String>) -> Result<(), DataError> 
         file.sync_all()
     };
     write().map_err(io("write", path))
+}
+
+fn keystore_in(folder: &Path) -> Keystore {
+    Keystore::closed(folder.join("keys"), credentials_folder())
 }
 
 fn sync_dir(path: &Path) -> Result<(), DataError> {

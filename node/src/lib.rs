@@ -7,6 +7,7 @@ pub mod config;
 pub mod data;
 pub mod demo;
 pub mod http;
+pub mod keystore;
 pub mod network;
 pub mod node;
 pub mod service;

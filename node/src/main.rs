@@ -4,11 +4,12 @@ use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use weft_node::config::Config;
-use weft_node::data::DataDir;
+use weft_node::data::{DataDir, ROOT_KEY};
 use weft_node::demo::{self, Hook};
-use weft_node::node::{Node, Options, init};
+use weft_node::keystore::command::{self as keys, KeysCommand, Unlock, parse_public};
+use weft_node::node::{Founding, Node, Options, found};
 use weft_node::service::Hooks;
-use weft_protocol::ids::UnitId;
+use weft_protocol::ids::{KeyBytes, UnitId};
 use weft_protocol::ledger::units::{UnitDefined, UnitKind};
 
 /// Exit status: the configuration or the data cannot be used.
@@ -34,6 +35,20 @@ enum Command {
         /// A unit as CODE:NAME:KIND:DECIMALS with KIND time or credit; may be given several times
         #[arg(long = "unit", default_value = "hour:Hour:time:0", value_parser = unit)]
         units: Vec<UnitDefined>,
+        /// Encrypt the keys with a passphrase
+        #[arg(long)]
+        encrypt_keys: bool,
+        /// A root key that was made elsewhere, instead of one in the data folder; may be given several times
+        #[arg(long = "root-key", value_name = "FILE")]
+        root_keys: Vec<PathBuf>,
+        /// Public half of one more root key, whose holder is not here; may be given several times
+        #[arg(long = "root-public", value_name = "HEX", value_parser = parse_public, requires = "root_keys")]
+        more_roots: Vec<KeyBytes>,
+        /// How many root keys must sign together
+        #[arg(long, value_name = "M", default_value_t = 1, requires = "root_keys")]
+        threshold: u8,
+        #[command(flatten)]
+        unlock: Unlock,
     },
     /// Run the node until it is told to stop
     Run {
@@ -55,7 +70,12 @@ enum Command {
         /// For tests: write every frame exchanged with peers to this file
         #[arg(long, hide = true)]
         test_tap: Option<PathBuf>,
+        #[command(flatten)]
+        unlock: Unlock,
     },
+    /// How the keys are kept: in plain, or encrypted
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Show two networks paying each other, cut apart, killed and audited; or run a file of real payments
     Demo {
         /// Chooses names, amounts and order; the same seed gives the same output
@@ -105,13 +125,18 @@ fn main() -> ExitCode {
         )
         .init();
     match Arguments::parse().command {
-        Command::Init { data, site, units } => report(make(data, &site, units)),
-        Command::Run { data, listen, external, http, test_hook, test_tap } => {
+        Command::Init { data, site, units, encrypt_keys, root_keys, more_roots, threshold, unlock } => {
+            let founding = founding(encrypt_keys, &root_keys, more_roots, threshold, &unlock);
+            report(founding.and_then(|founding| make(data, &site, units, founding)))
+        }
+        Command::Keys(command) => report(keys::run(command).map(|text| say(&text))),
+        Command::Run { data, listen, external, http, test_hook, test_tap, unlock } => {
             let has = |name: &str| test_hook.iter().any(|hook| hook == name);
             let hooks = Hooks { ack_early: has("ack-early") };
             let options =
                 Options { listen, external, http, hooks, skip_sync: has("skip-sync"), tap: test_tap };
-            report(run(DataDir::new(data), options))
+            let data = DataDir::new(data).unlocked(&unlock.source()).map_err(|e| e.to_string());
+            report(data.and_then(|data| run(data, options)))
         }
         Command::Demo { records: Some(file), limits, json, keep, .. } => {
             let options = demo::RecordsOptions { file, limits_percent: limits, json, keep };
@@ -142,28 +167,61 @@ fn demonstrate(demo: impl Future<Output = bool>) -> ExitCode {
     }
 }
 
-fn make(data: PathBuf, site: &str, mut units: Vec<UnitDefined>) -> Result<(), String> {
+fn founding(
+    encrypt_keys: bool,
+    root_keys: &[PathBuf],
+    more_roots: Vec<KeyBytes>,
+    threshold: u8,
+    unlock: &Unlock,
+) -> Result<Founding, String> {
+    let passphrase = encrypt_keys.then(|| unlock.source().fresh()).transpose().map_err(|e| e.to_string())?;
+    let root_keys: Result<Vec<_>, _> = root_keys.iter().map(|path| keys::read_key_file(path)).collect();
+    let root_keys = root_keys.map_err(|e| e.to_string())?;
+    Ok(Founding { passphrase, root_keys, more_roots, threshold })
+}
+
+fn make(data: PathBuf, site: &str, mut units: Vec<UnitDefined>, founding: Founding) -> Result<(), String> {
     for (unit, number) in units.iter_mut().zip(0..) {
         unit.unit = UnitId(number);
     }
     let config = Config::new(site).map_err(|e| e.to_string())?;
     let data = DataDir::new(data);
-    init(&data, &config, &units).map_err(|e| e.to_string())?;
-    say(&founded(site, &data));
+    let shape = Shape { encrypted: founding.passphrase.is_some(), own_root: founding.root_keys.is_empty() };
+    found(&data, &config, &units, founding).map_err(|e| e.to_string())?;
+    say(&founded(site, &data, shape));
     Ok(())
 }
 
+/// What a founding has made.
+struct Shape {
+    encrypted: bool,
+    own_root: bool,
+}
+
 /// What a new operator has to know, and to do before anything else.
-fn founded(site: &str, data: &DataDir) -> String {
-    let (folder, root) = (data.path().display(), data.key("root-1"));
-    format!(
-        "{site}: the ledger is founded in {folder}. Start it with `weftd run --data {folder}`.\n\
-         The root key is {root}. Copy it now to a place outside this machine: it signs rules and accords, and it is \
-         what proves,\nafter a fire or a theft, that this is still your network. The running node does not need it.\n\
-         Nobody has a limit yet: set one with `weft --data {folder} rule limit --unit CODE --all-members --stop AMOUNT \
-         --root-key {root}`.",
-        root = root.display()
-    )
+fn founded(site: &str, data: &DataDir, shape: Shape) -> String {
+    let (folder, root) = (data.path().display(), data.key(ROOT_KEY));
+    let root = root.display();
+    let start =
+        format!("{site}: the ledger is founded in {folder}. Start it with `weftd run --data {folder}`.\n");
+    let rule = format!("`weft --data {folder} rule limit --unit CODE --all-members --stop AMOUNT --root-key");
+    let purpose = "it signs rules and accords, and it is what proves,\nafter a fire or a theft, that this is still your \
+                   network. The running node does not need it.\n";
+    let keys = match (shape.own_root, shape.encrypted) {
+        (false, _) => {
+            "The root keys stay with their holders. The running node does not need them.\n".to_owned()
+        }
+        (true, false) => format!(
+            "The root key is {root}. Copy it now to a place outside this machine, on paper with `weft key words \
+             {root}`: {purpose}"
+        ),
+        (true, true) => format!(
+            "The root key is {root}.age, encrypted. Take it out with `weftd keys export --data {folder} root-1 FILE` and \
+             keep it outside this machine, on paper with `weft key words FILE`: {purpose}"
+        ),
+    };
+    let file = if shape.own_root && !shape.encrypted { root.to_string() } else { "FILE".to_owned() };
+    format!("{start}{keys}Nobody has a limit yet: set one with {rule} {file}`.")
 }
 
 #[tokio::main]

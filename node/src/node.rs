@@ -3,8 +3,9 @@
 use crate::clearing::{Clearing, ClearingParts};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
-use crate::data::{DataDir, DataError, Lock};
+use crate::data::{DataDir, DataError, Lock, ROOT_KEY};
 use crate::http;
+use crate::keystore::Passphrase;
 use crate::network::{Limits, Multiaddr, Network, NetworkConfig, TapFrame};
 use crate::service::{self, Hooks, Ledger, OpenFailure};
 use crate::store::{Disk, RealDisk};
@@ -14,6 +15,9 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use weft_protocol::ids::KeyBytes;
+use weft_protocol::keys::SecretKey;
+use weft_protocol::ledger::identity::RootSet;
 use weft_protocol::ledger::units::UnitDefined;
 
 /// Frames that wait to be written to a tap.
@@ -74,18 +78,65 @@ pub struct Node {
     _lock: Lock,
 }
 
-/// Makes a data folder with fresh keys, and founds its ledger.
+/// Who founds a ledger, and how its keys are kept.
+#[derive(Debug, Default)]
+pub struct Founding {
+    /// Encrypts the keys from the first byte on.
+    pub passphrase: Option<Passphrase>,
+    /// Root keys that were made elsewhere and sign the genesis; none: one is made in the data folder.
+    pub root_keys: Vec<SecretKey>,
+    /// More keys of the root set, whose holders are not here.
+    pub more_roots: Vec<KeyBytes>,
+    /// How many of the root set must sign; 0 stands for 1.
+    pub threshold: u8,
+}
+
+/// Makes a data folder with fresh keys, and founds its ledger with one root key in it.
 ///
 /// # Errors
 /// When the folder holds a node already, or cannot be written.
 pub fn init(data: &DataDir, config: &Config, units: &[UnitDefined]) -> Result<(), StartError> {
-    data.create(Clock)?;
+    found(data, config, units, Founding::default())
+}
+
+/// Makes a data folder with fresh keys, and founds its ledger.
+///
+/// # Errors
+/// When the folder holds a node already, cannot be written, or the root set breaks a rule.
+pub fn found(
+    data: &DataDir,
+    config: &Config,
+    units: &[UnitDefined],
+    founding: Founding,
+) -> Result<(), StartError> {
+    let Founding { passphrase, mut root_keys, more_roots, threshold } = founding;
+    let mut keys: Vec<KeyBytes> =
+        root_keys.iter().map(|key| key.public().bytes()).chain(more_roots).collect();
+    let own = root_keys.is_empty();
+    let root = RootSet { threshold: threshold.max(1), keys: Vec::new() };
+    if !own {
+        keys.sort_unstable();
+        let set = RootSet { keys: keys.clone(), ..root.clone() };
+        set.check().map_err(|e| StartError::Found(e.to_string()))?;
+        let (have, need) = (root_keys.len(), usize::from(set.threshold));
+        if have < need {
+            let why = format!("founding needs {need} root keys here to sign the first entry, got {have}");
+            return Err(StartError::Found(why));
+        }
+    }
+    let data = &data.clone().create_with(Clock, passphrase.as_ref(), own)?;
     let text = toml::to_string(config).map_err(|e| StartError::Found(e.to_string()))?;
     crate::data::write_file(&data.config(), text.as_bytes())?;
     let _lock = data.lock()?;
-    let root = weft_protocol::keys::SecretKey::from_seed(&*data.seed("root-1")?);
+    if own {
+        let key = SecretKey::from_seed(&*data.seed(ROOT_KEY)?);
+        keys.push(key.public().bytes());
+        keys.sort_unstable();
+        root_keys.push(key);
+    }
+    let root = RootSet { keys, ..root };
     let mut opened = service::open(data, config, Arc::new(RealDisk), Hooks::default())?;
-    opened.core.found(&root, units).map_err(|e| StartError::Found(e.to_string()))?;
+    opened.core.found(&root, &root_keys, units).map_err(|e| StartError::Found(e.to_string()))?;
     opened.core.finish().map_err(StartError::Found)
 }
 
@@ -108,7 +159,7 @@ impl Node {
         if opened.core.engine().state().identity.is_none() {
             return Err(StartError::NoLedger);
         }
-        for remark in &opened.remarks {
+        for remark in opened.remarks.iter().chain(&data.key_remarks()?) {
             tracing::warn!("{remark}");
         }
         let keys = opened.core.keys().clone();

@@ -17,6 +17,7 @@ mod tree;
 pub use finding::{
     Class, EntryRef, Finding, Findings, Outcome, PeerReport, Position, Report, SignatureCounts, UnitSum,
 };
+pub use signatures::BATCH as SIGNATURES_PER_BATCH;
 pub use source::{Item, NamedBytes, Source};
 
 use crate::ids::{Hash, LedgerId, UnitId};

@@ -25,7 +25,7 @@ pub use state::State;
 
 use crate::encoding::Blob;
 use crate::entry::{Entry, Payload};
-use crate::ids::{AccountId, Hash, SigBytes, UnitId};
+use crate::ids::{AccountId, Hash, KeyBytes, SigBytes, UnitId};
 use crate::keys::{PublicKey, SignatureError};
 use authority::Authority;
 use state::{Change, Head, StreamRow};
@@ -70,8 +70,9 @@ pub enum Notice {
 /// A signature that must verify for an entry to count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SigCheck {
-    /// With this key.
-    pub key: PublicKey,
+    /// With this key: registered in the ledger, so it was canonical and not weak then. Parsing a key costs as much as
+    /// verifying in bulk does, so it stays bytes until somebody verifies.
+    pub key: KeyBytes,
     /// Over these bytes.
     pub message: Vec<u8>,
     /// The signature.
@@ -82,19 +83,18 @@ impl SigCheck {
     /// A check of a signature given as a blob.
     ///
     /// # Errors
-    /// A bad key, or a signature that is not 64 bytes.
-    pub fn new(key: &crate::ids::KeyBytes, message: Vec<u8>, sig: &Blob) -> Result<Self, Rejected> {
-        let key = PublicKey::new(key).map_err(Rejected::Key)?;
+    /// A signature that is not 64 bytes.
+    pub fn new(key: &KeyBytes, message: Vec<u8>, sig: &Blob) -> Result<Self, Rejected> {
         let sig = SigBytes::from_slice(&sig.0).ok_or(Rejected::SignatureLength { got: sig.0.len() })?;
-        Ok(Self { key, message, sig })
+        Ok(Self { key: *key, message, sig })
     }
 
     /// Verifies strictly.
     ///
     /// # Errors
-    /// [`SignatureError::Invalid`].
+    /// [`SignatureError::Invalid`]; a key that is not canonical or weak.
     pub fn verify(&self) -> Result<(), SignatureError> {
-        self.key.verify_message(&self.message, &self.sig)
+        PublicKey::new(&self.key)?.verify_message(&self.message, &self.sig)
     }
 }
 
@@ -113,7 +113,7 @@ pub fn signatures(state: &State, entry: &Entry) -> Result<Vec<SigCheck>, Rejecte
         _ => state.identity()?,
     };
     let mut checks = vec![SigCheck {
-        key: identity.log_key(entry.body().epoch)?,
+        key: identity.node_key_bytes(entry)?,
         message: entry.node_message(),
         sig: *entry.node_sig(),
     }];
@@ -152,6 +152,11 @@ pub fn apply(state: &State, entry: &Entry) -> Result<Transition, Rejected> {
             authority.roots(state)?;
             identity::apply_key(state, bound)?
         }
+        Payload::KeyRevoked(revoked) => {
+            authority.roots(state)?;
+            identity::apply_revoked(state, revoked)?
+        }
+        Payload::RootChanged(changed) => identity::apply_root(state, &authority, changed)?,
         Payload::AccountOpened(opened) => members::apply_opened(state, &authority, opened)?,
         Payload::AccountChanged(changed) => members::apply_changed(state, &authority, changed)?,
         Payload::AccountClosed(closed) => members::apply_closed(state, &authority, closed)?,
@@ -200,8 +205,7 @@ fn check_place(state: &State, entry: &Entry) -> Result<(), Rejected> {
         if matches!(entry.op().payload, Payload::Genesis(_)) {
             return Err(Rejected::GenesisPlace);
         }
-        let in_force = identity.current(identity::Purpose::Log).map(|(epoch, _)| epoch);
-        if in_force != Some(body.epoch) {
+        if identity.signing_epoch(&entry.op().payload) != Some(body.epoch) {
             return Err(Rejected::UnknownEpoch { epoch: body.epoch });
         }
     } else if !matches!(entry.op().payload, Payload::Genesis(_)) {
@@ -267,6 +271,8 @@ fn check_author(entry: &Entry, authority: &Authority) -> Result<(), Rejected> {
         | Payload::Step(_) => true,
         Payload::Genesis(_)
         | Payload::KeyBound(_)
+        | Payload::KeyRevoked(_)
+        | Payload::RootChanged(_)
         | Payload::AccountOpened(_)
         | Payload::AccountChanged(_)
         | Payload::AccountClosed(_)

@@ -23,3 +23,4 @@ pub mod sidecar;
 pub mod testing;
 pub mod time;
 pub mod wire;
+pub mod words;

@@ -28,7 +28,14 @@ fn parse_base64_hash(text: &str) -> Option<Hash> {
     if text.len() != TEXT_LEN {
         return None;
     }
-    Hash::from_slice(&BASE64.decode(text.as_bytes()).ok()?)
+    Hash::from_slice(&strict_base64(text)?)
+}
+
+/// Bytes from standard, padded base64 in its one form (specs/log.md §3). The decoder alone would also take several padded
+/// texts one after the other, and so two texts for the same bytes.
+pub(crate) fn strict_base64(text: &str) -> Option<Vec<u8>> {
+    let bytes = BASE64.decode(text.as_bytes()).ok()?;
+    (BASE64.encode(&bytes) == text).then_some(bytes)
 }
 
 #[cfg(test)]
@@ -51,6 +58,18 @@ mod tests {
         // The last character carries four bits of data and two that must be zero.
         for text in [text.replace("A=", "B="), text.replace('=', ""), format!("{text}="), "/".repeat(44)] {
             assert_eq!(parse_base64_hash(&text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn padding_stands_at_the_end_only() {
+        assert_eq!(strict_base64("AAAA").as_deref(), Some(&[0, 0, 0][..]));
+        assert_eq!(strict_base64("AA==").as_deref(), Some(&[0][..]));
+        for two_texts_of_the_same in ["AA==AA==", "AA==AAA=", "AAA=AAAA", "AAAAAA==AA=="] {
+            assert_eq!(strict_base64(two_texts_of_the_same), None);
+        }
+        for bad in ["AA", "AB==", "A A=", "AA==\n", "-_8="] {
+            assert_eq!(strict_base64(bad), None);
         }
     }
 }

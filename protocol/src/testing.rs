@@ -52,6 +52,26 @@ impl std::fmt::Debug for TestNetwork {
     }
 }
 
+impl Clone for TestNetwork {
+    fn clone(&self) -> Self {
+        let author = Author::new(self.log_key(), self.state().head.boot);
+        let (state, peers) = (self.state().clone(), self.engine.peers().clone());
+        Self {
+            engine: Engine::resume(state, peers, author, draw(self.seed, "secret", 0)),
+            records: self.records.clone(),
+            now_ms: self.now_ms,
+            seed: self.seed,
+            drawn: self.drawn,
+            payees: self.payees.clone(),
+            own_keys: self
+                .own_keys
+                .iter()
+                .map(|(id, key)| (*id, SecretKey::from_seed(&key.seed())))
+                .collect(),
+        }
+    }
+}
+
 fn draw(seed: u64, what: &str, number: u64) -> [u8; 32] {
     Hash::of("WEFT-TEST/1\n", &[&seed.to_be_bytes(), what.as_bytes(), &number.to_be_bytes()]).0
 }
@@ -75,6 +95,7 @@ impl TestNetwork {
             next_root: None,
             keys: PURPOSES.map(key_of).to_vec(),
             charter: None,
+            predecessor: None,
         };
         network.by_root(Payload::Genesis(genesis)).expect("a genesis by the rules");
         let hour = UnitDefined {
@@ -95,6 +116,7 @@ impl TestNetwork {
             Purpose::Seal => "seal",
             Purpose::Libp2p => "libp2p",
             Purpose::Desk => "desk",
+            Purpose::Recovery => "recovery",
         };
         secret(self.seed, name).public().bytes()
     }
@@ -372,6 +394,15 @@ impl TestNetwork {
                 to.records.extend(to.engine.take_batch().records);
             }
         }
+    }
+
+    /// Takes in bytes that somebody says are an entry of another network's channel with us.
+    ///
+    /// # Errors
+    /// Why they are not taken in.
+    pub fn take_in(&mut self, from: &LedgerId, bytes: &[u8]) -> Result<(), Refusal> {
+        self.now_ms = self.now_ms.saturating_add(TICK_MS);
+        self.with_cx(|engine, cx| engine.receive(from, bytes, cx))
     }
 
     /// Brings over at most `most` entries of our channel with the other network; gives how many.

@@ -23,7 +23,9 @@ use kit::*;
 use weft_protocol::encoding::Blob;
 use weft_protocol::entry::{Body, Entry, How, Payload, Role, SignedOp, StreamHeader};
 use weft_protocol::ids::{AccountId, Hash, KeyBytes, LedgerId, PUBLIC_STREAM, Signer};
-use weft_protocol::ledger::identity::{Genesis, KeyBound, Purpose};
+use weft_protocol::ledger::identity::{
+    Genesis, KeyBound, KeyRevoked, LastGood, Purpose, RootChanged, RootSet,
+};
 use weft_protocol::ledger::members::{AccountChanged, AccountClosed, OwnerKind};
 use weft_protocol::ledger::rules::{Levels, LimitRule, Rule, RuleSet};
 use weft_protocol::ledger::transfer::{Credit, End, Hold, Release, Reversal, Transfer, move_value};
@@ -63,6 +65,37 @@ fn closed(n: u8) -> Payload {
 
 fn bound(purpose: Purpose, epoch: u32, key: KeyBytes) -> Payload {
     Payload::KeyBound(KeyBound { purpose, epoch, key })
+}
+
+/// A revocation that stands by the genesis alone.
+fn revoked(world: &World, purpose: Purpose, epoch: u32, replacement: Option<u8>) -> KeyRevoked {
+    let last_good = LastGood { size: 1, root: world.genesis_leaf() };
+    KeyRevoked { purpose, epoch, last_good, replacement: replacement.map(public) }
+}
+
+/// Why a revocation is refused that is changed before it is signed.
+fn refused_revocation(change: impl FnOnce(&mut KeyRevoked)) -> String {
+    let mut world = world();
+    let mut payload = revoked(&world, Purpose::Desk, 0, Some(60));
+    change(&mut payload);
+    world.refusal(Payload::KeyRevoked(payload), &[ROOT])
+}
+
+fn root_set(threshold: u8, seeds: &[u8]) -> RootSet {
+    let mut keys: Vec<_> = seeds.iter().map(|seed| public(*seed)).collect();
+    keys.sort();
+    RootSet { threshold, keys }
+}
+
+fn roots(threshold: u8, seeds: &[u8], next: Option<&RootSet>) -> Payload {
+    Payload::RootChanged(RootChanged {
+        root: root_set(threshold, seeds),
+        next_root: next.map(RootSet::digest),
+    })
+}
+
+const fn root(seed: u8) -> Sign {
+    (seed, Role::Root, How::OwnKey)
 }
 
 fn public(seed: u8) -> KeyBytes {

@@ -1,7 +1,7 @@
 """Our own entries in clearing (specs/clearing.md §6, §7): what a step or its other half does to the state."""
 
 from wcbor import Refused
-from wentry import (GENESIS, KEY_BOUND, Entry, accord_id, channel_of, claim_of, decision_message, peer_account,
+from wentry import (IDENTITY, Entry, accord_id, channel_of, claim_of, decision_message, peer_account,
                     read_accord, read_intent)
 from wkeys import sha256, signer_of, tagged
 
@@ -119,7 +119,7 @@ class Clearing:
 
     def _step_14(self, _, step, channel):
         shown = Entry(step[5][0])
-        need(shown.kind in (GENESIS, KEY_BOUND), "step-form")
+        need(shown.kind in IDENTITY, "step-form")
         channel[6].add(shown.ledger)
 
     def _claim(self, step):

@@ -25,7 +25,7 @@ from wclearing import own_account
 from wentry import (Entry, accord_id, channel_of, claim_of, decision_message, op_message, peer_account, read_accord,
                     read_intent, DECISION)
 from wkeys import key_fault, public_of, sha256, signer_of, tagged, verify
-from wledger import State, check_form, postings_digest, verdict
+from wledger import State, check_form, postings_digest, root_digest, verdict
 
 CLASSES = {
     "form": "encoding entry key signature-length",
@@ -34,7 +34,7 @@ CLASSES = {
              "stream-place unknown-epoch",
     "operation": "op-expired op-life op-done node-only unsigned nothing-to-do",
     "authority": "too-many-signatures unknown-signer signed-twice role-not-held role-not-grantable passkey-not-yet "
-                 "root-quorum office-needed not-authorised authority-unknown",
+                 "root-quorum office-needed not-authorised authority-unknown new-root-quorum",
 }
 
 
@@ -163,6 +163,12 @@ def entries(run, v):
             entry_of(run, state, f"entry {after} ({case['about']})", case)
     run.same("ledger id", state.ident[0].hex(), v["ledger"])
     run.same("state", state.encoded().hex(), v["state"])
+
+
+def identity(run, v):
+    entries(run, v)
+    for case in v["root_sets"]:
+        run.same("root set digest", root_digest(decode(unhex(case["hex"]))).hex(), case["digest"])
 
 
 def postings(run, v):
@@ -341,8 +347,9 @@ def evidence(run, v):
     wevidence.evidence(run, v, refused_entry, lambda run, ledgers: ledgers_of(run, ledgers, {}))
 
 
-FILES = {"encoding": encoding, "keys": keys, "entries": entries, "postings": postings, "clearing": clearing, "log": log,
-         "wire": wwire.wire, "sealed": wseal.sealed, "witness": witness, "evidence": evidence}
+FILES = {"encoding": encoding, "keys": keys, "entries": entries, "identity": identity, "postings": postings,
+         "clearing": clearing, "log": log, "wire": wwire.wire, "sealed": wseal.sealed, "witness": witness,
+         "evidence": evidence}
 
 
 def vectors(folder):

@@ -6,17 +6,19 @@ from wkeys import tagged, verify
 from wlog import leaf_hash
 
 MAX_ENTRY = 4096
-GENESIS, KEY_BOUND, UNIT_DEFINED = 0x0101, 0x0102, 0x0301
-PUBLIC = {GENESIS, KEY_BOUND, UNIT_DEFINED}
+GENESIS, KEY_BOUND, KEY_REVOKED, ROOT_CHANGED, UNIT_DEFINED = 0x0101, 0x0102, 0x0103, 0x0104, 0x0301
+IDENTITY = {GENESIS, KEY_BOUND, KEY_REVOKED, ROOT_CHANGED}
+PUBLIC = IDENTITY | {UNIT_DEFINED}
 ZERO16, ZERO32 = bytes(16), bytes(32)
 H, U8, U16, U32, U64 = fixed(32), uint(8), uint(16), uint(32), uint(64)
 STEPS = {0: "ACCORD", 1: "PROPOSE", 2: "ACCEPT", 3: "REJECT", 4: "DONE", 5: "FREE", 6: "RETURN", 14: "KEY"}
 
-ROLE, HOW, OWNER, PURPOSE = one_of(*range(7)), one_of(*range(5)), one_of(*range(7)), one_of(1, 2, 3, 4, 5)
+ROLE, HOW, OWNER, PURPOSE = one_of(*range(7)), one_of(*range(5)), one_of(*range(7)), one_of(*range(1, 7))
 AUTH = tuple_of(fixed(8), ROLE, HOW, blob)
 POSTING = tuple_of(fixed(16), U16, sint(64))
 POSTINGS = list_of(POSTING)
 ROOT_SET = record(k0=U8, k1=list_of(H))
+LAST_GOOD = tuple_of(U64, H)
 LEVELS = record(optional=(0, 1, 2), k0=U64, k1=U64, k2=U64)
 LIMIT = record(optional=(1, 2, 3, 4), k0=U16, k1=fixed(16), k2=OWNER, k3=LEVELS, k4=LEVELS)
 PAIR = tuple_of(U16, U16, U64, U64, one_of(0, 1), U64, U64)
@@ -35,8 +37,11 @@ ARGS = {
     14: record(k0=blob),
 }
 PAYLOADS = {
-    0x0101: record(optional=(1, 3), k0=ROOT_SET, k1=H, k2=list_of(tuple_of(PURPOSE, H)), k3=H),
+    0x0101: record(optional=(1, 3, 4), k0=ROOT_SET, k1=H, k2=list_of(tuple_of(PURPOSE, H)), k3=H,
+                   k4=tuple_of(H, LAST_GOOD)),
     0x0102: record(k0=PURPOSE, k1=U32, k2=H),
+    0x0103: record(optional=(3,), k0=PURPOSE, k1=U32, k2=LAST_GOOD, k3=H),
+    0x0104: record(optional=(1,), k0=ROOT_SET, k1=H),
     0x0201: record(optional=(2,), k0=fixed(16), k1=OWNER, k2=H, k3=boolean),
     0x0202: record(optional=(1, 2, 3), k0=fixed(16), k1=H, k2=fixed(8), k3=boolean),
     0x0203: record(k0=fixed(16)),

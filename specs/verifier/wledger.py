@@ -7,13 +7,14 @@ import copy
 
 from wcbor import Refused, encode
 from wclearing import Clearing, own_account
-from wentry import GENESIS, KEY_BOUND, PUBLIC, ZERO16, ZERO32
+from wentry import GENESIS, KEY_REVOKED, PUBLIC, ROOT_CHANGED, ZERO16, ZERO32
 from wkeys import key_fault, signer_of, tagged, verify
 from wlog import origin_of, sha256
 
 DAY = 86_400_000
 MEMBER, ORGANISATION, COMMONS, POOL, PEER, OUTSIDE, OWN = range(7)
 COORDINATOR, TREASURER, OPERATOR, ROOT, NODE = 2, 3, 4, 5, 6
+LOG, WITNESS, SEAL, LIBP2P, DESK, RECOVERY = range(1, 7)
 MAX = 1 << 62
 EMPTY_ROOT = sha256()
 OWN_NAMES = ("hold", "incoming", "transit", "exchange", "rounding", "disputed")
@@ -68,7 +69,15 @@ def check_root_set(root):
 
 
 def check_key(purpose, key):
-    need(key != ZERO32 if purpose == 3 else not key_fault(key), "key")
+    need(key != ZERO32 if purpose in (SEAL, RECOVERY) else not key_fault(key), "key")
+
+
+def root_digest(root):
+    return tagged("WEFT-ROOT/1", encode(root))
+
+
+def signers_in(root, signers):
+    return len(signers & {signer_of(key) for key in root[1]})
 
 
 class Authority:
@@ -76,7 +85,7 @@ class Authority:
 
     def __init__(self, state, entry):
         self.holders, self.roles, self.desk, self.roots, self.checks = set(), set(), set(), set(), []
-        need(len(entry.auth) <= 16, "too-many-signatures")
+        need(len(entry.auth) <= (30 if entry.kind == ROOT_CHANGED else 16), "too-many-signatures")
         for auth in entry.auth:
             signer, role, how, sig = auth
             need(how != 1, "passkey-not-yet")
@@ -91,8 +100,10 @@ class Authority:
 
     def _key(self, state, entry, signer, role, how):
         if role == ROOT and how == 0:
-            root = entry.payload[0] if entry.kind == GENESIS else state.identity()[2]
-            return next((key for key in root[1] if signer_of(key) == signer), None)
+            keys = entry.payload[0][1] if entry.kind == GENESIS else state.identity()[2][1]
+            if entry.kind == ROOT_CHANGED:
+                keys = [*keys, *entry.payload[0][1]]
+            return next((key for key in keys if signer_of(key) == signer), None)
         if role in (ROOT, NODE):
             return None
         if how == 0:
@@ -104,11 +115,11 @@ class Authority:
             self.holders.add(row[1])
             self.roles.add(role)
             return row[0]
-        desk = state.identity()[4][5][-1]
-        if signer_of(desk) != signer:
+        desk = state.in_force(DESK)
+        if desk is None or signer_of(desk[1]) != signer:
             return None
         self.desk.add(role)
-        return desk
+        return desk[1]
 
     def has_office(self, *offices):
         return bool((self.desk | self.roles) & set(offices))
@@ -150,16 +161,37 @@ class State(Clearing):
         return self.ident
 
     def log_key(self, epoch):
-        keys = self.identity()[4][1]
+        keys = self.identity()[4][LOG]
         need(epoch < len(keys), "unknown-epoch")
         return keys[epoch]
+
+    def in_force(self, purpose):
+        """(epoch, key) of a purpose, or None."""
+        keys = self.identity()[4].get(purpose, [])
+        epoch = len(keys) - 1
+        return (epoch, keys[-1]) if keys and (purpose, epoch) not in self.ident.get(7, {}) else None
+
+    def signing_epoch(self, entry):
+        """A revocation that replaces the log key in force is signed under the replacement."""
+        epoch = self.in_force(LOG)[0]
+        if entry.kind == KEY_REVOKED:
+            purpose, revoked, replacement = entry.payload[0], entry.payload[1], entry.payload.get(3)
+            epoch += purpose == LOG and revoked == epoch and replacement is not None
+        return epoch
+
+    def root_keys(self):
+        return [key for root in [former[0] for former in self.ident.get(8, [])] + [self.ident[2]] for key in root[1]]
 
     # Digest (specs/ledger.md §5)
 
     def encoded(self):
         tables = {1: self.head}
         if self.ident is not None:
-            tables = {0: self.ident} | tables
+            ident = {field: row for field, row in self.ident.items() if field < 6 or row}
+            ident[4] = dict(sorted(ident[4].items()))
+            if 7 in ident:
+                ident[7] = dict(sorted(ident[7].items()))
+            tables = {0: ident} | tables
         for field, name in enumerate(self.TABLES, 2):
             tables[field] = {key: self._row(name, row) for key, row in sorted(self.t[name].items())}
         for field, name in self.LATER.items():
@@ -218,7 +250,7 @@ class State(Clearing):
         if self.ident is not None:
             need(entry.ledger == self.ident[0], "ledger-mismatch")
             need(entry.kind != GENESIS, "genesis-place")
-            need(entry.body[5] == len(self.ident[4][1]) - 1, "unknown-epoch")
+            need(entry.body[5] == self.signing_epoch(entry), "unknown-epoch")
         else:
             need(entry.kind == GENESIS, "no-genesis")
         self._epoch_before = entry.body[5]
@@ -272,20 +304,59 @@ class State(Clearing):
         self.ident = {0: entry.ledger, 1: entry.leaf, 2: genesis[0]}
         if 1 in genesis:
             self.ident[3] = genesis[1]
-        self.ident |= {4: {purpose: [key] for purpose, key in genesis[2]}, 5: 1}
+        self.ident |= {4: {purpose: [key] for purpose, key in genesis[2]}, 5: 1, 6: [], 7: {}, 8: []}
         for name in OWN_NAMES:
             self.t["accounts"][own_account(name)] = [OWN, False, False, [], []]
+
+    def _new_key(self, purpose, key):
+        check_key(purpose, key)
+        bound = [old for keys in self.ident[4].values() for old in keys]
+        need(key not in bound and key not in self.root_keys(), "key-reused")
+
+    def _bind(self, purpose, key, first):
+        self.ident[4].setdefault(purpose, []).append(key)
+        if purpose == LOG:
+            self.ident[6].append(first)
 
     def _kind_0102(self, entry, authority):
         authority.root_quorum(self.identity()[2])
         purpose, epoch, key = (entry.payload[i] for i in range(3))
-        need(purpose != 1 or not self.t["channels"], "log-key-with-channels")
-        check_key(purpose, key)
-        bound = [old for keys in self.ident[4].values() for old in keys]
-        need(key not in bound and key not in self.ident[2][1], "key-reused")
-        keys = self.ident[4][purpose]
-        need(epoch == len(keys), "key-epoch")
-        keys.append(key)
+        self._new_key(purpose, key)
+        need(epoch == len(self.ident[4].get(purpose, [])), "key-epoch")
+        self._bind(purpose, key, entry.seq + 1)
+        self.ident[5] += 1
+
+    def _kind_0103(self, entry, authority):
+        authority.root_quorum(self.identity()[2])
+        purpose, epoch, (size, root), replacement = (entry.payload.get(i) for i in range(4))
+        need(epoch < len(self.ident[4].get(purpose, [])), "key-unknown")
+        need((purpose, epoch) not in self.ident[7], "key-revoked")
+        need(1 <= size <= entry.seq and (size > 1 or root == self.ident[1]), "last-good")
+        in_force = self.in_force(purpose)
+        in_force = in_force is not None and in_force[0] == epoch
+        need(replacement is not None or not in_force or purpose == RECOVERY, "replacement-needed")
+        need(replacement is None or in_force, "replacement-idle")
+        if replacement is not None:
+            self._new_key(purpose, replacement)
+            self._bind(purpose, replacement, entry.seq)
+        self.ident[7][(purpose, epoch)] = [entry.seq, [size, root]]
+        self.ident[5] += 1
+
+    def _kind_0104(self, entry, authority):
+        old, new, after = self.identity()[2], entry.payload[0], entry.payload.get(1)
+        need(signers_in(old, authority.roots) >= old[0], "root-quorum")
+        check_root_set(new)
+        bound = [key for keys in self.ident[4].values() for key in keys]
+        need(not any(key in bound for key in new[1]), "key-reused")
+        need(3 not in self.ident or self.ident[3] == root_digest(new), "next-root")
+        need(new != old or after != self.ident.get(3), "nothing-to-do")
+        need(signers_in(new, authority.roots) >= new[0], "new-root-quorum")
+        self.ident[8].append([old, entry.seq])
+        self.ident[2] = new
+        self.ident.pop(3, None)
+        if after is not None:
+            self.ident[3] = after
+        self.ident = dict(sorted(self.ident.items()))
         self.ident[5] += 1
 
     # Area 2
@@ -300,7 +371,8 @@ class State(Clearing):
     def _register(self, row, account, key):
         need(not key_fault(key), "key")
         signer = signer_of(key)
-        network = [k for purpose, keys in self.ident[4].items() if purpose != 3 for k in keys] + self.ident[2][1]
+        bound = [k for purpose, keys in self.ident[4].items() if purpose not in (SEAL, RECOVERY) for k in keys]
+        network = bound + self.root_keys()
         need(signer not in self.t["signers"] and signer not in map(signer_of, network), "signer-exists")
         need(len(row[3]) < 8, "too-many-keys")
         row[3] = sorted([*row[3], signer])

@@ -7,6 +7,7 @@ mod clearing;
 mod encoding;
 mod entries;
 mod evidence;
+mod identity;
 mod keys;
 mod kit;
 mod log;
@@ -25,6 +26,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("encoding.json", encoding::vectors()),
         ("keys.json", keys::vectors()),
         ("entries.json", entries::vectors()),
+        ("identity.json", identity::vectors()),
         ("postings.json", postings::vectors()),
         ("clearing.json", clearing::vectors()),
         ("log.json", log::vectors()),

@@ -103,12 +103,11 @@ pub fn write_bundle(store: &Path, out: &Path) -> Result<BundleReport, BundleErro
     let mut source = open(store)?;
     let note = source.checkpoint().map_err(damaged)?.ok_or(BundleError::NoCheckpoint)?;
     let says: Checkpoint = Note::parse(&note.bytes)?.text().parse()?;
-    let mut bundle = Bundle::begin(out)?;
-    let streams = bundle.own(&mut source, &says)?;
-    bundle.received(&mut open(store)?, &streams)?;
+    let mut bundle = BundleWriter::begin(out)?;
+    let streams = own(&mut bundle, &mut source, &says)?;
+    let peers = received(&mut bundle, &mut open(store)?, &streams)?.len() as u64;
     bundle.write("checkpoint", &note.bytes)?;
     bundle.sync()?;
-    let peers = bundle.peers.len() as u64;
     Ok(BundleReport { entries: says.size(), peers, files: bundle.files.len() as u64, root: says.root() })
 }
 
@@ -120,20 +119,40 @@ fn damaged(finding: Finding) -> BundleError {
     BundleError::Damaged(Box::new(finding))
 }
 
-struct Bundle {
+/// Writes a bundle, one entry after another; without a checkpoint at the end it is none.
+#[derive(Debug)]
+pub struct BundleWriter {
     root: PathBuf,
     files: BTreeSet<PathBuf>,
-    peers: BTreeSet<LedgerId>,
+    tree: TileBuilder,
+    /// Entries of the bundle file that is being filled.
+    waiting: Vec<Vec<u8>>,
+    partial: BTreeMap<(TileKind, u64), (TilePath, Vec<u8>)>,
 }
 
-impl Bundle {
-    fn begin(out: &Path) -> Result<Self, BundleError> {
+impl BundleWriter {
+    /// Begins in a new or empty folder.
+    ///
+    /// # Errors
+    /// When there is something in it, or it cannot be made.
+    pub fn begin(out: &Path) -> Result<Self, BundleError> {
         let write = |why| BundleError::Write { path: out.to_path_buf(), why };
         fs::create_dir_all(out).map_err(write)?;
         if fs::read_dir(out).map_err(write)?.next().is_some() {
             return Err(BundleError::NotEmpty { path: out.to_path_buf() });
         }
-        Ok(Self { root: out.to_path_buf(), files: BTreeSet::new(), peers: BTreeSet::new() })
+        let (files, waiting, partial) = (BTreeSet::new(), Vec::new(), BTreeMap::new());
+        Ok(Self { root: out.to_path_buf(), files, tree: TileBuilder::new(), waiting, partial })
+    }
+
+    /// Entries so far.
+    pub fn size(&self) -> u64 {
+        self.tree.size()
+    }
+
+    /// Root over the entries so far.
+    pub fn root(&self) -> Hash {
+        self.tree.root()
     }
 
     fn path(&mut self, name: &str) -> Result<PathBuf, BundleError> {
@@ -144,112 +163,62 @@ impl Bundle {
         Ok(path)
     }
 
-    fn write(&mut self, name: &str, bytes: &[u8]) -> Result<(), BundleError> {
+    /// Writes a file of the bundle.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&mut self, name: &str, bytes: &[u8]) -> Result<(), BundleError> {
         let path = self.path(name)?;
         fs::write(&path, bytes).map_err(|why| BundleError::Write { path, why })
     }
 
-    /// Entries and hash tiles. Gives how long each stream of ours is within the checkpoint.
-    fn own(
-        &mut self,
-        source: &mut StoreSource,
-        says: &Checkpoint,
-    ) -> Result<BTreeMap<StreamId, u64>, BundleError> {
-        let size = says.size();
-        let mut streams = BTreeMap::new();
-        let (mut tree, mut waiting) = (TileBuilder::new(), Vec::new());
-        let mut partial: BTreeMap<(TileKind, u64), (TilePath, Vec<u8>)> = BTreeMap::new();
-        while tree.size() < size {
-            let (seq, bytes) = match source.next_item() {
-                Some(Item::Own { seq, bytes, .. }) => (seq, bytes),
-                Some(Item::Received { .. }) => continue,
-                Some(Item::Problem(finding)) if finding.class.is_wrong() || finding.essential => {
-                    return Err(damaged(finding));
-                }
-                Some(Item::Problem(_)) => continue,
-                None => return Err(BundleError::Root { size, have: tree.size() }),
-            };
-            if seq != tree.size() {
-                return Err(BundleError::Gap { expected: tree.size(), got: seq });
-            }
-            let entry = Entry::parse(&bytes).map_err(|why| BundleError::Entry { seq, why })?;
-            if let Some(header) = entry.body().stream {
-                streams.insert(header.id, header.sseq + 1);
-            }
-            tree.push(leaf_hash(&bytes));
-            waiting.push(bytes);
-            if waiting.len() == usize::from(TILE_WIDTH) || tree.size() == size {
-                self.entries(seq, size, &mut waiting)?;
-            }
-            if tree.size().is_multiple_of(TILES_EVERY) || tree.size() == size {
-                for tile in tree.take_changed() {
-                    let place = (tile.path.kind(), tile.path.index());
-                    if tile.path.is_partial() {
-                        partial.insert(place, (tile.path, tile.content));
-                    } else {
-                        partial.remove(&place);
-                        self.write(&tile.path.to_string(), &tile.content)?;
-                    }
-                }
-            }
+    /// Adds the next entry.
+    ///
+    /// # Errors
+    /// When a file that is complete with it cannot be written.
+    pub fn push(&mut self, entry: Vec<u8>) -> Result<(), BundleError> {
+        self.tree.push(leaf_hash(&entry));
+        self.waiting.push(entry);
+        if self.waiting.len() == usize::from(TILE_WIDTH) {
+            self.entries()?;
+            self.waiting.clear();
         }
-        for (path, content) in partial.into_values() {
-            self.write(&path.to_string(), &content)?;
-        }
-        if tree.root() == says.root() {
-            Ok(streams)
-        } else {
-            Err(BundleError::Root { size, have: tree.size() })
-        }
+        if self.tree.size().is_multiple_of(TILES_EVERY) { self.tiles() } else { Ok(()) }
     }
 
-    fn entries(&mut self, last: u64, size: u64, waiting: &mut Vec<Vec<u8>>) -> Result<(), BundleError> {
-        let path = TilePath::in_tree(TileKind::Entries, last, size).expect("the entry is in the tree");
-        let entries: Vec<&[u8]> = waiting.iter().map(Vec::as_slice).collect();
+    /// Writes what is not full. After it more entries may come, but the partial files of now are then stale.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn end_entries(&mut self) -> Result<(), BundleError> {
+        if !self.waiting.is_empty() {
+            self.entries()?;
+        }
+        self.tiles()?;
+        for (path, content) in std::mem::take(&mut self.partial).into_values() {
+            self.write(&path.to_string(), &content)?;
+        }
+        Ok(())
+    }
+
+    fn entries(&mut self) -> Result<(), BundleError> {
+        let size = self.tree.size();
+        let path =
+            TilePath::in_tree(TileKind::Entries, size - 1, size).expect("the last entry is in the tree");
+        let entries: Vec<&[u8]> = self.waiting.iter().map(Vec::as_slice).collect();
         let bundle = encode_bundle(&entries).expect("1 to 256 entries that were parsed are a bundle");
-        waiting.clear();
         self.write(&path.to_string(), &bundle)
     }
 
-    /// Peers' streams, up to the first entry that acknowledges more of ours than the checkpoint covers.
-    fn received(
-        &mut self,
-        source: &mut StoreSource,
-        streams: &BTreeMap<StreamId, u64>,
-    ) -> Result<(), BundleError> {
-        let mut files: BTreeMap<String, BufWriter<fs::File>> = BTreeMap::new();
-        let mut ended = BTreeSet::new();
-        while let Some(item) = source.next_item() {
-            let (from, bytes) = match item {
-                Item::Received { from, bytes, .. } => (from, bytes),
-                Item::Problem(finding) if finding.class.is_wrong() => return Err(damaged(finding)),
-                Item::Own { .. } | Item::Problem(_) => continue,
-            };
-            let entry = Entry::parse(&bytes).map_err(|why| BundleError::Entry { seq: 0, why })?;
-            let stream = entry.body().stream.map_or(PUBLIC_STREAM, |header| header.id);
-            let covered = streams.get(&stream);
-            if let Payload::Step(step) = &entry.op().payload
-                && covered.is_none_or(|len| step.ack.next > *len)
-            {
-                ended.insert((from, stream));
+    fn tiles(&mut self) -> Result<(), BundleError> {
+        for tile in self.tree.take_changed() {
+            let place = (tile.path.kind(), tile.path.index());
+            if tile.path.is_partial() {
+                self.partial.insert(place, (tile.path, tile.content));
+            } else {
+                self.partial.remove(&place);
+                self.write(&tile.path.to_string(), &tile.content)?;
             }
-            if ended.contains(&(from, stream)) {
-                continue;
-            }
-            self.peers.insert(from);
-            let name = format!("peers/{from}/{}", if stream == PUBLIC_STREAM { "public" } else { "channel" });
-            let write = |why| BundleError::Write { path: name.clone().into(), why };
-            if !files.contains_key(&name) {
-                let file = fs::File::create(self.path(&name)?).map_err(write)?;
-                files.insert(name.clone(), BufWriter::new(file));
-            }
-            if let Some(file) = files.get_mut(&name) {
-                let len = u16::try_from(bytes.len()).expect("an entry is at most 4,096 bytes");
-                file.write_all(&len.to_be_bytes()).and_then(|()| file.write_all(&bytes)).map_err(write)?;
-            }
-        }
-        for (name, mut file) in files {
-            file.flush().map_err(|why| BundleError::Write { path: name.into(), why })?;
         }
         Ok(())
     }
@@ -262,4 +231,83 @@ impl Bundle {
         }
         Ok(())
     }
+}
+
+/// Entries and hash tiles. Gives how long each stream of ours is within the checkpoint.
+fn own(
+    bundle: &mut BundleWriter,
+    source: &mut StoreSource,
+    says: &Checkpoint,
+) -> Result<BTreeMap<StreamId, u64>, BundleError> {
+    let size = says.size();
+    let mut streams = BTreeMap::new();
+    while bundle.size() < size {
+        let (seq, bytes) = match source.next_item() {
+            Some(Item::Own { seq, bytes, .. }) => (seq, bytes),
+            Some(Item::Received { .. }) => continue,
+            Some(Item::Problem(finding)) if finding.class.is_wrong() || finding.essential => {
+                return Err(damaged(finding));
+            }
+            Some(Item::Problem(_)) => continue,
+            None => return Err(BundleError::Root { size, have: bundle.size() }),
+        };
+        if seq != bundle.size() {
+            return Err(BundleError::Gap { expected: bundle.size(), got: seq });
+        }
+        let entry = Entry::parse(&bytes).map_err(|why| BundleError::Entry { seq, why })?;
+        if let Some(header) = entry.body().stream {
+            streams.insert(header.id, header.sseq + 1);
+        }
+        bundle.push(bytes)?;
+    }
+    bundle.end_entries()?;
+    if bundle.root() == says.root() {
+        Ok(streams)
+    } else {
+        Err(BundleError::Root { size, have: bundle.size() })
+    }
+}
+
+/// Peers' streams, up to the first entry that acknowledges more of ours than the checkpoint covers. Gives the peers.
+fn received(
+    bundle: &mut BundleWriter,
+    source: &mut StoreSource,
+    streams: &BTreeMap<StreamId, u64>,
+) -> Result<BTreeSet<LedgerId>, BundleError> {
+    let mut peers = BTreeSet::new();
+    let mut files: BTreeMap<String, BufWriter<fs::File>> = BTreeMap::new();
+    let mut ended = BTreeSet::new();
+    while let Some(item) = source.next_item() {
+        let (from, bytes) = match item {
+            Item::Received { from, bytes, .. } => (from, bytes),
+            Item::Problem(finding) if finding.class.is_wrong() => return Err(damaged(finding)),
+            Item::Own { .. } | Item::Problem(_) => continue,
+        };
+        let entry = Entry::parse(&bytes).map_err(|why| BundleError::Entry { seq: 0, why })?;
+        let stream = entry.body().stream.map_or(PUBLIC_STREAM, |header| header.id);
+        let covered = streams.get(&stream);
+        if let Payload::Step(step) = &entry.op().payload
+            && covered.is_none_or(|len| step.ack.next > *len)
+        {
+            ended.insert((from, stream));
+        }
+        if ended.contains(&(from, stream)) {
+            continue;
+        }
+        peers.insert(from);
+        let name = format!("peers/{from}/{}", if stream == PUBLIC_STREAM { "public" } else { "channel" });
+        let write = |why| BundleError::Write { path: name.clone().into(), why };
+        if !files.contains_key(&name) {
+            let file = fs::File::create(bundle.path(&name)?).map_err(write)?;
+            files.insert(name.clone(), BufWriter::new(file));
+        }
+        if let Some(file) = files.get_mut(&name) {
+            let len = u16::try_from(bytes.len()).expect("an entry is at most 4,096 bytes");
+            file.write_all(&len.to_be_bytes()).and_then(|()| file.write_all(&bytes)).map_err(write)?;
+        }
+    }
+    for (name, mut file) in files {
+        file.flush().map_err(|why| BundleError::Write { path: name.into(), why })?;
+    }
+    Ok(peers)
 }

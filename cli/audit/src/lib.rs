@@ -8,13 +8,15 @@ mod bundle;
 mod dir;
 pub mod export;
 mod files;
+mod html;
 mod json;
 mod prove;
 mod store;
 mod text;
 
-pub use bundle::{BundleError, BundleReport, write_bundle};
+pub use bundle::{BundleError, BundleReport, BundleWriter, write_bundle};
 pub use dir::DirSource;
+pub use html::{Page, report_html};
 pub use json::{SCHEMA, comparison_json, report_json};
 pub use prove::{ReceiptError, receipt};
 pub use store::StoreSource;

@@ -124,7 +124,7 @@ fn position(p: &weft_protocol::audit::Position) -> String {
     }
 }
 
-fn age(age_ms: u64) -> String {
+pub(crate) fn age(age_ms: u64) -> String {
     match age_ms {
         MS_PER_DAY.. => format!("{} days", age_ms / MS_PER_DAY),
         3_600_000.. => format!("{} h", age_ms / 3_600_000),

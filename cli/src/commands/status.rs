@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::outcome::{Outcome, Report, clean};
 use crate::table::Table;
-use weft_api::Status;
+use weft_api::{KeysKept, Status};
 
 pub(crate) async fn run(context: &Context) -> Outcome {
     let status = context.client()?.status().await?;
@@ -32,6 +32,11 @@ fn text(context: &Context, status: &Status) -> String {
         ("peer id", status.peer_id.clone()),
         ("version", format!("{}, start number {}", status.version, status.boot)),
         ("digest", status.state_digest.clone()),
+        (
+            "root keys",
+            format!("{}, of which {} sign together", status.roots.keys.len(), status.roots.threshold),
+        ),
+        ("node's keys", kept(status.keys_kept).to_owned()),
     ];
     for (label, value) in lines {
         out.push_str(&format!("  {label:<13} {}\n", clean(&value)));
@@ -51,6 +56,18 @@ fn text(context: &Context, status: &Status) -> String {
         out.push_str(&format!("\n{}", messages.render()));
     }
     out
+}
+
+/// How the keys are kept, and what that means.
+fn kept(kept: KeysKept) -> &'static str {
+    match kept {
+        KeysKept::Plain => {
+            "plain files: who copies the disk can act as this node; `weftd keys encrypt` changes that"
+        }
+        KeysKept::Encrypted => "encrypted: each start needs the passphrase",
+        KeysKept::Credential => "given by the service manager at each start",
+        KeysKept::Mixed => "kept in more than one way; see `weftd keys status`",
+    }
 }
 
 fn listed(addresses: &[String]) -> String {

@@ -1,5 +1,6 @@
 //! The node at a glance.
 
+use crate::{BoundKey, KeysKept, Roots};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -30,6 +31,12 @@ pub struct Status {
     pub addresses: Vec<String>,
     /// Desk signer, for clients that act for people without keys.
     pub desk: String,
+    /// The root set in force.
+    pub roots: Roots,
+    /// The keys in force, in order of purpose.
+    pub bound: Vec<BoundKey>,
+    /// How the node's secret keys are kept.
+    pub keys_kept: KeysKept,
     /// What is counted.
     pub units: Vec<Unit>,
     /// Accounts of members and organisations that are open.

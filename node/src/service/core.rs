@@ -4,12 +4,14 @@ use super::notes::Notes;
 use super::rows;
 use crate::clock::Clock;
 use crate::data::{DataDir, Keys};
+use crate::keystore::Kept;
 use crate::store::private::{Direction, SealedSidecar, Sidecar};
 use crate::store::segments::{NoteKind, Position, RecordKey, RecordRef};
 use crate::store::{Index, IndexBatch, Private, SegmentReader, Segments};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use weft_api::KeysKept;
 use weft_protocol::clearing::engine::{Batch, Cx, Engine, Payee, Record};
 use weft_protocol::clearing::peers::Place;
 use weft_protocol::evidence::Evidence;
@@ -127,6 +129,19 @@ impl Core {
     /// The node's secrets.
     pub fn keys(&self) -> &Arc<Keys> {
         &self.parts.keys
+    }
+    /// How the secret keys are kept; an unreadable folder counts as plain, the worst case.
+    pub fn keys_kept(&self) -> KeysKept {
+        let kept = self.parts.data.keystore().kept().unwrap_or_default();
+        let mut forms: Vec<Kept> = kept.into_iter().map(|(_, form)| form).collect();
+        forms.sort();
+        forms.dedup();
+        match forms[..] {
+            [] | [Kept::Plain] => KeysKept::Plain,
+            [Kept::Encrypted] => KeysKept::Encrypted,
+            [Kept::Credential] => KeysKept::Credential,
+            _ => KeysKept::Mixed,
+        }
     }
     /// Time and randomness.
     pub fn clock(&self) -> Clock {

@@ -1,4 +1,4 @@
-//! Founding a ledger: the genesis, signed by the first root key, and the first units.
+//! Founding a ledger: the genesis, signed by the root set, and the first units.
 
 use super::core::Core;
 use super::payments::{OpRefused, Prepared};
@@ -9,15 +9,20 @@ use weft_protocol::ledger::identity::{Genesis, Purpose, PurposeKey, RootSet};
 use weft_protocol::ledger::units::UnitDefined;
 
 impl Core {
-    /// Writes the genesis with one root key, and the units.
+    /// Writes the genesis, and the units, signed by as many of the root set as are here.
     ///
     /// # Errors
-    /// The rule broken: a second genesis, a unit that is none.
-    pub fn found(&mut self, root: &SecretKey, units: &[UnitDefined]) -> Result<(), OpRefused> {
+    /// The rule broken: a second genesis, too few signatures, a unit that is none.
+    pub fn found(
+        &mut self,
+        root: &RootSet,
+        signers: &[SecretKey],
+        units: &[UnitDefined],
+    ) -> Result<(), OpRefused> {
         let keys = self.keys().clone();
         let key = |purpose, key| PurposeKey { purpose, key };
         let genesis = Genesis {
-            root: RootSet { threshold: 1, keys: vec![root.public().bytes()] },
+            root: root.clone(),
             next_root: None,
             keys: vec![
                 key(Purpose::Log, keys.log.public().bytes()),
@@ -27,19 +32,21 @@ impl Core {
                 key(Purpose::Desk, keys.desk.public().bytes()),
             ],
             charter: None,
+            predecessor: None,
         };
-        self.submit(self.by_root(Payload::Genesis(genesis), root, &LedgerId::ZERO))?;
+        self.submit(self.by_roots(Payload::Genesis(genesis), signers, &LedgerId::ZERO))?;
         let ledger = self.engine().state().ledger().map_err(OpRefused::Rule)?;
         for unit in units {
-            self.submit(self.by_root(Payload::UnitDefined(unit.clone()), root, &ledger))?;
+            self.submit(self.by_roots(Payload::UnitDefined(unit.clone()), signers, &ledger))?;
         }
         Ok(())
     }
 
-    fn by_root(&self, payload: Payload, root: &SecretKey, ledger: &LedgerId) -> Prepared {
+    fn by_roots(&self, payload: Payload, signers: &[SecretKey], ledger: &LedgerId) -> Prepared {
         let not_after_ms = self.clock().now_ms().saturating_add(super::payments::DESK_OP_LIFE_MS);
         let op = Op { op_id: OpId(self.clock().random()), not_after_ms, payload, sidecars: Vec::new() };
-        let signed = SignedOp::unsigned(&op).signed(ledger, root, Role::Root, How::OwnKey);
+        let sign = |signed: SignedOp, key: &SecretKey| signed.signed(ledger, key, Role::Root, How::OwnKey);
+        let signed = signers.iter().fold(SignedOp::unsigned(&op), sign);
         Prepared { signed, texts: Vec::new(), expires_ms: None }
     }
 }

@@ -193,6 +193,14 @@ impl Findings {
         }
     }
 
+    /// Counts so many more of a class, which nobody kept.
+    pub fn count_more(&mut self, class: Class, more: u64) {
+        if more > 0 {
+            let count = self.counts.entry(class).or_default();
+            *count = count.saturating_add(more);
+        }
+    }
+
     /// Those kept, in the order found.
     pub fn kept(&self) -> &[Finding] {
         &self.kept

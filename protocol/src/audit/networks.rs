@@ -13,8 +13,7 @@ use crate::clearing::accord::Accord;
 use crate::clearing::intent::Outcome;
 use crate::clearing::step::{RootSig, StepArgs};
 use crate::entry::{Entry, Payload};
-use crate::ids::{ClaimId, Hash, LedgerId, PUBLIC_STREAM, SigBytes, StreamId};
-use crate::keys::PublicKey;
+use crate::ids::{ClaimId, Hash, KeyBytes, LedgerId, PUBLIC_STREAM, SigBytes, StreamId};
 use crate::ledger::identity::Identity;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -183,16 +182,13 @@ impl Networks {
     fn learn(&mut self, entry: &Entry) -> Result<(), String> {
         let ledger = entry.body().ledger;
         let known = self.identities.get(&ledger);
-        let identity = match (&entry.op().payload, known) {
-            (Payload::Genesis(_), Some(known)) if known.genesis == entry.leaf() => return Ok(()),
-            (Payload::Genesis(_), Some(_)) => return Err("the network has another genesis".into()),
-            (Payload::KeyBound(bound), Some(known))
-                if known.key(bound.purpose, bound.epoch) == Some(&bound.key) =>
-            {
-                return Ok(());
+        let identity = match known {
+            Some(known) if known.has(entry) => return Ok(()),
+            Some(_) if matches!(entry.op().payload, Payload::Genesis(_)) => {
+                return Err("the network has another genesis".into());
             }
-            (_, Some(known)) => known.after(entry),
-            (_, None) => Identity::from_entries([entry]),
+            Some(known) => known.after(entry),
+            None => Identity::from_entries([entry]),
         };
         self.identities.insert(ledger, identity.map_err(|e| e.to_string())?);
         Ok(())
@@ -216,8 +212,8 @@ impl Networks {
         }
     }
 
-    fn key(&self, ledger: &LedgerId, epoch: u32) -> Option<PublicKey> {
-        self.identities.get(ledger)?.log_key(epoch).ok()
+    fn key(&self, ledger: &LedgerId, epoch: u32) -> Option<KeyBytes> {
+        self.identities.get(ledger)?.log_key_bytes(epoch).ok()
     }
 
     /// Queues what has waited; what nobody can check is said.

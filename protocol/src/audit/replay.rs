@@ -16,7 +16,7 @@ use crate::entry::{Entry, EntryError, How, Kind, Payload};
 use crate::ids::{Hash, LedgerId, StreamId, UnitId};
 use crate::keys::PublicKey;
 use crate::ledger;
-use crate::ledger::identity::Purpose;
+use crate::ledger::identity::{Purpose, is_identity};
 use crate::ledger::state::{Change, State, StreamRow};
 use crate::log::tree::leaf_hash;
 use std::collections::BTreeMap;
@@ -288,7 +288,7 @@ impl Replay {
             }
             // The rule is reported by `apply`; the node's signature can be judged all the same.
             Err(_) => {
-                let key = self.state.identity.as_ref().and_then(|i| i.log_key(entry.body().epoch).ok());
+                let key = self.state.identity.as_ref().and_then(|i| i.node_key_bytes(entry).ok());
                 if let Some(key) = key {
                     let (message, sig) = (entry.node_message(), *entry.node_sig());
                     self.checker.push(Job { key, message, sig, about: about("the node's signature") });
@@ -328,7 +328,7 @@ impl Replay {
     }
 
     fn learn_keys(&mut self, seq: u64, entry: &Entry) {
-        if !matches!(entry.kind(), Kind::Genesis | Kind::KeyBound) {
+        if !is_identity(&entry.op().payload) {
             return;
         }
         let Some(identity) = &self.state.identity else { return };

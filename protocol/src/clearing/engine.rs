@@ -204,7 +204,8 @@ impl Engine {
         if i128::from(hold.amount.minor()) > left {
             return Err(Rejected::NoRoom { amount: hold.amount.minor(), room: left });
         }
-        let signed_intent = SignedIntent::sign(&intent, self.author.log_key());
+        let signed_intent =
+            SignedIntent::sign(&intent, self.author.log_key(self.state.identity()?, intent.epoch)?);
         let claim = signed_intent.claim();
         if self.state.claim(&claim).is_some() {
             return Err(Rejected::ClaimExists { claim });
@@ -412,7 +413,8 @@ impl Engine {
         let code = if outcome == Outcome::Accept { 0 } else { code.code() };
         let (decider, epoch) = (self.state.ledger()?, log_epoch(&self.state)?);
         let v = super::intent::CLAIM_VERSION;
-        Ok(Decision::sign(DecisionBody { v, decider, epoch, claim, outcome, code }, self.author.log_key()))
+        let key = self.author.log_key(self.state.identity()?, epoch)?;
+        Ok(Decision::sign(DecisionBody { v, decider, epoch, claim, outcome, code }, key))
     }
 
     /// Our word as we gave it: signatures are deterministic, so it is the same bytes.
@@ -426,7 +428,8 @@ impl Engine {
             outcome: row.outcome,
             code: row.code,
         };
-        Ok(Decision::sign(body, self.author.log_key()))
+        let key = self.author.log_key(self.state.identity()?, row.epoch)?;
+        Ok(Decision::sign(body, key))
     }
 
     /// A Decision that came outside the streams.

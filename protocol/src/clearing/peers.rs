@@ -14,7 +14,7 @@ use super::step::{Step, StepArgs};
 use crate::entry::{Entry, EntryError, Payload};
 use crate::ids::{ClaimId, Hash, LedgerId, PUBLIC_STREAM, StreamId, UnitId};
 use crate::ledger::Rejected;
-use crate::ledger::identity::Identity;
+use crate::ledger::identity::{Identity, is_identity};
 use crate::ledger::state::{State, StreamRow};
 use crate::ledger::units::UnitDefined;
 use std::collections::{BTreeMap, BTreeSet};
@@ -283,7 +283,7 @@ impl Peers {
             None => Identity::from_entries([entry]),
         };
         self.identities.insert(ledger, identity.map_err(Refusal::Rejected)?);
-        if matches!(entry.op().payload, Payload::Genesis(_) | Payload::KeyBound(_)) {
+        if is_identity(&entry.op().payload) {
             self.identity_entries.entry(ledger).or_default().push(entry.bytes().to_vec());
         }
         Ok(())

@@ -92,6 +92,8 @@ fn claim_of(entry: &Entry) -> Option<ClaimId> {
         Payload::Returned(returned) => Some(returned.claim),
         Payload::Genesis(_)
         | Payload::KeyBound(_)
+        | Payload::KeyRevoked(_)
+        | Payload::RootChanged(_)
         | Payload::AccountOpened(_)
         | Payload::AccountChanged(_)
         | Payload::AccountClosed(_)

@@ -5,7 +5,7 @@ use crate::clearing::step::Step;
 use crate::encoding::{EncodingError, check_shape};
 use crate::ids::{Hash, OpId};
 use crate::ledger::evidence::{EvidenceRecorded, FreezeLifted};
-use crate::ledger::identity::{Genesis, KeyBound};
+use crate::ledger::identity::{Genesis, KeyBound, KeyRevoked, RootChanged};
 use crate::ledger::members::{AccountChanged, AccountClosed, AccountOpened, RoleGranted};
 use crate::ledger::rules::RuleSet;
 use crate::ledger::transfer::{Book, Credit, End, Hold, Release, Returned, Reversal, Transfer};
@@ -97,6 +97,10 @@ payloads! {
     0x0101 Genesis(Genesis),
     /// A key bound to a purpose, for an epoch.
     0x0102 KeyBound(KeyBound),
+    /// A key that is not to be trusted any more.
+    0x0103 KeyRevoked(KeyRevoked),
+    /// Another root set.
+    0x0104 RootChanged(RootChanged),
     /// An account opened.
     0x0201 AccountOpened(AccountOpened),
     /// An account's keys or flags changed.
@@ -139,6 +143,8 @@ impl Kind {
         match self {
             Self::Genesis => "genesis",
             Self::KeyBound => "key-bound",
+            Self::KeyRevoked => "key-revoked",
+            Self::RootChanged => "root-changed",
             Self::AccountOpened => "account-opened",
             Self::AccountChanged => "account-changed",
             Self::AccountClosed => "account-closed",

@@ -2,6 +2,7 @@
 
 use crate::encoding::{EncodingError, decode_canonical, encode};
 use crate::ids::{Hash, KeyBytes, LedgerId};
+use crate::words::word;
 use data_encoding::BASE64URL_NOPAD;
 use minicbor::{Decode, Encode};
 
@@ -125,21 +126,9 @@ pub fn check_words(covered: &Covered) -> [&'static str; WORDS] {
     })
 }
 
-static LIST: &str = include_str!("../../../specs/words.txt");
-
-fn word(index: usize) -> &'static str {
-    LIST.lines().nth(index).expect("the list has 2,048 words and an index has 11 bits")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_list_has_2048_different_words() {
-        let words: std::collections::BTreeSet<&str> = LIST.lines().collect();
-        assert_eq!((LIST.lines().count(), words.len()), (2_048, 2_048));
-    }
 
     #[test]
     fn a_link_reads_back_and_mistyped_ones_are_refused() {

@@ -1,15 +1,15 @@
 //! The author: gives an operation its place, signs it, and applies it. The only writer of a ledger.
 
-use super::identity::{Purpose, is_public};
+use super::identity::{Identity, Purpose, is_public};
 use super::{Rejected, SigCheck, State, Transition, apply, signatures};
 use crate::entry::{Body, ENTRY_VERSION, Entry, Kind, Op, Payload, SignedOp, StreamHeader, ledger_id};
-use crate::ids::{LedgerId, PUBLIC_STREAM, Salt};
+use crate::ids::{KeyBytes, LedgerId, PUBLIC_STREAM, Salt};
 use crate::keys::SecretKey;
 
-/// The node's hand: its log key and the number of its start.
+/// The node's hand: the log keys it holds and the number of its start.
 #[derive(Debug)]
 pub struct Author {
-    log_key: SecretKey,
+    log_keys: Vec<SecretKey>,
     boot: u64,
 }
 
@@ -25,12 +25,46 @@ pub struct Written {
 impl Author {
     /// An author that writes with this boot.
     pub fn new(log_key: SecretKey, boot: u64) -> Self {
-        Self { log_key, boot }
+        Self { log_keys: vec![log_key], boot }
     }
 
-    /// The key that signs entries, Intents and Decisions.
-    pub fn log_key(&self) -> &SecretKey {
-        &self.log_key
+    /// Gives the author one more log key: the one that is to be bound next.
+    pub fn hold(&mut self, log_key: SecretKey) {
+        self.log_keys.push(log_key);
+    }
+
+    /// The log key of an epoch of our own identity.
+    ///
+    /// # Errors
+    /// [`Rejected::LogKeyMissing`] when this node does not hold it.
+    pub fn log_key(&self, identity: &Identity, epoch: u32) -> Result<&SecretKey, Rejected> {
+        let key = identity.key(Purpose::Log, epoch).ok_or(Rejected::UnknownEpoch { epoch })?;
+        self.held(key)
+    }
+
+    fn held(&self, key: &KeyBytes) -> Result<&SecretKey, Rejected> {
+        self.log_keys.iter().find(|held| held.public().bytes() == *key).ok_or(Rejected::LogKeyMissing)
+    }
+
+    /// The key that signs an operation's entry. A key that is to sign from then on must be here already: else the
+    /// ledger could not go on.
+    fn key_for(&self, state: &State, payload: &Payload) -> Result<(u32, &SecretKey), Rejected> {
+        let Some(identity) = &state.identity else {
+            // A genesis that names another log key than ours, or none, is refused by its rules.
+            return Ok((0, self.log_keys.first().ok_or(Rejected::LogKeyMissing)?));
+        };
+        let epoch = identity.signing_epoch(payload).ok_or(Rejected::LogKeyMissing)?;
+        match payload {
+            Payload::KeyRevoked(revoked) if revoked.purpose == Purpose::Log => match &revoked.replacement {
+                Some(key) => Ok((epoch, self.held(key)?)),
+                None => Ok((epoch, self.log_key(identity, epoch)?)),
+            },
+            Payload::KeyBound(bound) if bound.purpose == Purpose::Log => {
+                self.held(&bound.key)?;
+                Ok((epoch, self.log_key(identity, epoch)?))
+            }
+            _ => Ok((epoch, self.log_key(identity, epoch)?)),
+        }
     }
 
     /// Builds, checks and signs the next entry, and makes it part of the state. On refusal nothing changed.
@@ -63,20 +97,18 @@ impl Author {
     ) -> Result<(Entry, Vec<SigCheck>), Rejected> {
         let kind = Kind::from_code(signed.kind)
             .ok_or(Rejected::Entry(crate::entry::EntryError::UnknownKind(signed.kind)))?;
-        let stream = match kind {
-            Kind::Step(_) => match Op::parse(kind, &signed.op.0).map_err(Rejected::Encoding)?.payload {
-                Payload::Step(step) => Some(step.channel),
-                _ => None,
-            },
-            kind if is_public(kind) => Some(PUBLIC_STREAM),
+        let malformed = |e| Rejected::Entry(crate::entry::EntryError::Op(e));
+        let payload = Op::parse(kind, &signed.op.0).map_err(malformed)?.payload;
+        let (epoch, log_key) = self.key_for(state, &payload)?;
+        let stream = match &payload {
+            Payload::Step(step) => Some(step.channel),
+            _ if is_public(kind) => Some(PUBLIC_STREAM),
             _ => None,
         };
         let header = stream.map(|id| {
             let row = state.stream(&id);
             StreamHeader { id, sseq: row.next, sprev: row.head }
         });
-        let epoch =
-            state.identity.as_ref().and_then(|i| i.current(Purpose::Log)).map_or(0, |(epoch, _)| epoch);
         let mut body = Body {
             v: ENTRY_VERSION,
             ledger: state.identity.as_ref().map_or(LedgerId::ZERO, |i| i.ledger),
@@ -94,7 +126,7 @@ impl Author {
         if kind == Kind::Genesis {
             body.ledger = ledger_id(&body);
         }
-        let entry = Entry::sign(&body, &self.log_key).map_err(Rejected::Entry)?;
+        let entry = Entry::sign(&body, log_key).map_err(Rejected::Entry)?;
         let mut checks = signatures(state, &entry)?;
         checks.remove(0);
         Ok((entry, checks))

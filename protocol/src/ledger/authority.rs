@@ -3,7 +3,7 @@
 //! This says *whose* signatures an entry carries and what they allow; whether they verify is checked apart, so
 //! that an audit can do it in batches. An entry is only accepted when both hold.
 
-use super::identity::Purpose;
+use super::identity::{Purpose, RootSet};
 use super::members::OwnerKind;
 use super::state::State;
 use super::{Rejected, SigCheck};
@@ -14,6 +14,8 @@ use std::collections::BTreeSet;
 
 /// Signatures under one operation; more is a mistake.
 pub const MAX_AUTH: usize = 16;
+/// Signatures under a change of the root set: all of two sets of 15.
+pub const MAX_ROOT_AUTH: usize = 2 * super::identity::MAX_ROOT_KEYS;
 
 /// The people and offices that an operation carries signatures of.
 #[derive(Debug, Default)]
@@ -56,13 +58,21 @@ impl Authority {
     ) -> Result<Self, Rejected> {
         let mut authority = Self::default();
         let auth = &entry.body().auth;
-        if auth.len() > MAX_AUTH {
-            return Err(Rejected::TooManySignatures { got: auth.len(), max: MAX_AUTH });
+        let max = match entry.op().payload {
+            Payload::RootChanged(_) => MAX_ROOT_AUTH,
+            _ => MAX_AUTH,
+        };
+        if auth.len() > max {
+            return Err(Rejected::TooManySignatures { got: auth.len(), max });
         }
         for one in auth {
             let key = match (&entry.op().payload, one.role, one.how) {
                 (_, _, How::Passkey) => return Err(Rejected::PasskeyNotYet),
                 (Payload::Genesis(genesis), Role::Root, How::OwnKey) => genesis.root.key_of(one.signer),
+                (Payload::RootChanged(changed), Role::Root, How::OwnKey) => {
+                    let old = state.identity()?.root.key_of(one.signer);
+                    old.or_else(|| changed.root.key_of(one.signer))
+                }
                 (_, Role::Root, How::OwnKey) => state.identity()?.root.key_of(one.signer),
                 (_, Role::Root | Role::Node, _) => None,
                 (_, role, How::OwnKey) => authority.own_key(state, one.signer, role)?,
@@ -137,6 +147,12 @@ impl Authority {
     pub(super) fn roots(&self, state: &State) -> Result<(), Rejected> {
         let need = state.identity()?.root.threshold;
         self.root_quorum(need)
+    }
+
+    /// A quorum of one root set; else how many of it have signed.
+    pub(super) fn quorum_of(&self, set: &RootSet) -> Result<(), usize> {
+        let have = self.roots.iter().filter(|signer| set.key_of(**signer).is_some()).count();
+        if have >= usize::from(set.threshold) { Ok(()) } else { Err(have) }
     }
 
     /// At least `need` root signatures.

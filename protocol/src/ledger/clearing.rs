@@ -22,16 +22,17 @@ use crate::clearing::accord::{Accord, channel_id};
 use crate::clearing::intent::{Decision, Hop, Intent, Outcome, claim_of};
 use crate::clearing::step::{AcceptArgs, AccordArgs, ProposeArgs, RejectArgs, Step, StepArgs};
 use crate::clearing::weak::{self, Weak};
-use crate::entry::{Entry, Payload};
+use crate::entry::Entry;
 use crate::ids::{ClaimId, Hash, LedgerId, StreamId, UnitId};
 use crate::keys;
-use crate::ledger::identity::Purpose;
+use crate::ledger::identity::{Purpose, is_identity};
 use std::collections::BTreeMap;
 
 /// Signatures inside a step that our own identity can judge.
 pub(super) fn step_signatures(identity: &Identity, step: &Step) -> Result<Vec<SigCheck>, Rejected> {
-    let ours =
-        |epoch: u32, message: Vec<u8>, sig| Ok(SigCheck { key: identity.log_key(epoch)?, message, sig });
+    let ours = |epoch: u32, message: Vec<u8>, sig| {
+        Ok(SigCheck { key: identity.log_key_bytes(epoch)?, message, sig })
+    };
     let decision = |d: &Decision| {
         if d.body.decider == identity.ledger {
             ours(d.body.epoch, d.message(), d.sig).map(Some)
@@ -77,7 +78,6 @@ pub fn accord_signatures(
         if !seen.insert(sig.signer) {
             return Err(Rejected::SignedTwice { signer: sig.signer });
         }
-        let key = keys::PublicKey::new(&key).map_err(Rejected::Key)?;
         checks.push(SigCheck { key, message: keys::message(keys::ACCORD, &[accord]), sig: sig.sig });
     }
     if seen.len() < usize::from(identity.root.threshold) {
@@ -108,7 +108,7 @@ pub(super) fn apply_step(state: &State, entry: &Entry, step: &Step) -> Result<Ve
         StepArgs::Return => cx.give_back()?,
         StepArgs::Key(args) => {
             let known = Entry::parse(&args.entry.0).map_err(Rejected::Entry)?;
-            if !matches!(known.op().payload, Payload::Genesis(_) | Payload::KeyBound(_)) {
+            if !is_identity(&known.op().payload) {
                 return Err(Rejected::StepForm);
             }
             channel.introduced.insert(known.body().ledger);

@@ -34,6 +34,8 @@ impl Payload {
             Self::Returned(r) => (r.postings.clone(), None, Some(r.claim)),
             Self::Genesis(_)
             | Self::KeyBound(_)
+            | Self::KeyRevoked(_)
+            | Self::RootChanged(_)
             | Self::AccountOpened(_)
             | Self::AccountChanged(_)
             | Self::AccountClosed(_)

@@ -92,8 +92,24 @@ pub enum Rejected {
     KeyEpoch { expected: u64, got: u32 },
     #[error("this key was bound before")]
     KeyReused,
-    #[error("the log key cannot be changed by this version while channels are open")]
-    LogKeyWithChannels,
+    #[error("no key of epoch {epoch} was bound for this purpose")]
+    KeyUnknown { epoch: u32 },
+    #[error("the key of epoch {epoch} is revoked already")]
+    KeyRevoked { epoch: u32 },
+    #[error(
+        "a last good checkpoint of {size} entries: at least the genesis, with its own root, and none from place {seq} on"
+    )]
+    LastGood { size: u64, seq: u64 },
+    #[error("the key in force is revoked, so another must take its place in the same entry")]
+    ReplacementNeeded,
+    #[error("the key of epoch {epoch} is not in force, so nothing takes its place")]
+    ReplacementIdle { epoch: u32 },
+    #[error("this is not the root set that was committed to in advance")]
+    NextRoot,
+    #[error("the new root set must sign too: {need} signatures needed, {have} given")]
+    NewRootQuorum { need: u8, have: usize },
+    #[error("this node does not hold the log key that would sign the next entries")]
+    LogKeyMissing,
     #[error("log key epoch {epoch} is not known, or not in force")]
     UnknownEpoch { epoch: u32 },
     #[error("signer {signer} exists in this ledger already")]

@@ -8,7 +8,7 @@ mod canonical;
 pub use canonical::{MAX_STATE_BYTES, StateError};
 
 use super::evidence::AccusedRow;
-use super::identity::{Identity, Purpose};
+use super::identity::Identity;
 use super::members::OwnerKind;
 use super::rules::{Limit, LimitScope};
 use super::units::UnitDefined;
@@ -19,7 +19,6 @@ use crate::clearing::accord::Accord;
 use crate::clearing::intent::Outcome;
 use crate::entry::{Kind, Role};
 use crate::ids::{AccountId, ClaimId, Hash, KeyBytes, LedgerId, OpId, Signer, StreamId, UnitId};
-use crate::keys::signer_of;
 use minicbor::{Decode, Encode};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -471,10 +470,7 @@ impl State {
 
     /// Whether a signer id belongs to the root set or a key of the network.
     pub fn is_network_signer(&self, signer: Signer) -> bool {
-        self.identity.as_ref().is_some_and(|identity| {
-            let bound = identity.keys.iter().filter(|(p, _)| **p != Purpose::Seal).flat_map(|(_, keys)| keys);
-            identity.root.keys.iter().chain(bound).any(|key| signer_of(key) == signer)
-        })
+        self.identity.as_ref().is_some_and(|identity| identity.is_signer(signer))
     }
 
     /// The sum of all balances in each unit: zero after every entry.

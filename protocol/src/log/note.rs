@@ -13,6 +13,7 @@ pub use key::{
 
 use crate::ids::SigBytes;
 use crate::keys::{NOTE, SecretKey};
+use crate::log::strict_base64;
 use data_encoding::BASE64;
 use std::fmt;
 
@@ -116,7 +117,7 @@ impl SignatureLine {
             line.strip_prefix(SIGNATURE_PREFIX).ok_or("it does not start with an em dash and a space")?;
         let (name, base64) = rest.split_once(' ').ok_or("no space between name and signature")?;
         let name = KeyName::new(name).map_err(|_| "the name is empty or holds a space or a plus")?;
-        let payload = BASE64.decode(base64.as_bytes()).map_err(|_| "the signature is not strict base64")?;
+        let payload = strict_base64(base64).ok_or("the signature is not strict base64")?;
         match payload.split_first_chunk() {
             Some((id, signature)) if payload.len() >= MIN_PAYLOAD_BYTES => {
                 Ok(Self { name, id: KeyId(*id), signature: signature.to_vec() })

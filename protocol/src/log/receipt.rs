@@ -8,7 +8,7 @@ use crate::keys::PublicKey;
 use crate::log::checkpoint::{Checkpoint, CheckpointError};
 use crate::log::note::{MAX_NOTE_BYTES, Note, NoteError};
 use crate::log::proof::{MAX_PROOF_HASHES, ProofError, verify_inclusion};
-use crate::log::{parse_base64_hash, parse_decimal};
+use crate::log::{parse_base64_hash, parse_decimal, strict_base64};
 use data_encoding::BASE64;
 use std::fmt;
 
@@ -112,7 +112,7 @@ impl Receipt {
 }
 
 fn parse_extra(line: &str) -> Option<Vec<u8>> {
-    let extra = BASE64.decode(line.strip_prefix(EXTRA_PREFIX)?.as_bytes()).ok()?;
+    let extra = strict_base64(line.strip_prefix(EXTRA_PREFIX)?)?;
     if extra.is_empty() { None } else { Some(extra) }
 }
 

@@ -42,6 +42,9 @@ pub(crate) fn key(seed: u8) -> SecretKey {
     SecretKey::from_seed(&[seed; 32])
 }
 
+/// Seeds of the log keys that the node holds beside its first, 10.
+pub(crate) const NEXT_LOG_KEYS: std::ops::Range<u8> = 50..60;
+
 pub(crate) struct World {
     pub(crate) state: State,
     pub(crate) now_ms: u64,
@@ -84,7 +87,9 @@ impl World {
 
     pub(crate) fn submit(&mut self, signed: &SignedOp) -> Result<Written, Rejected> {
         let salt = Salt(Hash::of("", &[b"salt", &self.state.head.next_seq.to_be_bytes()]).prefix());
-        let written = Author::new(key(10), START_MS).write(&mut self.state, signed, self.now_ms, salt)?;
+        let mut author = Author::new(key(10), START_MS);
+        NEXT_LOG_KEYS.for_each(|seed| author.hold(key(seed)));
+        let written = author.write(&mut self.state, signed, self.now_ms, salt)?;
         self.entries.push(written.entry.clone());
         self.written.push(signed.clone());
         Ok(written)
@@ -186,6 +191,7 @@ pub(crate) fn genesis() -> Genesis {
         next_root: None,
         keys: PURPOSES.iter().zip(10..).map(bound).collect(),
         charter: None,
+        predecessor: None,
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Site {
     pub relay: Relay,
     /// More arguments for `weftd run`.
     pub arguments: Vec<String>,
+    /// More environment for `weftd run`.
+    pub environment: Vec<(String, String)>,
     /// Where it serves HTTP on loopback.
     pub http: Option<String>,
     child: Option<Child>,
@@ -71,6 +73,7 @@ impl Site {
             client: Client::unix(data.socket()),
             relay: Relay::start().await?,
             arguments: arguments.iter().map(|&a| a.to_owned()).collect(),
+            environment: Vec::new(),
             http: None,
             child: None,
             data,
@@ -86,6 +89,7 @@ impl Site {
         command.arg("run").arg("--data").arg(self.data.path());
         command.args(["--listen", "/ip4/127.0.0.1/tcp/0", "--http", "127.0.0.1:0", "--external"]);
         command.arg(self.relay.multiaddr()).args(&self.arguments);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let log = std::fs::File::options().create(true).append(true).open(self.log())?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
         let mut child = command.spawn()?;

@@ -81,6 +81,11 @@ impl Keys {
         SecretKey::from_seed(&self.log)
     }
 
+    /// The witness key.
+    pub fn witness(&self) -> SecretKey {
+        SecretKey::from_seed(&self.seed_of("witness").0)
+    }
+
     /// The node's hand at its start number `boot`.
     pub fn author(&self, boot: u64) -> Author {
         Author::new(self.log(), boot)
@@ -93,8 +98,11 @@ impl Keys {
     }
 
     fn unused(&self, purpose: &str) -> KeyBytes {
-        let seed = Hash::of("", &[self.desk.public().bytes().as_bytes(), purpose.as_bytes()]);
-        SecretKey::from_seed(&seed.0).public().bytes()
+        SecretKey::from_seed(&self.seed_of(purpose).0).public().bytes()
+    }
+
+    fn seed_of(&self, purpose: &str) -> Hash {
+        Hash::of("", &[self.desk.public().bytes().as_bytes(), purpose.as_bytes()])
     }
 
     fn genesis(&self) -> Genesis {
@@ -107,6 +115,7 @@ impl Keys {
                 // Nothing is signed with these here, but no two purposes may share a key.
                 Purpose::Witness => self.unused("witness"),
                 Purpose::Libp2p => self.unused("libp2p"),
+                Purpose::Recovery => self.unused("recovery"),
             },
         };
         let roots = self.roots.iter().map(|k| k.public().bytes()).collect();
@@ -115,6 +124,7 @@ impl Keys {
             next_root: None,
             keys: PURPOSES.iter().map(key).collect(),
             charter: None,
+            predecessor: None,
         }
     }
 }

@@ -5,9 +5,10 @@
 
 use super::Violation;
 use super::books::Books;
+use super::convictions::SeenNotes;
 use super::founding::{Founded, HOUR, Keys, Member};
 use super::random::Random;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weft_protocol::amount::Amount;
 use weft_protocol::clearing::engine::{Batch, Cx, Engine, Payee, Record};
@@ -16,6 +17,8 @@ use weft_protocol::clearing::replay::Replay;
 use weft_protocol::entry::{Entry, Op, Payload, SignedOp};
 use weft_protocol::ids::{ClaimId, Hash, LedgerId, OpId, StreamId};
 use weft_protocol::ledger::transfer::{Transfer, move_value};
+use weft_protocol::log::checkpoint::Checkpoint;
+use weft_protocol::log::tree::root_of;
 
 /// A record on the disk.
 #[derive(Debug)]
@@ -62,6 +65,10 @@ pub(super) struct Node {
     pub streams: BTreeMap<StreamId, Vec<Arc<[u8]>>>,
     /// What an auditor makes of our durable entries.
     pub books: Books,
+    /// Notes that contradict or not, seen since the last start; kept by the checker.
+    pub notes_seen: SeenNotes,
+    /// Which evidence each peer has read since the last start.
+    pub shown: BTreeMap<usize, BTreeSet<Hash>>,
     /// How far this clock is ahead.
     pub skew_ms: u64,
     boot: u64,
@@ -83,6 +90,8 @@ impl Node {
             links: BTreeMap::new(),
             streams: BTreeMap::new(),
             books: Books::default(),
+            notes_seen: SeenNotes::new(),
+            shown: BTreeMap::new(),
             skew_ms,
             boot: 1,
             salts,
@@ -139,6 +148,8 @@ impl Node {
     /// Loses everything that is not durable.
     pub(super) fn crash(&mut self) {
         self.engine = None;
+        self.notes_seen.clear();
+        self.shown.clear();
         for link in self.links.values_mut() {
             link.next = 0;
             link.sent = 0;
@@ -176,6 +187,14 @@ impl Node {
         let engine = self.replay()?.into_engine(self.keys.author(self.boot), self.keys.secret);
         self.engine = Some(engine);
         self.input(now_ms, |engine, cx| engine.recover(cx)).map_err(|e| Violation::of("recovery", &e))
+    }
+
+    /// The head of our log as it is on the disk, signed.
+    pub(super) fn checkpoint(&self) -> Vec<u8> {
+        let leaves: Vec<Hash> = self.own_entries().map(Entry::leaf).collect();
+        let root = root_of(leaves.iter().copied());
+        let checkpoint = Checkpoint::new(&self.ledger.origin(), leaves.len() as u64, root);
+        checkpoint.expect("a checkpoint of ours").sign(&self.keys.log()).to_string().into_bytes()
     }
 
     /// A payment of one minute from the first member to the second.

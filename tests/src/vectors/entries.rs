@@ -1,6 +1,6 @@
 //! A small ledger from its genesis, and entries that it refuses.
 
-mod refused;
+pub(super) mod refused;
 
 use super::kit::{Book, Sign, genesis, hex, key};
 use serde_json::{Value, json};

@@ -8,6 +8,8 @@ use weft_protocol::ledger::author::Author;
 use weft_protocol::ledger::identity::{Genesis, PURPOSES, Purpose, PurposeKey, RootSet, is_public};
 use weft_protocol::ledger::{State, apply, verify_signatures};
 
+/// Seeds of log keys that a node holds before they are bound.
+const NEXT_LOG_SEEDS: [u8; 3] = [15, 16, 79];
 /// 2026-01-01T00:00:00Z, when every ledger here begins.
 pub(super) const START_MS: u64 = 1_767_225_600_000;
 /// How long operations here may wait.
@@ -109,12 +111,13 @@ pub(super) fn genesis(roots: &[u8], threshold: u8, first: u8) -> Genesis {
     let keys_of_purpose = PURPOSES.iter().zip(first..).map(|(purpose, seed)| PurposeKey {
         purpose: *purpose,
         key: match purpose {
-            Purpose::Seal => weft_protocol::ids::KeyBytes([seed; 32]),
+            Purpose::Seal | Purpose::Recovery => weft_protocol::ids::KeyBytes([seed; 32]),
             Purpose::Log | Purpose::Witness | Purpose::Libp2p | Purpose::Desk => key(seed).public().bytes(),
         },
     });
     let charter = Some(Hash::of("WEFT-SIDECAR/1\n", &[&[0x5a; 32], b"We help each other."]));
-    Genesis { root: RootSet { threshold, keys }, next_root: None, keys: keys_of_purpose.collect(), charter }
+    let root = RootSet { threshold, keys };
+    Genesis { root, next_root: None, keys: keys_of_purpose.collect(), charter, predecessor: None }
 }
 
 /// Who signs: seed of the key, role, how.
@@ -171,7 +174,8 @@ impl Book {
     pub(super) fn write_op(&mut self, about: &str, op: &Op, signs: &[Sign]) -> Hash {
         self.now_ms += 1_000;
         let signed = self.signed(op, signs);
-        let author = Author::new(key(self.log_seed), START_MS);
+        let mut author = Author::new(key(self.log_seed), START_MS);
+        NEXT_LOG_SEEDS.into_iter().for_each(|seed| author.hold(key(seed)));
         let (now, salt) = (self.now_ms, self.salt());
         let written = author.write(&mut self.state, &signed, now, salt);
         let written = written.unwrap_or_else(|e| panic!("{about}: {e}"));
@@ -187,14 +191,15 @@ impl Book {
         let kind = weft_protocol::entry::Kind::from_code(signed.kind);
         let row = self.state.stream(&PUBLIC_STREAM);
         let header = StreamHeader { id: PUBLIC_STREAM, sseq: row.next, sprev: row.head };
-        let current = self.state.identity.as_ref().and_then(|i| i.current(Purpose::Log));
+        let payload = kind.and_then(|kind| Op::parse(kind, &signed.op.0).ok()).map(|op| op.payload);
+        let epoch = self.state.identity.as_ref().and_then(|i| i.signing_epoch(payload.as_ref()?));
         let mut body = Body {
             v: 1,
             ledger: self.ledger(),
             seq: self.state.head.next_seq,
             prev: self.state.head.leaf,
             time_ms: self.now_ms + 1_000,
-            epoch: current.map_or(0, |(epoch, _)| epoch),
+            epoch: epoch.unwrap_or(0),
             kind: signed.kind,
             op: signed.op.clone(),
             auth: signed.auth.clone(),
@@ -251,7 +256,8 @@ pub(super) fn class_of(code: &str) -> &'static str {
         | "root-quorum"
         | "office-needed"
         | "not-authorised"
-        | "authority-unknown" => "authority",
+        | "authority-unknown"
+        | "new-root-quorum" => "authority",
         _ => "rule",
     }
 }

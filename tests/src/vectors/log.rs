@@ -1,6 +1,7 @@
 //! Roots, proofs, a checkpoint, tile paths, a bundle and a receipt.
 
 use super::kit::{hex, key};
+use data_encoding::BASE64;
 use serde_json::{Value, json};
 use weft_protocol::ids::{Hash, LedgerId};
 use weft_protocol::log::checkpoint::Checkpoint;
@@ -91,6 +92,14 @@ fn invalid_consistency() -> Value {
     ])
 }
 
+/// The same signature as two padded texts, one after the other: some decoders take that.
+fn padding_inside(note: &str) -> String {
+    let (rest, payload) = note.trim_end().rsplit_once(' ').expect("a signature line");
+    let payload = BASE64.decode(payload.as_bytes()).expect("its payload");
+    let (first, last) = payload.split_at(1);
+    format!("{rest} {}{}\n", BASE64.encode(first), BASE64.encode(last))
+}
+
 fn checkpoint() -> Value {
     let ledger = LedgerId([0xaa; 32]);
     let (origin, log) = (ledger.origin(), key(10));
@@ -115,7 +124,10 @@ fn checkpoint() -> Value {
         Note::sign(&text, &name, &log).expect("a note").to_string()
     };
     assert!(Checkpoint::open(extended.as_bytes(), &origin, &log.public()).is_err(), "an extension line");
+    let padded = padding_inside(&note);
+    assert!(Checkpoint::open(padded.as_bytes(), &origin, &log.public()).is_err(), "padding inside");
     let mut invalid = invalid.to_vec();
+    invalid.push(json!({ "about": "base64 with padding inside", "note": padded, "why": "refused" }));
     invalid.push(json!({ "about": "an extension line", "note": extended, "why": "refused" }));
     json!({
         "ledger": ledger.to_string(), "origin": origin, "public": log.public().bytes().to_string(),

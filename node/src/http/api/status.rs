@@ -2,6 +2,7 @@
 
 use crate::http::error::ApiError;
 use crate::http::state::Ctx;
+use crate::keystore::purpose;
 use crate::network::Counters;
 use crate::service::Core;
 use axum::Json;
@@ -10,7 +11,8 @@ use axum::http::StatusCode;
 use std::time::Duration;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use weft_api::{Messages, Status, Unit};
+use weft_api::{BoundKey, Messages, Roots, Status, Unit};
+use weft_protocol::ledger::identity::{Identity, PURPOSES, Purpose};
 use weft_protocol::ledger::members::OwnerKind;
 use weft_protocol::ledger::state::ClaimRow;
 
@@ -90,6 +92,12 @@ fn read(core: &Core) -> Result<Status, ApiError> {
         peer_id: String::new(),
         addresses: Vec::new(),
         desk: core.keys().desk.public().signer().to_string(),
+        roots: Roots {
+            threshold: identity.root.threshold,
+            keys: identity.root.keys.iter().map(ToString::to_string).collect(),
+        },
+        bound: bound(identity),
+        keys_kept: core.keys_kept(),
         units: units.collect(),
         members: state.accounts.values().filter(|a| is_member(a.owner) && !a.closed).count() as u64,
         claims_open: super::claims::ids(core)
@@ -99,6 +107,14 @@ fn read(core: &Core) -> Result<Status, ApiError> {
         messages: Vec::new(),
         problems,
     })
+}
+
+fn bound(identity: &Identity) -> Vec<BoundKey> {
+    let one = |purpose: Purpose| {
+        let (epoch, key) = identity.current(purpose)?;
+        Some(BoundKey { purpose: purpose::name(purpose).to_owned(), epoch, key: key.to_string() })
+    };
+    PURPOSES.into_iter().filter_map(one).collect()
 }
 
 fn messages(counters: &Counters) -> Vec<Messages> {

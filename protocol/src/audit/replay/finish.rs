@@ -2,7 +2,6 @@
 
 use super::Replay;
 use crate::audit::finding::{Class, Finding, Report, UnitSum};
-use crate::audit::signatures::Checker;
 use crate::audit::source::Source;
 use crate::audit::tree::Claimed;
 use crate::audit::{Audit, Options, peers};
@@ -68,13 +67,12 @@ impl Replay {
         self.networks.finish(&mut self.checker, &mut self.findings);
         self.counts.peers = self.networks.node_signatures;
         self.counts.clearing = self.counts.clearing.saturating_add(self.networks.clearing_signatures);
-        let checker = std::mem::replace(&mut self.checker, Checker::new(1));
-        let mut failed = checker.finish();
-        failed.sort_by_key(|about| about.entry);
-        for about in failed {
+        let failed = self.checker.finish();
+        for about in failed.first {
             let finding = Finding::error(format!("{} does not verify", about.what)).at(about.entry);
             self.findings.add(finding.in_file(&*about.file));
         }
+        self.findings.count_more(Class::Error, failed.more);
     }
 
     fn check_identity(&mut self, ledger: Option<LedgerId>, options: &Options) {

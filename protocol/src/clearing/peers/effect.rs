@@ -5,10 +5,11 @@ use crate::clearing::accord::{Accord, channel_id};
 use crate::clearing::intent::{Decision, Intent, Outcome, RejectCode, SignedIntent};
 use crate::clearing::step::{AccordArgs, Step, StepArgs};
 use crate::clearing::weak::{self, Weak};
-use crate::entry::{Entry, Payload};
+use crate::entry::Entry;
 use crate::evidence::EvidenceType;
 use crate::ids::{ClaimId, Hash};
 use crate::ledger::clearing;
+use crate::ledger::identity::is_identity;
 use crate::ledger::state::{Answer, Closing, State};
 
 impl Peers {
@@ -18,7 +19,7 @@ impl Peers {
             StepArgs::Accord(args) => self.accord(entry, step, args),
             StepArgs::Key(args) => {
                 let known = Entry::parse(&args.entry.0).map_err(|_| "KEY holds no entry")?;
-                if !matches!(known.op().payload, Payload::Genesis(_) | Payload::KeyBound(_)) {
+                if !is_identity(&known.op().payload) {
                     return Err("KEY holds an entry that is none of identity");
                 }
                 if self.has_identity_entry(&known) {

@@ -82,9 +82,9 @@ pub enum StateError {
         /// Its name.
         name: &'static str,
     },
-    /// The root set breaks a rule.
-    #[error("the root set: {0}")]
-    RootSet(Box<Rejected>),
+    /// The root set or a key of the network breaks a rule.
+    #[error("the keys of the network: {0}")]
+    Identity(Box<Rejected>),
 }
 
 impl State {
@@ -99,6 +99,9 @@ impl State {
         let mut state: Self = minicbor::decode(bytes).map_err(|e| StateError::Structure(e.to_string()))?;
         state.check_bytes(bytes)?;
         state.check_possible()?;
+        if let Some(identity) = &mut state.identity {
+            identity.parse_keys();
+        }
         state.expiring = state.expiring_rows();
         Ok(state)
     }
@@ -143,7 +146,7 @@ impl State {
             return Err(StateError::Genesis { entries, genesis: self.identity.is_some() });
         }
         if let Some(identity) = &self.identity {
-            identity.root.check().map_err(|why| StateError::RootSet(Box::new(why)))?;
+            identity.check_keys().map_err(|why| StateError::Identity(Box::new(why)))?;
             for name in own_accounts::NAMES {
                 if !self.accounts.contains_key(&own_accounts::id(name)) {
                     return Err(StateError::OwnAccount { name });

@@ -4,6 +4,7 @@
 
 use crate::ids::{Hash, KeyBytes};
 use crate::keys::{PublicKey, SignatureError};
+use crate::log::strict_base64;
 use data_encoding::{BASE64, HEXLOWER};
 use std::fmt;
 use std::str::FromStr;
@@ -172,7 +173,7 @@ fn split(text: &str) -> Option<(KeyName, KeyId, Vec<u8>)> {
     let (name, rest) = text.split_once('+')?;
     let (id, key) = rest.split_once('+')?;
     let id = HEXLOWER.decode(id.as_bytes()).ok()?.try_into().ok()?;
-    Some((KeyName::new(name).ok()?, KeyId(id), BASE64.decode(key.as_bytes()).ok()?))
+    Some((KeyName::new(name).ok()?, KeyId(id), strict_base64(key)?))
 }
 
 impl fmt::Display for VerifierKey {

@@ -8,7 +8,7 @@ use weft_protocol::entry::{Auth, Body, Entry};
 use weft_protocol::ids::{PUBLIC_STREAM, Signer, StreamId};
 
 /// An entry as the ledger's node would write it next, changed by `change` before it is signed.
-fn next(
+pub(in crate::vectors) fn next(
     book: &Book,
     payload: Payload,
     sidecars: Vec<Hash>,
@@ -26,7 +26,7 @@ fn next(
     Entry::sign(&body, &key(book.log_seed)).expect("a well-formed entry").bytes().to_vec()
 }
 
-fn case(book: &Book, about: &str, bytes: Vec<u8>) -> Value {
+pub(in crate::vectors) fn case(book: &Book, about: &str, bytes: Vec<u8>) -> Value {
     let (code, detail) = refusal(&book.state, &bytes).unwrap_or_else(|| panic!("accepted: {about}"));
     let mut case = json!({
         "about": about, "after": book.state.head.next_seq, "hex": hex(bytes), "class": class_of(&code), "why": code,

@@ -112,7 +112,11 @@ fn a_state_that_no_ledger_can_have_is_refused() {
     assert!(matches!(read(&state), Err(StateError::Signer { .. })));
     let mut state = good.clone();
     state.identity.as_mut().unwrap().root.threshold = 9;
-    assert!(matches!(read(&state), Err(StateError::RootSet(_))));
+    assert!(matches!(read(&state), Err(StateError::Identity(_))));
+    let mut state = good.clone();
+    let log = &mut state.identity.as_mut().unwrap().keys;
+    log.get_mut(&crate::ledger::identity::Purpose::Log).unwrap()[0] = crate::ids::KeyBytes::ZERO;
+    assert!(matches!(read(&state), Err(StateError::Identity(_))));
     let mut state = good;
     state.ops.insert((signer, OpId([1; 16])), 1);
     assert!(read(&state).is_ok());

@@ -1,0 +1,181 @@
+//! All words of the printed report, in one place, so that another language is another table.
+
+use weft_protocol::audit::Class;
+
+/// The words of a report in one language.
+pub(super) struct Words {
+    pub(super) lang: &'static str,
+    pub(super) title: &'static str,
+    pub(super) right: &'static str,
+    pub(super) right_means: &'static str,
+    pub(super) wrong: &'static str,
+    pub(super) wrong_means: &'static str,
+    pub(super) not_checked: &'static str,
+    pub(super) not_checked_means: &'static str,
+    pub(super) what_was_audited: &'static str,
+    pub(super) source: &'static str,
+    pub(super) ledger: &'static str,
+    pub(super) no_ledger: &'static str,
+    pub(super) origin: &'static str,
+    pub(super) period: &'static str,
+    pub(super) entries: &'static str,
+    pub(super) accounts: &'static str,
+    pub(super) checkpoint: &'static str,
+    pub(super) no_checkpoint: &'static str,
+    pub(super) root: &'static str,
+    pub(super) state: &'static str,
+    pub(super) earlier: &'static str,
+    pub(super) witnesses: &'static str,
+    pub(super) witnesses_mean: &'static str,
+    pub(super) what_was_checked: &'static str,
+    pub(super) checks: &'static [&'static str],
+    pub(super) books: &'static str,
+    pub(super) books_mean: &'static str,
+    pub(super) unit: &'static str,
+    pub(super) sum: &'static str,
+    pub(super) outstanding: &'static str,
+    pub(super) what: &'static str,
+    pub(super) number: &'static str,
+    pub(super) kinds: &'static str,
+    pub(super) signatures: &'static str,
+    pub(super) signatures_mean: &'static str,
+    pub(super) signature_rows: [&'static str; 8],
+    pub(super) peers: &'static str,
+    pub(super) no_peers: &'static str,
+    pub(super) peer: &'static str,
+    pub(super) position: &'static str,
+    pub(super) we_owe: &'static str,
+    pub(super) they_owe: &'static str,
+    pub(super) even: &'static str,
+    pub(super) in_flight: &'static str,
+    pub(super) their_entries: &'static str,
+    pub(super) pinned: &'static str,
+    pub(super) findings: &'static str,
+    pub(super) no_findings: &'static str,
+    pub(super) place: &'static str,
+    pub(super) finding: &'static str,
+    pub(super) file: &'static str,
+    pub(super) and_more: &'static str,
+    pub(super) openings: &'static str,
+    pub(super) openings_mean: &'static str,
+    pub(super) not_excluded: &'static str,
+    pub(super) limits: &'static [&'static str],
+    pub(super) signed: &'static str,
+    pub(super) signed_means: &'static str,
+    pub(super) sign_lines: [&'static str; 4],
+    pub(super) made_with: &'static str,
+    pub(super) class: fn(Class) -> (&'static str, &'static str),
+}
+
+/// English.
+pub(super) const EN: Words = Words {
+    lang: "en",
+    title: "Audit of a ledger",
+    right: "Nothing wrong was found.",
+    right_means: "Every entry, every signature and every sum that was at hand is as the rules ask. What an audit of \
+                  these files cannot see stands under \u{201c}What could not be excluded\u{201d}.",
+    wrong: "Something is wrong.",
+    wrong_means: "At least one thing in these books breaks a rule, or contradicts another. Each is named below. Do \
+                  not rely on these books before it is explained.",
+    not_checked: "It could not be checked.",
+    not_checked_means: "Something without which the audit says nothing could not be read. This is no statement that \
+                        the books are right, nor that they are wrong.",
+    what_was_audited: "What was audited",
+    source: "Files",
+    ledger: "Ledger",
+    no_ledger: "unknown: no first entry can be read",
+    origin: "Its name in checkpoints",
+    period: "Period, by the ledger\u{2019}s own clock",
+    entries: "Entries",
+    accounts: "Accounts of members, organisations, commons, pools and the outside",
+    checkpoint: "Entries that the checkpoint vouches for",
+    no_checkpoint: "none: the checkpoint does not vouch for these entries",
+    root: "Root hash over all entries, computed anew",
+    state: "Digest of the books at the end, computed anew",
+    earlier: "Held against",
+    witnesses: "Witnesses",
+    witnesses_mean: "Other networks that have signed that this history only ever grew.",
+    what_was_checked: "What was checked",
+    checks: &[
+        "Every byte of every file: it belongs to the ledger, and nothing is missing or left over.",
+        "Every entry stands in its one allowed form, in its place, after the one before it.",
+        "Every rule of the ledger, by the same program that a node runs: who may act for whom, limits, offices, and \
+         the decision behind each rule.",
+        "After every entry the balances of each unit sum to zero.",
+        "Every signature: of the node, of people, of the desk, of the root set, and of other networks.",
+        "The hash tree over all entries, its tiles, and the signed checkpoint.",
+        "Of each peer network at hand: every statement against ours, every payment against its promise, and the \
+         positions of both sides.",
+    ],
+    books: "Units",
+    books_mean: "What one member has, others have given: in each unit everything must sum to zero.",
+    unit: "Unit",
+    sum: "Sum of all balances",
+    outstanding: "Owed in all",
+    what: "What",
+    number: "Number",
+    kinds: "Entries by kind",
+    signatures: "Signatures",
+    signatures_mean: "All were verified, but for those named under the findings. A signature of the desk says that \
+                      the network acted for a person; that the person wished it cannot be seen from it.",
+    signature_rows: [
+        "the node\u{2019}s, one under each entry",
+        "people\u{2019}s, with a key of their own",
+        "people\u{2019}s, with a passkey",
+        "the desk\u{2019}s, for people signed in at the node",
+        "the desk\u{2019}s, for slips of paper",
+        "the desk\u{2019}s, for what was said by word of mouth",
+        "under accords, payments between networks and decisions on them",
+        "of peers\u{2019} nodes, under what they have said",
+    ],
+    peers: "Peer networks",
+    no_peers: "There is no accord with another network.",
+    peer: "Network",
+    position: "Position",
+    we_owe: "we owe them",
+    they_owe: "they owe us",
+    even: "even",
+    in_flight: "in flight, out and in",
+    their_entries: "Their entries at hand",
+    pinned: "Our history is fixed by their word up to entry",
+    findings: "Findings",
+    no_findings: "There are none.",
+    place: "Where",
+    finding: "What was found",
+    file: "File",
+    and_more: "and so many more of this class:",
+    openings: "Opened texts",
+    openings_mean: "Texts that somebody has agreed to open for this audit. Each was held against the commitment in \
+                    its entry.",
+    not_excluded: "What could not be excluded",
+    limits: &[
+        "Entries after the newest checkpoint can have been left out; entries after what a peer has acknowledged can \
+         have been replaced.",
+        "What a peer has said most recently can have been left out of its folder: compare the two ledgers to close \
+         that.",
+        "Names and texts are not in the ledger, and were not audited. A time is what the node\u{2019}s own clock said.",
+    ],
+    signed: "Signed",
+    signed_means: "I have run this audit myself, on a machine that I trust, over the files named above. The figures \
+                   and findings are those that the program gave.",
+    sign_lines: ["Place", "Date", "Name", "Signature"],
+    made_with: "Made with weft",
+    class: class_en,
+};
+
+fn class_en(class: Class) -> (&'static str, &'static str) {
+    match class {
+        Class::Error => ("Errors", "A rule is broken, or bytes are not what they must be. This is wrong."),
+        Class::Equivocation => {
+            ("Contradictions", "Somebody has signed two things that exclude each other. This is wrong.")
+        }
+        Class::Mismatch => ("Mismatches", "Two records that must agree do not. This is wrong."),
+        Class::Orphan => ("Orphans", "An answer to something that was never said. This is wrong."),
+        Class::InFlight => {
+            ("In flight", "Payments between networks that are not finished. This is not wrong.")
+        }
+        Class::Disputed => ("Disputed", "Value that stands on the account for disputes. This is not wrong."),
+        Class::Warning => ("Worth a look", "Not wrong, but somebody should know."),
+        Class::NotChecked => ("Not checked", "What this audit could not, or did not, look at."),
+    }
+}
