@@ -3,7 +3,7 @@
 //! No option takes a secret as its value; keys and tokens are files or the environment.
 
 use crate::commands::{
-    audit, cancel, claims, import, key, member, pay, peer, receipt, rule, statement, unit,
+    audit, cancel, claims, import, key, member, pay, peer, receipt, rule, statement, time, unit,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -41,6 +41,8 @@ pub(crate) struct Globals {
 pub(crate) enum Command {
     /// The node at a glance
     Status,
+    /// Say that the node's clock is right, when it waits for that
+    ConfirmTime(time::ConfirmTime),
     /// Add and list members
     #[command(subcommand)]
     Member(member::Command),
@@ -106,8 +108,10 @@ mod tests {
         for line in [
             "weft status --json",
             "weft --data /x member add Ada",
+            "weft confirm-time --yes",
             "weft member add Ada --key-file k --organisation",
             "weft member list --url http://127.0.0.1:1 --token-file t",
+            "weft member erase Ada --reason retention --confirm Ada",
             "weft pay Ada Bo 12.5",
             "weft pay Ada Bo@lansing 12.5 --unit credit --memo soup --when 2024-02-29 --wait 0 --expires 60 --key k \
              --op-id 00000000-0000-0000-0000-000000000001",

@@ -12,6 +12,7 @@ pub(crate) mod receipt;
 pub(crate) mod rule;
 pub(crate) mod statement;
 pub(crate) mod status;
+pub(crate) mod time;
 pub(crate) mod unit;
 
 use crate::args::Command;
@@ -22,6 +23,7 @@ use crate::outcome::Outcome;
 pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
     match command {
         Command::Status => status::run(context).await,
+        Command::ConfirmTime(confirm) => time::run(context, confirm).await,
         Command::Member(command) => member::run(context, command).await,
         Command::Pay(pay) => pay::run(context, pay).await,
         Command::Statement(statement) => statement::run(context, statement).await,

@@ -186,6 +186,7 @@ pub(crate) fn status() -> Status {
         claims_open: 0,
         messages: Vec::new(),
         problems: Vec::new(),
+        witness: weft_api::Witness::default(),
     }
 }
 

@@ -303,6 +303,23 @@ impl Clearing {
         Ok(())
     }
 
+    /// One request to a peer, with its answer.
+    ///
+    /// # Errors
+    /// In words, when the peer is not known or does not answer.
+    pub(crate) async fn request(
+        &self,
+        peer: LedgerId,
+        protocol: crate::network::Protocol,
+        bytes: Vec<u8>,
+    ) -> Result<Vec<u8>, String> {
+        let identity = self.0.ledger.run(move |core| core.engine().peers().identity(&peer).cloned());
+        let identity = identity.await.map_err(|e| e.to_string())?;
+        let identity = identity.ok_or("its identity is not known here")?;
+        let id = peer_id(&identity).map_err(|e| e.to_string())?;
+        self.0.network.request(id, protocol, bytes).await.map_err(|e| e.to_string())
+    }
+
     /// Ends the links; the network layer ends the rest.
     pub fn close(&self) {
         self.0.links.lock().unwrap_or_else(PoisonError::into_inner).clear();

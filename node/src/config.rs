@@ -15,6 +15,9 @@ pub struct Config {
     /// How programs and pages on this machine reach it, beside its Unix socket.
     #[serde(default)]
     pub http: HttpSection,
+    /// Who vouches for this ledger's checkpoints, and for whose this node vouches.
+    #[serde(default)]
+    pub witness: WitnessSection,
 }
 
 /// `[network]`
@@ -37,6 +40,25 @@ pub struct NetworkSection {
 pub struct HttpSection {
     /// Address and port; loopback only until a proxy with TLS stands in front. Empty turns it off.
     pub listen: String,
+}
+
+/// `[witness]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WitnessSection {
+    /// File with the policy (C2SP tlog-policy) for this ledger's checkpoints, in the data folder or as a whole path.
+    /// Empty: every peer is asked.
+    pub policy: String,
+    /// File in the same form whose `log` lines name other logs that this node cosigns. Empty: peers' logs alone.
+    pub logs: String,
+    /// Least time between two entries that record the head of the same peer's log, in seconds.
+    pub view_every_s: u64,
+}
+
+impl Default for WitnessSection {
+    fn default() -> Self {
+        Self { policy: String::new(), logs: String::new(), view_every_s: 3_600 }
+    }
 }
 
 impl Default for NetworkSection {
@@ -83,8 +105,12 @@ impl Config {
     /// # Errors
     /// When the site name is not one.
     pub fn new(site: &str) -> Result<Self, ConfigError> {
-        let config =
-            Self { site: site.to_owned(), network: NetworkSection::default(), http: HttpSection::default() };
+        let config = Self {
+            site: site.to_owned(),
+            network: NetworkSection::default(),
+            http: HttpSection::default(),
+            witness: WitnessSection::default(),
+        };
         config.check("weft.toml")?;
         Ok(config)
     }

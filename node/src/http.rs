@@ -2,7 +2,8 @@
 //!
 //! What must always hold: an answer about the ledger goes out only when all it says is durable ([`Ledger::run`]
 //! gives it no sooner); every refusal is a problem+json with the name of the rule, and has changed nothing; nothing
-//! is read without a cap; on TCP nothing but `/livez` and `/readyz` is answered without the bearer token.
+//! is read without a cap; on TCP nothing but `/livez`, `/readyz` and requests for cosignatures is answered without
+//! the bearer token.
 //!
 //! [`Ledger::run`]: crate::service::Ledger::run
 
@@ -17,6 +18,7 @@ mod state;
 #[cfg(test)]
 mod testkit;
 mod view;
+mod witness;
 
 pub use openapi::openapi_json;
 pub use server::serve;

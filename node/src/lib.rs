@@ -12,3 +12,4 @@ pub mod network;
 pub mod node;
 pub mod service;
 pub mod store;
+mod witness;

@@ -7,7 +7,7 @@ use crate::data::{DataDir, DataError, Lock, ROOT_KEY};
 use crate::http;
 use crate::keystore::Passphrase;
 use crate::network::{Limits, Multiaddr, Network, NetworkConfig, TapFrame};
-use crate::service::{self, Hooks, Ledger, OpenFailure};
+use crate::service::{self, Hooks, Ledger, OpenFailure, WitnessSettings};
 use crate::store::{Disk, RealDisk};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -19,6 +19,7 @@ use weft_protocol::ids::KeyBytes;
 use weft_protocol::keys::SecretKey;
 use weft_protocol::ledger::identity::RootSet;
 use weft_protocol::ledger::units::UnitDefined;
+use weft_protocol::log::witness::Policy;
 
 /// Frames that wait to be written to a tap.
 const TAP_QUEUE: usize = 4_096;
@@ -43,6 +44,10 @@ pub enum StartError {
     Found(String),
     #[error("{0}")]
     Clearing(String),
+    #[error(
+        "the witness file {path} cannot be used: {why}. Repair it, or take it out of [witness] in weft.toml"
+    )]
+    Witness { path: String, why: String },
 }
 
 /// How a node is started.
@@ -162,6 +167,8 @@ impl Node {
         for remark in opened.remarks.iter().chain(&data.key_remarks()?) {
             tracing::warn!("{remark}");
         }
+        let mut opened = opened;
+        opened.core.set_witness(witness_settings(&data, &config)?, opened.clean);
         let keys = opened.core.keys().clone();
         let (ledger, ledger_thread) = service::start(opened.core);
         let (network, events, network_task) = start_network(&config, &options, &keys)?;
@@ -197,6 +204,8 @@ impl Node {
             site: config.site,
         };
         let http_task = tokio::spawn(http::serve(app, unix, tcp, stopping));
+        let asking = crate::witness::run(ledger.clone(), clearing.clone(), Clock, stop.subscribe());
+        tokio::spawn(asking);
         Ok(Self {
             ledger,
             ledger_thread,
@@ -250,6 +259,23 @@ impl Node {
             (None, _) => Err("the ledger's thread panicked".to_owned()),
         }
     }
+}
+
+/// Reads the files that `[witness]` names.
+fn witness_settings(data: &DataDir, config: &Config) -> Result<WitnessSettings, StartError> {
+    let read = |name: &str| -> Result<Option<Policy>, StartError> {
+        if name.is_empty() {
+            return Ok(None);
+        }
+        let path = data.path().join(name);
+        let failed = |why: String| StartError::Witness { path: path.display().to_string(), why };
+        let bytes = std::fs::read(&path).map_err(|e| failed(e.to_string()))?;
+        Policy::parse(&bytes).map(Some).map_err(|e| failed(e.to_string()))
+    };
+    let logs = read(&config.witness.logs)?;
+    let logs = logs.iter().flat_map(|policy| policy.logs()).map(|log| log.key.clone()).collect();
+    let view_every_ms = config.witness.view_every_s.saturating_mul(1_000);
+    Ok(WitnessSettings { policy: read(&config.witness.policy)?, logs, view_every_ms })
 }
 
 type Started = (Network, mpsc::Receiver<crate::network::NetworkEvent>, JoinHandle<()>);

@@ -6,6 +6,7 @@
 //! answers nothing more but why it stopped.
 
 mod core;
+mod erasure;
 mod evidence;
 mod found;
 mod links;
@@ -16,12 +17,16 @@ mod publish;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod time;
+mod witness;
 
 pub use self::core::{Core, Hooks, ServiceParts};
 pub use links::{Outgoing, PushIn, short};
 pub use open::{OpenFailure, Opened, open};
 pub use payments::{ClaimState, DESK_OP_LIFE_MS, OpAnswer, OpRefused, Prepared, Text};
 pub use rows::HistoryRow;
+pub use time::{Held, MAX_IDLE_MS, MAX_JUMP_MS};
+pub use witness::{Way, WitnessJob, WitnessSettings, WitnessView};
 
 use tokio::sync::{mpsc, oneshot, watch};
 

@@ -13,12 +13,14 @@ mod replay;
 mod signatures;
 pub mod source;
 mod tree;
+mod witnesses;
 
 pub use finding::{
     Class, EntryRef, Finding, Findings, Outcome, PeerReport, Position, Report, SignatureCounts, UnitSum,
 };
 pub use signatures::BATCH as SIGNATURES_PER_BATCH;
 pub use source::{Item, NamedBytes, Source};
+pub use witnesses::Witnessed;
 
 use crate::ids::{Hash, LedgerId, UnitId};
 use crate::ledger::state::State;
@@ -27,6 +29,7 @@ use crate::log::note::{Note, NoteError};
 use crate::log::proof::{BuildError, ProofError, build_inclusion, verify_inclusion};
 use crate::log::receipt::Receipt;
 use crate::log::tile::{TilePath, TileReader};
+use crate::log::witness::Policy;
 use channel::Side;
 use std::collections::BTreeMap;
 
@@ -39,6 +42,8 @@ pub struct Options {
     pub ledger: Option<LedgerId>,
     /// An earlier checkpoint of the same ledger, kept by somebody else.
     pub earlier: Option<NamedBytes>,
+    /// Which witnesses are enough; `None` judges nobody and tells who there is.
+    pub policy: Option<Policy>,
 }
 
 /// An audited ledger: its report, and what is needed to compare it with another.

@@ -8,7 +8,9 @@
 pub mod author;
 pub mod authority;
 pub mod clearing;
+pub mod erasure;
 pub mod evidence;
+pub mod forward;
 pub mod identity;
 pub mod members;
 pub mod movement;
@@ -179,6 +181,8 @@ pub fn apply(state: &State, entry: &Entry) -> Result<Transition, Rejected> {
         Payload::Book(book) => transfer::apply_book(state, entry, book)?,
         Payload::Release(release) => transfer::apply_release(state, release)?,
         Payload::Returned(returned) => transfer::apply_returned(state, returned)?,
+        Payload::Erasure(erasure) => erasure::apply_erasure(state, &authority, erasure, body.seq)?,
+        Payload::Forward(forward) => forward::apply_forward(state, &authority, forward)?,
         Payload::PeerView(view) => witness::apply_view(state, view, body.time_ms)?,
         Payload::EvidenceRecorded(recorded) => evidence::apply_recorded(state, recorded)?,
         Payload::FreezeLifted(lifted) => evidence::apply_lifted(state, &authority, entry, lifted)?,
@@ -282,7 +286,9 @@ fn check_author(entry: &Entry, authority: &Authority) -> Result<(), Rejected> {
         | Payload::Transfer(_)
         | Payload::Reversal(_)
         | Payload::FreezeLifted(_)
-        | Payload::Hold(_) => false,
+        | Payload::Hold(_)
+        | Payload::Erasure(_)
+        | Payload::Forward(_) => false,
     };
     match (by_node, authority.is_node()) {
         (true, false) => Err(Rejected::NodeOnly),

@@ -62,7 +62,7 @@ impl NoteKind {
     pub const FENCE: Self = Self(3);
     /// Evidence received, before it is an entry; the name is the SHA-256 of the bytes.
     pub const EVIDENCE: Self = Self(4);
-    /// The newest cosigned checkpoint seen of a log; the name is the log's ledger id.
+    /// The checkpoint of a log that we cosigned last; the name is the SHA-256 of the log's origin.
     pub const PEER_CHECKPOINT: Self = Self(5);
 
     /// Kinds that a reader knows; any other is refused by name (specs/store.md 2.6).

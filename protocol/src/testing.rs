@@ -131,6 +131,11 @@ impl TestNetwork {
         secret(self.seed, "log")
     }
 
+    /// The key that signs cosignatures.
+    pub fn witness_key(&self) -> SecretKey {
+        secret(self.seed, "witness")
+    }
+
     /// The key that acts for people without one.
     pub fn desk(&self) -> SecretKey {
         secret(self.seed, "desk")

@@ -229,6 +229,33 @@ pub fn number_of(bytes: &[u8]) -> Option<u8> {
     decoder.u8().ok()
 }
 
+/// `/weft/witness/1`, request (specs/network.md §9).
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct WitnessAsk {
+    /// 1 asks for a cosignature, 3 for the newest checkpoint that the asker has cosigned.
+    #[n(0)]
+    pub message: u8,
+    /// Asks for a cosignature: the request body of tlog-witness.
+    #[n(1)]
+    pub request: Option<Blob>,
+}
+
+/// `/weft/witness/1`, answer.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct WitnessAnswer {
+    /// 2 or 4.
+    #[n(0)]
+    pub message: u8,
+    /// To 1: the status of tlog-witness.
+    #[n(1)]
+    pub status: Option<u16>,
+    /// To 1: its body. To 3: the note; absent when there is none.
+    #[n(2)]
+    pub body: Option<Blob>,
+}
+
 /// A body of a protocol, with its cap.
 pub trait Message: Encode<()> + for<'b> Decode<'b, ()> {
     /// Longest body.
@@ -279,6 +306,8 @@ messages! {
     Asked, 8 * 1024, [2];
     PairAsk, 16 * 1024, [1, 3, 5];
     PairAnswer, 16 * 1024, [2, 4, 6, 8];
+    WitnessAsk, 72 * 1024, [1, 3];
+    WitnessAnswer, 72 * 1024, [2, 4];
 }
 
 #[cfg(test)]

@@ -349,7 +349,7 @@ def evidence(run, v):
 
 FILES = {"encoding": encoding, "keys": keys, "entries": entries, "identity": identity, "postings": postings,
          "clearing": clearing, "log": log, "wire": wwire.wire, "sealed": wseal.sealed, "witness": witness,
-         "evidence": evidence}
+         "evidence": evidence, "erasure": entries}
 
 
 def vectors(folder):

@@ -149,7 +149,7 @@ class State(Clearing):
     TABLES = ("accounts", "signers", "units", "limits", "balances", "ops", "transfers", "holds", "streams",
               "channels", "claims", "decisions", "nonces")
     # Tables of later versions, by field: absent when empty.
-    LATER = {15: "views", 16: "accused"}
+    LATER = {15: "views", 16: "accused", 18: "erased"}
 
     def __init__(self):
         self.ident, self.head = None, [0, ZERO32, 0, 0]
@@ -233,7 +233,7 @@ class State(Clearing):
         self._operation(entry)
         authority = Authority(self, entry)
         signed = bool(entry.auth)
-        by_node = (entry.kind >= 0x0B00 and entry.kind != 0x0E02) or 0x0504 <= entry.kind <= 0x0508
+        by_node = (0x0B00 <= entry.kind < 0x0F00 and entry.kind != 0x0E02) or 0x0504 <= entry.kind <= 0x0508
         need(not (by_node and signed), "node-only")
         need(by_node or signed, "unsigned")
         getattr(self, f"_kind_{entry.kind:04x}", self._step)(entry, authority)
@@ -514,6 +514,26 @@ class State(Clearing):
         authority.may_debit(self, account)
         self._limits([[account, unit, -value]], authority.coordinator(self))
         self.t["holds"][entry.leaf] = [account, unit, value, network, sidecars[0], None]
+
+    # Areas 15 and 16
+
+    def _kind_0f01(self, entry, authority):
+        account, reason = (entry.payload[i] for i in range(2))
+        authority.office(self)
+        row = self.t["accounts"].get(account)
+        need(row is not None, "unknown-account")
+        need(row[0] not in (PEER, OWN), "owner-kind")
+        need(account not in self.t["erased"], "nothing-to-do")
+        need(all(hold[0] != account for hold in self.t["holds"].values()), "holds-open")
+        if not row[2]:
+            row[2] = True
+            for signer in row[3]:
+                self.t["signers"][signer][2] = False
+        self.t["erased"][account] = [entry.seq, reason]
+
+    def _kind_1001(self, entry, authority):
+        authority.office(self)
+        need(entry.payload[0] == self.digest(), "forward-state")
 
     # Area 13
 

@@ -26,6 +26,8 @@ MESSAGES = {
                                             k4=U16, k5=H, k6=H, k7=ROOT_SIGS)),
     "PairAnswer": (16 * KIB, {2, 4, 6, 8}, record(optional=(2, 3, 4, 5, 7), lists=(1, 6), k0=U8, k1=BLOBS, k2=blob,
                                                   k3=blob, k4=H, k5=H, k6=ROOT_SIGS, k7=text)),
+    "WitnessAsk": (72 * KIB, {1, 3}, record(optional=(1,), k0=U8, k1=blob)),
+    "WitnessAnswer": (72 * KIB, {2, 4}, record(optional=(1, 2), k0=U8, k1=U16, k2=blob)),
 }
 
 

@@ -6,6 +6,7 @@
 mod clearing;
 mod encoding;
 mod entries;
+mod erasure;
 mod evidence;
 mod identity;
 mod keys;
@@ -34,6 +35,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("sealed.json", sealed::vectors()),
         ("evidence.json", evidence::vectors()),
         ("witness.json", witness::vectors()),
+        ("erasure.json", erasure::vectors()),
     ]
 }
 

@@ -36,7 +36,7 @@ const TOP_LEVEL: [&str; 11] = [
 const TESTS: &str = "tests";
 
 /// What the pure rules may not reach: the network, an event loop, a store.
-const NOT_IN_PROTOCOL: [&str; 5] = ["tokio", "libp2p", "mio", "sled", "rusqlite"];
+const NOT_IN_PROTOCOL: [&str; 5] = ["tokio", "libp2p", "mio", "redb", "rusqlite"];
 
 /// What the command line and the auditor may not reach: they trust no node and speak to no peer.
 const NOT_IN_CLI: [&str; 2] = ["libp2p", "weft-node"];

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use std::fs;
+use weft_api::ConfirmTime;
 use weft_node::data::DataDir;
 use weft_tests::kit::{Audited, Outcome, Site, copy_folder};
 use weft_tests::source_root;
@@ -64,6 +65,10 @@ async fn a_saved_store_of_the_first_layout_opens_and_answers_as_it_did() {
     let mut hull = Site::of(data, "hull", &[]).await.expect("a site");
     hull.start().await.expect("started");
     assert_eq!(version(&hull.data), "weft-store/2\n");
+    // The saved ledger has been idle for as long as it lies here.
+    let clock_ms = hull.client.time().await.expect("the time").clock_ms;
+    let confirmed = hull.client.confirm_time(&ConfirmTime { clock_ms }).await.expect("confirmed");
+    assert_eq!(confirmed.held, None);
     assert_holds(&before, &answers(&hull, &before).await.expect("answers"), "");
     assert!(ledger(&hull.data).starts_with(&segment), "the old records were changed");
     let log = hull.log_text();

@@ -1,8 +1,19 @@
 //! Reports as JSON. The names and their order are an interface: programs read them.
 
 use serde::Serialize;
-use weft_protocol::audit::{Class, Comparison, Finding, Findings, Outcome, PeerReport, Report};
+use weft_protocol::audit::{Class, Comparison, Finding, Findings, Outcome, PeerReport, Report, Witnessed};
 use weft_protocol::ids::LedgerId;
+
+fn witnessed(found: &Witnessed) -> JsonWitnessed {
+    let cosigned = found.quorum.cosigned();
+    let cosigned = cosigned.map(|(by, time_s)| JsonCosigned { witness: by.key_name.to_string(), time_s });
+    JsonWitnessed {
+        words: found.words.clone(),
+        policy_given: found.policy_given,
+        enough: found.quorum.reached,
+        cosigned: cosigned.collect(),
+    }
+}
 
 /// The name of the form; raised when a field changes its meaning.
 pub const SCHEMA: &str = "weft.audit/1";
@@ -17,6 +28,7 @@ struct JsonReport {
     origin: Option<String>,
     entries: u64,
     checkpoint_size: Option<u64>,
+    witnessed: Option<JsonWitnessed>,
     root: String,
     state_digest: String,
     first_ms: Option<u64>,
@@ -28,6 +40,20 @@ struct JsonReport {
     peers: Vec<JsonPeer>,
     counts: Vec<JsonCount>,
     findings: Vec<JsonFinding>,
+}
+
+#[derive(Serialize)]
+struct JsonWitnessed {
+    words: String,
+    policy_given: bool,
+    enough: bool,
+    cosigned: Vec<JsonCosigned>,
+}
+
+#[derive(Serialize)]
+struct JsonCosigned {
+    witness: String,
+    time_s: u64,
 }
 
 #[derive(Serialize)]
@@ -139,6 +165,7 @@ pub fn report_json(report: &Report) -> String {
         origin: report.ledger.map(|ledger| ledger.origin()),
         entries: report.entries,
         checkpoint_size: report.checkpoint_size,
+        witnessed: report.witnessed.as_ref().map(witnessed),
         root: report.root.to_string(),
         state_digest: report.state_digest.to_string(),
         first_ms: report.time_ms.map(|(first, _)| first),

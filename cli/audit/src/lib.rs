@@ -27,6 +27,8 @@ use std::path::{Path, PathBuf};
 use weft_protocol::audit::{self, NamedBytes, Source};
 use weft_protocol::ids::LedgerId;
 use weft_protocol::log::note::MAX_NOTE_BYTES;
+use weft_protocol::log::witness::policy::MAX_POLICY_BYTES;
+use weft_protocol::log::witness::{Policy, PolicyError};
 
 /// What a verification is asked for.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +39,8 @@ pub struct VerifyOptions {
     pub ledger: Option<LedgerId>,
     /// A checkpoint of the same ledger from an earlier day, kept by somebody else.
     pub earlier: Option<PathBuf>,
+    /// Which witnesses are enough (C2SP tlog-policy).
+    pub policy: Option<PathBuf>,
 }
 
 /// An audit with what it amounts to.
@@ -65,6 +69,14 @@ pub enum AuditError {
         path: PathBuf,
         /// Why not.
         why: std::io::Error,
+    },
+    /// The policy is none.
+    #[error("{path} is no witness policy: {why}")]
+    Policy {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        why: PolicyError,
     },
     /// The earlier checkpoint is larger than any note.
     #[error("{path} has more than {MAX_NOTE_BYTES} bytes: it is no checkpoint")]
@@ -110,10 +122,21 @@ fn verify(
         threads: options.threads.unwrap_or_else(cores),
         ledger: options.ledger,
         earlier: options.earlier.as_deref().map(read_checkpoint).transpose()?,
+        policy: options.policy.as_deref().map(read_policy).transpose()?,
     };
     let audit = audit::replay(source, &options, progress);
     let exit_code = audit.report.findings.outcome().exit_code();
     Ok(AuditOutcome { audit, exit_code })
+}
+
+fn read_policy(path: &Path) -> Result<Policy, AuditError> {
+    let read = |why| AuditError::Read { path: path.to_path_buf(), why };
+    let bad = |why| AuditError::Policy { path: path.to_path_buf(), why };
+    let len = std::fs::metadata(path).map_err(read)?.len();
+    if len > MAX_POLICY_BYTES as u64 {
+        return Err(bad(PolicyError::TooLong { got: usize::try_from(len).unwrap_or(usize::MAX) }));
+    }
+    Policy::parse(&std::fs::read(path).map_err(read)?).map_err(bad)
 }
 
 fn read_checkpoint(path: &Path) -> Result<NamedBytes, AuditError> {

@@ -24,6 +24,9 @@ pub fn report_text(report: &Report) -> String {
             None => "DOES NOT VOUCH for these entries".into(),
         },
     );
+    if let Some(witnessed) = &report.witnessed {
+        line("witnesses", witnessed.words.clone());
+    }
     line("state", format!("digest {}", report.state_digest));
     for unit in &report.units {
         let sum =

@@ -4,10 +4,13 @@ use crate::{Client, Error, Request, escape};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 use weft_api::{
-    Claim, Claims, Confirm, Done, EvidenceList, ImportPayments, Imported, Invitation, Join, Member, Members,
-    NewInvitation, NewMember, NewPayment, Pairing, Pairings, Peers, PostOp, Receipt, Statement, Status,
+    Claim, Claims, Confirm, ConfirmTime, Done, Erased, EvidenceList, ImportPayments, Imported, Invitation,
+    Join, Member, Members, NewErasure, NewInvitation, NewMember, NewPayment, NodeTime, Pairing, Pairings,
+    Peers, PostOp, Receipt, Statement, Status,
 };
 
+/// How long the node may take to rewrite its private store.
+const ERASE_TIME: Duration = Duration::from_secs(300);
 const API: &str = "/api/v1";
 /// How long an import may take: its largest file, checked line by line and synced in groups on a slow disk.
 const IMPORT_TIME: Duration = Duration::from_secs(900);
@@ -32,6 +35,16 @@ impl Client {
         self.get(&format!("{API}/status")).await
     }
 
+    /// What the node's clock says, and whether it is believed.
+    pub async fn time(&self) -> Result<NodeTime, Error> {
+        self.get(&format!("{API}/time")).await
+    }
+
+    /// Says that the node's clock was compared and is right.
+    pub async fn confirm_time(&self, seen: &ConfirmTime) -> Result<NodeTime, Error> {
+        self.post(&format!("{API}/time"), seen, None).await
+    }
+
     /// The description of the API.
     pub async fn openapi(&self) -> Result<String, Error> {
         self.get_text(&format!("{API}/openapi.json")).await
@@ -51,6 +64,12 @@ impl Client {
     /// Opens an account.
     pub async fn add_member(&self, member: &NewMember, op_id: &str) -> Result<Member, Error> {
         self.post(&format!("{API}/members"), member, Some(op_id)).await
+    }
+
+    /// Destroys everything personal about a holder. `who` is a name or an account id.
+    pub async fn erase(&self, who: &str, erasure: &NewErasure, op_id: &str) -> Result<Erased, Error> {
+        let path = format!("{API}/accounts/{}/erasure", escape(who));
+        self.send(Request::post(&path, erasure, Some(op_id))?.waiting(ERASE_TIME)).await?.json()
     }
 
     /// A page of an account's lines, newest first, older than `before`. `who` is a name or an account id.

@@ -40,6 +40,7 @@ pub struct Request {
     body: Bytes,
     idempotency_key: Option<String>,
     extra_time: Duration,
+    content_type: &'static str,
 }
 
 impl Request {
@@ -63,7 +64,19 @@ impl Request {
     /// Any bytes as the body, for tests that send what no client would.
     pub fn raw(method: Method, path: &str, body: Vec<u8>, key: Option<&str>) -> Self {
         let idempotency_key = key.map(str::to_owned);
-        Self { method, path: path.to_owned(), body: body.into(), idempotency_key, extra_time: Duration::ZERO }
+        Self {
+            method,
+            path: path.to_owned(),
+            body: body.into(),
+            idempotency_key,
+            extra_time: Duration::ZERO,
+            content_type: "application/json",
+        }
+    }
+
+    /// Posts a text.
+    pub(crate) fn text(path: &str, body: Vec<u8>) -> Self {
+        Self { content_type: "text/plain; charset=utf-8", ..Self::raw(Method::Post, path, body, None) }
     }
 
     /// Gives the node this much longer, for requests that wait for something.
@@ -268,7 +281,7 @@ impl Pool {
             .header(HOST, self.place.host())
             .header(ACCEPT, "application/json");
         if request.method == Method::Post {
-            builder = builder.header(CONTENT_TYPE, "application/json");
+            builder = builder.header(CONTENT_TYPE, request.content_type);
         }
         if let Some(key) = &request.idempotency_key {
             builder = builder.header(IDEMPOTENCY_KEY, key.as_str());

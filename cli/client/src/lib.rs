@@ -111,6 +111,17 @@ impl Client {
     }
 }
 
+/// Posts a text to any `http://` address, without a token, and gives the answer whatever its status: for services of
+/// others that are open to all, such as witnesses. Nothing is encrypted: only what may be public may be sent.
+///
+/// # Errors
+/// [`Error::BadAddress`], or as [`Client::send`].
+pub async fn post_text(url: &str, body: Vec<u8>, timeout: Duration, cap: usize) -> Result<Answer, Error> {
+    let (place, path) = Place::parse_open(url)?;
+    let request = Request::text(&path, body);
+    http::Pool::new(place, None).send(request, timeout, cap).await
+}
+
 /// A text as one segment of a path or one value of a query: all but letters, digits, `-`, `.`, `_`, `~` as `%XX`.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -43,6 +43,29 @@ impl Place {
         Ok(Self::Tcp(authority.to_owned()))
     }
 
+    /// Reads `http://HOST[:PORT]/PATH` of any host, for what needs no token; gives the path too.
+    pub(crate) fn parse_open(url: &str) -> Result<(Self, String), Error> {
+        let bad = |why: &str| Error::BadAddress { address: url.to_owned(), why: why.to_owned() };
+        let form = "write http://HOST:PORT/PATH; an https address is reached through a proxy on this machine";
+        let rest = url.strip_prefix("http://").ok_or_else(|| bad(form))?;
+        let (authority, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
+        if authority.is_empty()
+            || authority.contains('@')
+            || !url.is_ascii()
+            || url.contains(char::is_whitespace)
+        {
+            return Err(bad(form));
+        }
+        let bracketed = authority.starts_with('[');
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !bracketed || host.ends_with(']') => (host, port),
+            Some(_) | None => (authority, "80"),
+        };
+        let port = port.parse::<u16>().ok().filter(|port| *port != 0);
+        let port = port.ok_or_else(|| bad("the port is not 1 to 65535"))?;
+        Ok((Self::Tcp(format!("{host}:{port}")), path.to_owned()))
+    }
+
     /// The `Host` header.
     pub(crate) fn host(&self) -> &str {
         match self {
@@ -80,6 +103,21 @@ mod tests {
     fn addresses_of_this_machine_are_taken() {
         for good in ["http://127.0.0.1:8080", "http://localhost:1/", "http://[::1]:65535"] {
             assert!(Place::parse(good).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn an_open_address_may_be_of_any_host_and_keeps_its_path() {
+        let read = |url| Place::parse_open(url).map(|(place, path)| (place.to_string(), path)).ok();
+        let some = |place: &str, path: &str| Some((place.to_owned(), path.to_owned()));
+        assert_eq!(read("http://witness.example/w1/x"), some("http://witness.example:80", "/w1/x"));
+        assert_eq!(read("http://10.0.0.1:8080"), some("http://10.0.0.1:8080", "/"));
+        assert_eq!(read("http://[::1]:8080/a"), some("http://[::1]:8080", "/a"));
+        assert_eq!(read("http://[::1]/a"), some("http://[::1]:80", "/a"));
+        for bad in
+            ["", "http://", "https://a.example/", "http://a:0/", "http://u@a/", "http://a /", "ftp://a/"]
+        {
+            assert_eq!(read(bad), None, "{bad}");
         }
     }
 

@@ -51,6 +51,9 @@ pub(crate) struct Verify {
     /// A checkpoint of the same ledger that you kept from an earlier day
     #[arg(long, value_name = "FILE")]
     earlier: Option<PathBuf>,
+    /// Which witnesses must have cosigned the checkpoint (C2SP tlog-policy)
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
 }
 
 /// Writes what an auditor needs from a data folder into a new folder.
@@ -109,7 +112,12 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
 }
 
 fn verify(context: &Context, args: &Verify) -> Outcome {
-    let options = VerifyOptions { threads: None, ledger: args.ledger, earlier: args.earlier.clone() };
+    let options = VerifyOptions {
+        threads: None,
+        ledger: args.ledger,
+        earlier: args.earlier.clone(),
+        policy: args.policy.clone(),
+    };
     let mut counter = Counter::new(context, "checking entries");
     let audit = match (&args.store, &args.dir) {
         (Some(store), _) => verify_store(store, &options, &mut |entries| counter.at(entries)),
@@ -221,7 +229,7 @@ mod tests {
     fn a_folder_that_is_not_there_could_not_be_checked() {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("missing");
-        let verify = |dir, store| Verify { dir, store, ledger: None, earlier: None };
+        let verify = |dir, store| Verify { dir, store, ledger: None, earlier: None, policy: None };
         for command in [
             Command::Verify(verify(Some(missing.clone()), None)),
             Command::Verify(verify(None, Some(missing.clone()))),
@@ -236,7 +244,7 @@ mod tests {
     fn an_empty_folder_is_no_audited_ledger() {
         let folder = tempfile::tempdir().unwrap();
         let dir = Some(folder.path().to_path_buf());
-        let args = Verify { dir, store: None, ledger: None, earlier: None };
+        let args = Verify { dir, store: None, ledger: None, earlier: None, policy: None };
         let report = run(&context(), Command::Verify(args)).unwrap();
         assert_ne!(report.exit, Exit::Fine);
         assert!(report.json["schema"].is_string());

@@ -13,6 +13,8 @@ use weft_client::Client;
 use weft_protocol::ids::{AccountId, KeyBytes};
 use weft_protocol::keys::PublicKey;
 
+mod erase;
+
 /// Members.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -20,6 +22,8 @@ pub(crate) enum Command {
     Add(Add),
     /// List accounts and balances
     List,
+    /// Destroy everything personal about a holder, for good; amounts stay under an account that is nobody's
+    Erase(erase::Erase),
 }
 
 /// Opens an account.
@@ -90,6 +94,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
     let client = context.client()?;
     match command {
         Command::Add(add) => self::add(&client, add).await,
+        Command::Erase(erase) => erase::run(context, &client, erase).await,
         Command::List => {
             let members = client.members(None).await?;
             Ok(Report::new(listed(context, &members), &members, "weft.members/1"))

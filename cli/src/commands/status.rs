@@ -3,7 +3,8 @@
 use crate::context::Context;
 use crate::outcome::{Outcome, Report, clean};
 use crate::table::Table;
-use weft_api::{KeysKept, Status};
+use weft_api::{KeysKept, Status, Witness};
+use weft_protocol::time::moment;
 
 pub(crate) async fn run(context: &Context) -> Outcome {
     let status = context.client()?.status().await?;
@@ -41,6 +42,7 @@ fn text(context: &Context, status: &Status) -> String {
     for (label, value) in lines {
         out.push_str(&format!("  {label:<13} {}\n", clean(&value)));
     }
+    out.push_str(&witnessed(&status.witness));
     if !status.units.is_empty() {
         let mut units = Table::new(&["Unit", "Name", ">Decimals", ">Sum of all balances"], context.colour);
         for unit in &status.units {
@@ -54,6 +56,37 @@ fn text(context: &Context, status: &Status) -> String {
             messages.row([one.protocol.clone(), one.requests_in.to_string(), one.requests_out.to_string()]);
         }
         out.push_str(&format!("\n{}", messages.render()));
+    }
+    out
+}
+
+/// Who vouches for the ledger, up to where and since when.
+fn witnessed(witness: &Witness) -> String {
+    let mut out = String::new();
+    let label = "witnessed";
+    if witness.size == 0 {
+        out.push_str(&format!("  {label:<13} {}\n", clean(&witness.words)));
+    } else {
+        let time = moment(witness.time_ms);
+        out.push_str(&format!(
+            "  {label:<13} up to entry {} at {time}; {}\n",
+            witness.size,
+            clean(&witness.words)
+        ));
+    }
+    for one in &witness.witnesses {
+        let said = match (one.time_ms, &one.trouble) {
+            (Some(time_ms), None) => format!("cosigned at {}", moment(time_ms)),
+            (Some(time_ms), Some(trouble)) => {
+                format!("cosigned at {}; asked again: {}", moment(time_ms), clean(trouble))
+            }
+            (None, Some(trouble)) => format!("has not cosigned: {}", clean(trouble)),
+            (None, None) => "has not cosigned yet".to_owned(),
+        };
+        out.push_str(&format!("  {:<13} {}: {said}\n", "", clean(&one.name)));
+    }
+    for log in &witness.cosigned {
+        out.push_str(&format!("  {:<13} {} up to entry {}\n", "cosigned", clean(&log.origin), log.size));
     }
     out
 }

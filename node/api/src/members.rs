@@ -64,6 +64,45 @@ pub struct Members {
     pub members: Vec<Member>,
 }
 
+/// Why somebody is erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Reason {
+    /// They asked for it.
+    Asked,
+    /// They left, and the time for which records are kept is over.
+    Retention,
+    /// A court or an authority ordered it.
+    Ordered,
+}
+
+/// `POST /api/v1/accounts/{account}/erasure`: destroys everything personal about a holder. Needs an `Idempotency-Key`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewErasure {
+    /// Why; it stands in the ledger.
+    pub reason: Reason,
+    /// The holder's name once more, exactly as it is known here (the account id where none is): it cannot be undone.
+    pub confirm: String,
+}
+
+/// What an erasure has destroyed, and what stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Erased {
+    /// Name of this schema: `weft.erased/1`.
+    pub schema: String,
+    /// The account, which is closed now and nobody's.
+    pub account: String,
+    /// Place of the entry that says so.
+    pub seq: u64,
+    /// Whether a name was destroyed by this request.
+    pub name: bool,
+    /// Texts destroyed by this request, each with its salt.
+    pub texts: u64,
+    /// What stays in the books under the account, when it is not zero.
+    pub balances: Vec<Balance>,
+}
+
 /// One line of a statement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StatementLine {

@@ -47,6 +47,66 @@ pub struct Status {
     pub messages: Vec<Messages>,
     /// What is wrong, in words; empty when all is well.
     pub problems: Vec<String>,
+    /// Who vouches for this ledger, and for which logs it vouches.
+    pub witness: Witness,
+}
+
+/// How a ledger stands with its witnesses, and what it has cosigned itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Witness {
+    /// Entries that the newest cosigned checkpoint covers; 0 when nobody has cosigned one.
+    pub size: u64,
+    /// When the newest of its cosignatures was made, in milliseconds since 1970; 0 when there is none.
+    pub time_ms: u64,
+    /// Whether those who cosigned it are enough for the policy.
+    pub enough: bool,
+    /// In words.
+    pub words: String,
+    /// Every witness of the policy.
+    pub witnesses: Vec<WitnessOf>,
+    /// Logs that this node has cosigned.
+    pub cosigned: Vec<CosignedLog>,
+}
+
+/// One witness of the policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WitnessOf {
+    /// Name of its key.
+    pub name: String,
+    /// When it cosigned the newest cosigned checkpoint, in milliseconds since 1970; absent when it has not.
+    pub time_ms: Option<u64>,
+    /// What it said last that was no cosignature, in words.
+    pub trouble: Option<String>,
+}
+
+/// A log that this node has cosigned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CosignedLog {
+    /// Its origin.
+    pub origin: String,
+    /// Entries that the checkpoint cosigned last covers.
+    pub size: u64,
+}
+
+/// `GET /api/v1/time`, and the answer to `POST`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NodeTime {
+    /// Name of this schema: `weft.time/1`.
+    pub schema: String,
+    /// What the node's clock says.
+    pub clock_ms: u64,
+    /// Time of the last entry.
+    pub ledger_ms: u64,
+    /// Why nothing is written until the clock is confirmed; absent when it is believed.
+    pub held: Option<String>,
+}
+
+/// `POST /api/v1/time`: the node's clock was compared with another one, and it is right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmTime {
+    /// What the node's clock said when it was compared.
+    pub clock_ms: u64,
 }
 
 /// A unit.

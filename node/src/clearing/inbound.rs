@@ -6,10 +6,13 @@ use super::Clearing;
 use crate::network::{PeerId, Protocol};
 use crate::service::{PushIn, short};
 use weft_protocol::clearing::engine::AskAnswer;
+use weft_protocol::encoding::Blob;
 use weft_protocol::ids::LedgerId;
+use weft_protocol::log::witness::{AddCheckpoint, Answer};
 use weft_protocol::seal::Envelope;
 use weft_protocol::wire::{
-    Ask, Asked, EvidenceShown, Hello, Message, PairAsk, Push, WIRE_VERSION, number_of,
+    Ask, Asked, EvidenceShown, Hello, Message, PairAsk, Push, WIRE_VERSION, WitnessAnswer, WitnessAsk,
+    number_of,
 };
 
 impl Clearing {
@@ -26,7 +29,8 @@ impl Clearing {
             }
             (Protocol::Stream, Some(ledger)) => self.push_in(ledger, bytes).await,
             (Protocol::Claim, Some(ledger)) => self.ask_in(ledger, bytes).await,
-            (Protocol::Stream | Protocol::Claim, None) => {
+            (Protocol::Witness, Some(ledger)) => self.witness_in(ledger, bytes).await,
+            (Protocol::Stream | Protocol::Claim | Protocol::Witness, None) => {
                 Err("there is no accord with this network".to_owned())
             }
         };
@@ -81,5 +85,28 @@ impl Clearing {
         };
         let refused = refused.map(short);
         Ok(Asked { message: 2, decision, refused }.to_bytes())
+    }
+    async fn witness_in(&self, asker: LedgerId, bytes: &[u8]) -> Result<Vec<u8>, String> {
+        let ask = WitnessAsk::parse(bytes).map_err(|e| e.to_string())?;
+        let answer = match (ask.message, ask.request) {
+            (1, Some(request)) => {
+                let answer = match AddCheckpoint::parse(&request.0) {
+                    Ok(request) => {
+                        let run = self.0.ledger.run(move |core| core.witness_request(&request));
+                        run.await.map_err(|e| e.to_string())?
+                    }
+                    Err(why) => Answer::Refused(400, why.to_string()),
+                };
+                let body = Some(Blob(answer.body().into_bytes()));
+                WitnessAnswer { message: 2, status: Some(answer.status()), body }
+            }
+            (3, None) => {
+                let note = self.0.ledger.run(move |core| core.witnessed_by(&asker));
+                let body = note.await.map_err(|e| e.to_string())?.map(Blob);
+                WitnessAnswer { message: 4, status: None, body }
+            }
+            (_, _) => return Err("a request without its body, or with one too many".to_owned()),
+        };
+        Ok(answer.to_bytes())
     }
 }

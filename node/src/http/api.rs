@@ -1,6 +1,7 @@
 //! The resources, one file each: handlers, refusals, description and tests together.
 
 mod claims;
+mod erasure;
 mod import;
 mod members;
 mod ops;
@@ -8,6 +9,7 @@ mod payments;
 mod peers;
 mod receipts;
 mod status;
+mod time;
 
 use super::state::Ctx;
 use utoipa_axum::router::OpenApiRouter;
@@ -16,7 +18,9 @@ use utoipa_axum::router::OpenApiRouter;
 pub(super) fn routes() -> OpenApiRouter<Ctx> {
     OpenApiRouter::new()
         .merge(status::routes())
+        .merge(time::routes())
         .merge(members::routes())
+        .merge(erasure::routes())
         .merge(payments::routes())
         .merge(ops::routes())
         .merge(receipts::routes())

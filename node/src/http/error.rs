@@ -116,6 +116,7 @@ impl From<OpRefused> for ApiError {
         match refused {
             OpRefused::Malformed(error) => Self::malformed("malformed-op", error),
             OpRefused::Rule(rejected) => rejected.into(),
+            OpRefused::TimeHeld(held) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "time-unconfirmed", held),
             OpRefused::Reused(_) => Self::new(StatusCode::CONFLICT, "op-reused", refused),
             OpRefused::UnderWay(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, UNDER_WAY, refused),
             OpRefused::Texts => Self::rule("texts-differ", refused),

@@ -33,7 +33,8 @@ pub async fn serve(
     shutdown: watch::Receiver<bool>,
 ) {
     let token = TokenDigest::of(&app.keys.api_token);
-    let router = router(Ctx { app, shutdown: shutdown.clone() });
+    let witness_rate = super::witness::Rate::new(app.clock);
+    let router = router(Ctx { app, shutdown: shutdown.clone(), witness_rate });
     let guarded = router.clone().layer(axum::middleware::from_fn_with_state(token, auth::check));
     let stop = shutdown.clone();
     let both = async {
@@ -58,6 +59,7 @@ pub async fn serve(
 fn router(ctx: Ctx) -> Router {
     let (router, _) = api::routes().split_for_parts();
     openapi::route(router)
+        .route(super::witness::PATH, axum::routing::post(super::witness::add_checkpoint))
         .fallback(|| async {
             ApiError::not_found("no-such-path", "the API has no such path: see /api/v1/openapi.json")
         })

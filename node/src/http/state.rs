@@ -27,6 +27,7 @@ pub struct App {
 pub(super) struct Ctx {
     pub(super) app: App,
     pub(super) shutdown: watch::Receiver<bool>,
+    pub(super) witness_rate: super::witness::Rate,
 }
 
 impl Ctx {

@@ -10,5 +10,6 @@ pub const fn name(purpose: Purpose) -> &'static str {
         Purpose::Seal => "seal",
         Purpose::Libp2p => "libp2p",
         Purpose::Desk => "desk",
+        Purpose::Recovery => "recovery",
     }
 }

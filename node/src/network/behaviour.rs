@@ -59,6 +59,7 @@ pub(super) struct Behaviour {
     pair: Exchange,
     stream: Exchange,
     claim: Exchange,
+    witness: Exchange,
 }
 
 impl Behaviour {
@@ -99,6 +100,7 @@ impl Behaviour {
             pair: exchange(Protocol::Pair),
             stream: exchange(Protocol::Stream),
             claim: exchange(Protocol::Claim),
+            witness: exchange(Protocol::Witness),
         }
     }
 
@@ -109,6 +111,7 @@ impl Behaviour {
             Protocol::Pair => &mut self.pair,
             Protocol::Stream => &mut self.stream,
             Protocol::Claim => &mut self.claim,
+            Protocol::Witness => &mut self.witness,
         }
     }
 

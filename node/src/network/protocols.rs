@@ -18,11 +18,13 @@ pub enum Protocol {
     Stream,
     /// Asking for a Decision or a cancellation. For networks on the route.
     Claim,
+    /// Asking for a cosignature of a checkpoint. For peers with an accord.
+    Witness,
 }
 
 impl Protocol {
     /// Every protocol, in the order of their declaration.
-    pub const ALL: [Self; 4] = [Self::Hello, Self::Pair, Self::Stream, Self::Claim];
+    pub const ALL: [Self; 5] = [Self::Hello, Self::Pair, Self::Stream, Self::Claim, Self::Witness];
 
     /// The name agreed on the wire.
     #[must_use]
@@ -32,6 +34,7 @@ impl Protocol {
             Self::Pair => "/weft/pair/1",
             Self::Stream => "/weft/stream/1",
             Self::Claim => "/weft/claim/1",
+            Self::Witness => "/weft/witness/1",
         }
     }
 
@@ -43,6 +46,7 @@ impl Protocol {
             Self::Pair => 16 * KIB,
             Self::Stream => 256 * KIB,
             Self::Claim => 64 * KIB,
+            Self::Witness => 72 * KIB,
         }
     }
 
@@ -52,6 +56,7 @@ impl Protocol {
         match self {
             Self::Hello | Self::Stream | Self::Claim => 8 * KIB,
             Self::Pair => 16 * KIB,
+            Self::Witness => 72 * KIB,
         }
     }
 
@@ -61,7 +66,7 @@ impl Protocol {
     pub const fn timeout(self) -> Duration {
         match self {
             Self::Hello => Duration::from_secs(10),
-            Self::Pair | Self::Stream | Self::Claim => Duration::from_secs(20),
+            Self::Pair | Self::Stream | Self::Claim | Self::Witness => Duration::from_secs(20),
         }
     }
 

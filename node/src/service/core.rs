@@ -2,6 +2,7 @@
 
 use super::notes::Notes;
 use super::rows;
+use super::time::TimeGuard;
 use crate::clock::Clock;
 use crate::data::{DataDir, Keys};
 use crate::keystore::Kept;
@@ -25,6 +26,9 @@ pub struct Hooks {
     /// Answers before the write, which is delayed: acknowledged things can be lost.
     pub ack_early: bool,
 }
+
+/// Proposals for nobody here that are remembered until they are answered, which is nearly always at once.
+const MAX_PAYEES: usize = 10_000;
 
 /// How long the write is delayed when answers go out early.
 const EARLY_ACK_DELAY: Duration = Duration::from_millis(300);
@@ -60,11 +64,13 @@ pub struct Core {
     pending: Vec<(Position, Record)>,
     pub(super) notes: Notes,
     pub(super) shown: super::evidence::Shown,
+    pub(super) time: TimeGuard,
     counts: crate::store::index::Applied,
     pub(super) last_checkpoint: Instant,
     pub(super) partial_tiles: Vec<TilePath>,
     /// What is wrong with peers' streams, in words, by ledger.
     pub(super) problems: BTreeMap<LedgerId, String>,
+    pub(super) witness: super::witness::Witness,
 }
 
 impl Core {
@@ -88,6 +94,7 @@ impl Core {
             names.extend(people.map(|p| (name_key(&p.name), p.account)));
         }
         let last_checkpoint = parts.clock.instant();
+        let time = TimeGuard::new(parts.clock);
         let reader = parts.segments.reader();
         let partial_tiles = super::publish::partial_tiles(parts.checkpoint);
         Ok(Self {
@@ -100,10 +107,12 @@ impl Core {
             pending: Vec::new(),
             notes: Notes::default(),
             shown: super::evidence::Shown::default(),
+            time,
             counts,
             last_checkpoint,
             partial_tiles,
             problems: BTreeMap::new(),
+            witness: super::witness::Witness::default(),
         })
     }
 
@@ -189,7 +198,7 @@ impl Core {
 
     /// Runs an input of the engine with this node's clock, randomness and payees.
     pub(super) fn with_engine<T>(&mut self, input: impl FnOnce(&mut Engine, &mut Cx<'_>) -> T) -> T {
-        let clock = self.parts.clock;
+        let (clock, now_ms) = (self.parts.clock, self.entry_time_ms());
         let (private, names, payees) = (&self.parts.private, &self.names, &self.payees);
         let lookup = |_: &ClaimId, commitment: &Hash| -> Payee {
             if let Some(payee) = payees.get(commitment) {
@@ -206,7 +215,7 @@ impl Core {
             let at = index.as_ref()?.received(&place.ledger, &place.stream, place.sseq).ok()??;
             reader.read(at).ok().map(|record| record.bytes)
         };
-        let mut cx = Cx { now_ms: clock.now_ms(), salt: &mut salt, payees: &lookup, held: &held };
+        let mut cx = Cx { now_ms, salt: &mut salt, payees: &lookup, held: &held };
         input(&mut self.parts.engine, &mut cx)
     }
 
@@ -220,6 +229,10 @@ impl Core {
             written.map_err(|e| format!("the private store could not be written: {e}"))?;
             self.clear.clear();
             self.sealed.clear();
+        }
+        // What an account answers for is in the private store now; what is for nobody here is nowhere else.
+        self.payees.retain(|_, payee| !matches!(payee, Payee::Account(_)));
+        if self.payees.len() > MAX_PAYEES {
             self.payees.clear();
         }
         if records.is_empty() && self.notes.waiting.is_empty() {

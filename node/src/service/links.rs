@@ -107,6 +107,12 @@ impl Core {
                 problem: Some("there is no accord with this network".to_owned()),
             };
         };
+        if let Some(held) = self.time_held() {
+            tracing::warn!(%held, "a peer's entries are not taken in");
+            let next = self.engine().peers().stream(&channel).map_or(0, |s| s.next);
+            let problem = "the clock of this network waits to be confirmed by its operator".to_owned();
+            return Pushed { message: 2, next, problem: Some(problem) };
+        }
         self.take_sidecars(&push);
         let mut problem = None;
         for bytes in &push.entries {
@@ -179,11 +185,14 @@ impl Core {
                     };
                     let now_ms = self.clock().now_ms();
                     match Sidecar::new(opened.salt, opened.content, account, now_ms) {
-                        Ok(sidecar) if payee != Payee::Bad => {
-                            self.clear.push(sidecar);
+                        // A text for nobody here is not kept: it would name whoever is meant for ever.
+                        Ok(sidecar) => {
+                            if matches!(payee, Payee::Account(_)) {
+                                self.clear.push(sidecar);
+                            }
                             payee
                         }
-                        Ok(_) | Err(_) => Payee::Bad,
+                        Err(_) => Payee::Bad,
                     }
                 }
             };

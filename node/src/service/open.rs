@@ -91,9 +91,9 @@ pub fn open(
     let private = Arc::new(Private::open(&data.private())?);
     let checkpoint = published(data);
     let covered = Covered { min_own_entries: checkpoint, clean_stop: data.take_clean_stop()? };
-    let index = match Index::open(&data.index()) {
-        Ok(index) => index,
-        Err(error) => fresh_index(data, &mut remarks, &error.to_string())?,
+    let (index, made_anew) = match Index::open(&data.index()) {
+        Ok(index) => (index, false),
+        Err(error) => (fresh_index(data, &mut remarks, &error.to_string())?, true),
     };
     let applied = index.applied().unwrap_or_default();
     let mut reading = Reading::new(Some((index, applied)), checkpoint);
@@ -104,7 +104,7 @@ pub fn open(
         drop(reading.index.take());
         drop(fresh_index(data, &mut remarks, &why)?);
         reading.index = Some((rebuild(data)?, Applied::default()));
-    } else if applied.records == 0 && report.counts.records() > 0 {
+    } else if applied.records == 0 && report.counts.records() > 0 && !made_anew {
         // Deleted, or damaged so that nothing could be read: catching up has made all of it.
         note_rebuilt(&mut remarks, "it was empty");
     }
@@ -145,6 +145,9 @@ pub fn open(
     };
     let mut core = Core::new(parts, counts)?;
     core.notes = super::notes::Notes::found(notes);
+    if !core.finish_erasures().map_err(OpenFailure::Recover)?.is_empty() {
+        remarks.push("an erasure that had been interrupted was finished".to_owned());
+    }
     core.with_engine(weft_protocol::clearing::engine::Engine::recover)
         .map_err(|e| OpenFailure::Recover(e.to_string()))?;
     core.commit_group().map_err(OpenFailure::Recover)?;

@@ -57,6 +57,9 @@ pub enum OpRefused {
     /// Its bytes.
     #[error("{0}")]
     Malformed(EntryError),
+    /// The clock is not believed.
+    #[error("{0}")]
+    TimeHeld(super::time::Held),
     /// A rule.
     #[error("{0}")]
     Rule(Rejected),
@@ -115,6 +118,9 @@ impl Core {
         let (signed, op) = SignedOp::parse(&encode(&prepared.signed)).map_err(OpRefused::Malformed)?;
         if let Some(known) = self.known(&signed, &op, &prepared.texts)? {
             return Ok(known);
+        }
+        if let Some(held) = self.time_held() {
+            return Err(OpRefused::TimeHeld(held));
         }
         let commitments: Vec<Hash> =
             prepared.texts.iter().map(|t| weft_protocol::sidecar::commitment(&t.salt, &t.bytes)).collect();

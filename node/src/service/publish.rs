@@ -74,9 +74,10 @@ impl Core {
         let root = self.parts.tiles.root();
         let checkpoint = Checkpoint::new(&ledger.origin(), size, root)
             .map_err(|e| PublishError::Checkpoint(e.to_string()))?;
-        let note = checkpoint.sign(&self.parts.keys.log).to_string();
-        write_file(&public.join("checkpoint"), note.as_bytes())?;
+        let note = checkpoint.sign(&self.parts.keys.log);
+        write_file(&public.join("checkpoint"), note.to_string().as_bytes())?;
         self.parts.checkpoint = size;
+        self.witness.published = Some(note);
         self.last_checkpoint = self.parts.clock.instant();
         self.remove_stale(&public, partial_tiles(size));
         Ok(())

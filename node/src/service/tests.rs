@@ -155,3 +155,29 @@ fn the_newest_note_of_a_kind_and_name_is_found_again_after_every_kind_of_stop() 
     let Opened { core, remarks, .. } = opened(&data, &config, Arc::new(RealDisk));
     check(&remarks, &core);
 }
+
+#[test]
+fn an_erasure_that_a_crash_interrupted_is_finished_at_the_next_start() {
+    use weft_protocol::ledger::erasure::ErasureReason;
+    let folder = tempfile::tempdir().unwrap();
+    let (data, config) = founded(folder.path());
+    let _lock = data.lock().unwrap();
+    let account = AccountId([7; 16]);
+    let mut core = opened(&data, &config, Arc::new(RealDisk)).core;
+    let member = AccountOpened { account, owner: OwnerKind::Member, key: None, anchor: false };
+    let signed = core.at_desk(Payload::AccountOpened(member), OpId([1; 16]), Role::Operator, &[]).unwrap();
+    core.submit(Prepared { signed, texts: Vec::new(), expires_ms: None }).unwrap();
+    core.put_person("Ada Lovelace", account).unwrap();
+    core.erase(account, ErasureReason::Asked, OpId([2; 16])).unwrap();
+    assert_eq!(core.account_named("Ada Lovelace"), None);
+    core.commit_group().unwrap();
+    assert!(core.private().person(&account).unwrap().is_some(), "the test shows nothing");
+    drop(core);
+
+    let Opened { core, remarks, .. } = opened(&data, &config, Arc::new(RealDisk));
+    assert!(remarks.iter().any(|remark| remark.contains("an erasure")), "{remarks:?}");
+    assert_eq!(core.private().person(&account).unwrap(), None);
+    assert_eq!(core.erased_by(&OpId([2; 16])), Some(account));
+    core.finish().unwrap();
+    assert_eq!(opened(&data, &config, Arc::new(RealDisk)).remarks, [] as [String; 0]);
+}

@@ -5,32 +5,41 @@
 //! wrong answer and never in a stop: the caller drops the index, calls [`Index::destroy`] and reads the segments
 //! again from the start.
 //!
-//! The engine is sled 0.34, which is not trusted with a power loss: it runs inside `catch_unwind`, after one error or
-//! panic it is not called again, and an [`Applied`] mark beyond the segments ([`Applied::is_beyond`]) is a rebuild.
-//! All rows are in one tree under one-byte table prefixes, because sled batches are atomic within a tree.
+//! The engine is redb. It is not trusted with a damaged file: every page is checked when the index is opened, every
+//! row carries a checksum of its own that is checked when it is read, calls run inside `catch_unwind`, after one error
+//! or panic it is not called again, and an [`Applied`] mark beyond the segments ([`Applied::is_beyond`]) is a rebuild.
+//! Most commits are not synced: a crash leaves an older index, whose mark says so, and which is caught up.
 
 mod batch;
 mod keys;
 mod page;
 mod snapshot;
 
+use batch::Row;
 pub use batch::{FULL_BATCH_ROWS, IndexBatch};
 pub use page::{Direction, MAX_PAGE_ROWS, Page};
 pub use snapshot::{MAX_SNAPSHOT_BYTES, Snapshot};
 
 use super::segments::{Counts, Position};
 use keys::Table;
+use redb::{Database, Durability, ReadableDatabase, TableDefinition};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use weft_protocol::ids::{AccountId, LedgerId, OpId, Signer, StreamId};
 
-/// Memory sled may use for pages: the whole node should stay below 200 MB while it rebuilds a million entries.
-const CACHE_BYTES: u64 = 16 * 1024 * 1024;
-/// How often sled writes its buffers; nothing depends on it but the length of a catch-up.
-const FLUSH_EVERY_MS: u64 = 500;
+/// The one file of the index.
+const FILE: &str = "rows.redb";
+/// All rows are in one table under one-byte prefixes, so that a batch is one change.
+const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
+/// Memory the engine may use for pages: the whole node should stay below 200 MB while it rebuilds a million entries.
+const CACHE_BYTES: usize = 48 * 1024 * 1024;
+/// After so many rows a commit is synced: bounds how much a crash leaves to be caught up.
+const SYNC_EVERY_ROWS: usize = 100_000;
+/// Length of a row's checksum.
+const CHECKSUM_LEN: usize = 4;
 /// Layout of the rows; another number means: rebuild.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 /// The index cannot go on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -96,8 +105,10 @@ impl From<Counts> for Applied {
 /// An open index.
 pub struct Index {
     /// `None` only while it is dropped.
-    db: Option<sled::Db>,
+    db: Option<Database>,
     broken: AtomicBool,
+    /// Rows written since the last commit that was synced.
+    unsynced: AtomicUsize,
 }
 
 impl std::fmt::Debug for Index {
@@ -112,16 +123,28 @@ impl Index {
     /// # Errors
     /// [`IndexError::Rebuild`].
     pub fn open(dir: &Path) -> Result<Self, IndexError> {
-        let config =
-            sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_EVERY_MS));
-        let db = guarded("open", || config.open())?;
-        let index = Self { db: Some(db), broken: AtomicBool::new(false) };
+        if is_of_first_engine(dir) {
+            return Err(IndexError::rebuild("an older version of this program made it"));
+        }
+        std::fs::create_dir_all(dir).map_err(IndexError::rebuild)?;
+        let path = dir.join(FILE);
+        let fresh = !path.exists();
+        let open = || {
+            let mut builder = Database::builder();
+            builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
+            let db = builder.create(&path)?;
+            if fresh {
+                let write = db.begin_write()?;
+                insert(&mut write.open_table(ROWS)?, &keys::meta(keys::FORMAT), &FORMAT.to_be_bytes())?;
+                write.commit()?;
+            }
+            Ok(db)
+        };
+        let db = guarded("open", open)?;
+        let index = Self { db: Some(db), broken: AtomicBool::new(false), unsynced: AtomicUsize::new(0) };
         match index.get(&keys::meta(keys::FORMAT))? {
             Some(format) if keys::read_u64(&format) == Some(FORMAT) => {}
             Some(_) => return Err(IndexError::rebuild("it has the layout of another version")),
-            None if index.run("read", |db| Ok(db.is_empty()))? => {
-                index.run("write", |db| db.insert(keys::meta(keys::FORMAT), &FORMAT.to_be_bytes()))?;
-            }
             None => return Err(IndexError::rebuild("it does not name its layout")),
         }
         Ok(index)
@@ -139,7 +162,7 @@ impl Index {
         };
         for item in items {
             let name = item?.file_name().to_string_lossy().into_owned();
-            if !matches!(name.as_str(), "conf" | "db" | "blobs") && !name.starts_with("snap.") {
+            if name != FILE && !is_first_engine_file(&name) {
                 return Err(DestroyError::NotAnIndex { name });
             }
         }
@@ -164,7 +187,13 @@ impl Index {
             false => 0,
         };
         let rows = batch.into_rows(applied, old_chunks);
-        self.run("write", |db| db.apply_batch(rows))
+        let unsynced = self.unsynced.fetch_add(rows.len(), Ordering::AcqRel).saturating_add(rows.len());
+        let sync = unsynced >= SYNC_EVERY_ROWS;
+        self.run("write", |db| write(db, &rows, sync))?;
+        if sync {
+            self.unsynced.store(0, Ordering::Release);
+        }
+        Ok(())
     }
 
     /// Where own entry `seq` stands.
@@ -238,16 +267,20 @@ impl Index {
         self.page(&prefix, page, keys::read_position)
     }
 
-    /// Writes sled's buffers out: for a clean stop, so that the next start has nothing to catch up.
+    /// Makes everything durable: for a clean stop, so that the next start has nothing to catch up.
     ///
     /// # Errors
     /// [`IndexError::Rebuild`].
     pub fn flush(&self) -> Result<(), IndexError> {
-        self.run("flush", |db| db.flush()).map(drop)
+        self.run("flush", |db| write(db, &[], true))
     }
 
-    fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, IndexError> {
-        self.run("read", |db| db.get(key))
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
+        let found = self.run("read", |db| {
+            let table = db.begin_read()?.open_table(ROWS)?;
+            Ok(table.get(key)?.map(|value| checked(key, value.value())))
+        })?;
+        found.map(|value| value.ok_or_else(|| self.unreadable(key))).transpose()
     }
 
     fn read<T>(&self, key: &[u8], read: impl Fn(&[u8]) -> Option<T>) -> Result<Option<T>, IndexError> {
@@ -263,15 +296,24 @@ impl Index {
         let Some(keys) = page.bounds(prefix) else { return Ok(Vec::new()) };
         let limit = page.limit.min(MAX_PAGE_ROWS);
         let rows = self.run("read", |db| {
-            let range = db.range(keys);
-            match page.direction {
-                Direction::OldestFirst => range.take(limit).collect::<sled::Result<Vec<_>>>(),
-                Direction::NewestFirst => range.rev().take(limit).collect(),
+            let table = db.begin_read()?.open_table(ROWS)?;
+            let mut range = table.range::<&[u8]>(keys.start().as_slice()..=keys.end().as_slice())?;
+            let mut rows = Vec::new();
+            while rows.len() < limit {
+                let next = match page.direction {
+                    Direction::OldestFirst => range.next(),
+                    Direction::NewestFirst => range.next_back(),
+                };
+                let Some(row) = next else { break };
+                let (key, value) = row?;
+                rows.push((key.value().to_vec(), checked(key.value(), value.value())));
             }
+            Ok(rows)
         })?;
-        let rows = rows.iter().map(|(key, value)| {
+        let rows = rows.into_iter().map(|(key, value)| {
             let number = key.strip_prefix(prefix).and_then(keys::read_u64);
-            number.zip(read(value)).ok_or_else(|| self.unreadable(key))
+            let value = value.and_then(|value| read(&value));
+            number.zip(value).ok_or_else(|| self.unreadable(&key))
         });
         rows.collect()
     }
@@ -281,8 +323,12 @@ impl Index {
         IndexError::rebuild(format!("the row {} is not readable", Hex(key)))
     }
 
-    /// Runs one step of sled. After a panic its locks may be held for ever, so it is never called again.
-    fn run<T>(&self, doing: &str, step: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, IndexError> {
+    /// Runs one step of the engine. After a panic its locks may be held for ever, so it is never called again.
+    fn run<T>(
+        &self,
+        doing: &str,
+        step: impl FnOnce(&Database) -> Result<T, redb::Error>,
+    ) -> Result<T, IndexError> {
         if self.broken.load(Ordering::Acquire) {
             return Err(IndexError::rebuild("it has failed before"));
         }
@@ -308,7 +354,49 @@ impl Drop for Index {
     }
 }
 
-fn guarded<T>(doing: &str, step: impl FnOnce() -> sled::Result<T>) -> Result<T, IndexError> {
+/// Rows in one transaction; one that is not synced costs no wait, and a crash takes it back as a whole.
+fn write(db: &Database, rows: &[Row], sync: bool) -> Result<(), redb::Error> {
+    let mut transaction = db.begin_write()?;
+    transaction.set_durability(if sync { Durability::Immediate } else { Durability::None })?;
+    {
+        let mut table = transaction.open_table(ROWS)?;
+        for (key, value) in rows {
+            match value {
+                Some(value) => insert(&mut table, key, value)?,
+                None => drop(table.remove(key.as_slice())?),
+            }
+        }
+    }
+    Ok(transaction.commit()?)
+}
+
+fn insert(table: &mut redb::Table<'_, &[u8], &[u8]>, key: &[u8], value: &[u8]) -> Result<(), redb::Error> {
+    let stored = [value, &checksum(key, value)].concat();
+    table.insert(key, stored.as_slice())?;
+    Ok(())
+}
+
+/// Over key and value, so that a row that stands under another key is noticed too.
+fn checksum(key: &[u8], value: &[u8]) -> [u8; CHECKSUM_LEN] {
+    crc32c::crc32c_append(crc32c::crc32c(key), value).to_be_bytes()
+}
+
+/// The value of a stored row, `None` when it is damaged.
+fn checked(key: &[u8], stored: &[u8]) -> Option<Vec<u8>> {
+    let (value, sum) = stored.split_at_checked(stored.len().checked_sub(CHECKSUM_LEN)?)?;
+    (checksum(key, value) == sum).then(|| value.to_vec())
+}
+
+/// Whether a folder holds the index of the first releases, which was made by another engine.
+fn is_of_first_engine(dir: &Path) -> bool {
+    dir.join("conf").exists() || dir.join("db").exists()
+}
+
+fn is_first_engine_file(name: &str) -> bool {
+    matches!(name, "conf" | "db" | "blobs") || name.starts_with("snap.")
+}
+
+fn guarded<T>(doing: &str, step: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, IndexError> {
     match catch_unwind(AssertUnwindSafe(step)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(IndexError::rebuild(format!("could not {doing} it: {error}"))),

@@ -15,7 +15,7 @@ mod sidecars;
 
 pub use invitations::{Invitation, InvitationUse};
 pub use peers::LocalPeer;
-pub use people::{Erased, Person};
+pub use people::{Erased, Person, Traces};
 pub use sidecars::{Direction, SIDECAR_CONTEXT, SealedSidecar, Sidecar, SidecarSalt};
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};

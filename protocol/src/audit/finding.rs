@@ -3,6 +3,7 @@
 //! A finding always names what it is about, entries or a file. The number kept of each class is bounded; the number
 //! found is always counted.
 
+use super::witnesses::Witnessed;
 use crate::entry::Kind;
 use crate::ids::{AccountId, Hash, LedgerId, StreamId, UnitId};
 use std::collections::BTreeMap;
@@ -333,6 +334,8 @@ pub struct Report {
     pub entries: u64,
     /// Size that the checkpoint vouches for; `None` when it does not.
     pub checkpoint_size: Option<u64>,
+    /// Who has cosigned the newest checkpoint; `None` without a checkpoint that can be read.
+    pub witnessed: Option<Witnessed>,
     /// Root over those entries, as recomputed.
     pub root: Hash,
     /// Digest of the state after the last entry.

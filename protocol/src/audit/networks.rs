@@ -15,6 +15,7 @@ use crate::clearing::step::{RootSig, StepArgs};
 use crate::entry::{Entry, Payload};
 use crate::ids::{ClaimId, Hash, KeyBytes, LedgerId, PUBLIC_STREAM, SigBytes, StreamId};
 use crate::ledger::identity::Identity;
+use crate::log::note::VerifierKey;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -66,6 +67,12 @@ impl Networks {
     /// What is known of ourselves, for what peers show us of our own words.
     pub(super) fn know_us(&mut self, identity: &Identity) {
         self.identities.insert(identity.ledger, identity.clone());
+    }
+
+    /// The keys of every other network's witness.
+    pub(super) fn witness_keys(&self, us: Option<LedgerId>) -> Vec<VerifierKey> {
+        let others = self.identities.values().filter(|identity| Some(identity.ledger) != us);
+        others.flat_map(super::witnesses::keys_of).collect()
     }
 
     /// Takes in an entry received.

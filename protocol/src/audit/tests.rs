@@ -6,6 +6,7 @@ use crate::ids::AccountId;
 use crate::keys::SecretKey;
 use crate::log::tile::{TileBuilder, TileKind};
 use crate::log::tree::{Frontier, leaf_hash};
+use crate::log::witness::{witness_key, witness_name};
 use crate::testing::{HOUR, TestNetwork};
 use std::collections::VecDeque;
 
@@ -343,17 +344,13 @@ fn a_peers_entry_that_is_missing_or_changed_is_found() {
 }
 
 #[test]
-fn a_wrong_tile_an_unknown_signature_and_another_ledger_are_found() {
+fn a_wrong_tile_and_another_ledger_are_found() {
     let (hull, lansing) = two_networks();
     let right = Memory::of(&hull);
     let mut tile = right.clone();
     tile.tiles.values_mut().next().unwrap()[32 * 5] ^= 1;
     let audit = tile.audit(&Options::default());
     assert!(names(&audit, 5) && wrong(&audit)[0].contains("[tile/0/000.p/"), "{:?}", wrong(&audit));
-    let mut note = right.clone();
-    let line = note.checkpoint.as_ref().unwrap().lines().last().unwrap().replace("weft/", "else/");
-    note.checkpoint.as_mut().unwrap().push_str(&format!("{line}\n"));
-    assert!(wrong(&note.audit(&Options::default()))[0].contains("not known here"));
     let mut other = right.clone();
     other.checkpoint = Memory::of(&lansing).checkpoint;
     assert!(!wrong(&other.audit(&Options::default())).is_empty());
@@ -389,4 +386,71 @@ fn a_receipt_proves_an_entry_and_no_other() {
     assert!(again.verify(&leaf_hash(&memory.own[5]), &origin, &key).is_err());
     assert!(matches!(prove(note, 5, &leaf, load), Err(ProveError::Tiles { .. })));
     assert!(matches!(prove(note, 9_999, &leaf, load), Err(ProveError::Build { .. })));
+}
+
+/// The checkpoint of a memory with cosignatures of these networks added.
+fn cosigned(memory: &Memory, by: &[&TestNetwork]) -> Memory {
+    let mut note = Note::parse(memory.checkpoint.as_ref().unwrap().as_bytes()).unwrap();
+    for network in by {
+        let name = witness_name(&network.ledger().origin()).unwrap();
+        note.cosign(&name, &network.witness_key(), 1_800_000_000).unwrap();
+    }
+    Memory { checkpoint: Some(note.to_string()), ..memory.clone() }
+}
+
+fn words(audit: &Audit) -> &str {
+    &audit.report.witnessed.as_ref().unwrap().words
+}
+
+#[test]
+fn a_peers_cosignature_is_verified_and_told_to_be_the_counterpartys() {
+    let (hull, lansing) = two_networks();
+    let right = Memory::of(&hull);
+    assert_eq!(words(&right.audit(&Options::default())), "witnessed by nobody whose key is known here");
+    let audit = cosigned(&right, &[&lansing]).audit(&Options::default());
+    assert_eq!(audit.report.findings.kept(), []);
+    assert_eq!(words(&audit), "witnessed only by its counterparty; no policy was given");
+}
+
+#[test]
+fn a_line_of_a_stranger_is_told_and_a_wrong_line_of_a_peer_is_an_error() {
+    let (hull, lansing) = two_networks();
+    let right = Memory::of(&hull);
+    let stranger = cosigned(&right, &[&TestNetwork::new(7)]).audit(&Options::default());
+    assert_eq!(wrong(&stranger), Vec::<String>::new());
+    let told = &stranger.report.findings.kept()[0];
+    assert!(told.class == Class::NotChecked && told.what.contains("not known here"), "{told}");
+    let good = cosigned(&right, &[&lansing]).checkpoint.unwrap();
+    let line = good.lines().last().unwrap();
+    let (name, payload) = line.rsplit_once(' ').unwrap();
+    let spoilt = |at: usize| {
+        let mut bytes = data_encoding::BASE64.decode(payload.as_bytes()).unwrap();
+        bytes[at] ^= 1;
+        let line = format!("{name} {}", data_encoding::BASE64.encode(&bytes));
+        let checkpoint = Some(good.replace(good.lines().last().unwrap(), &line));
+        wrong(&Memory { checkpoint, ..right.clone() }.audit(&Options::default()))
+    };
+    for at in [0, 3, 4, 11, 12, 75] {
+        let found = spoilt(at);
+        assert!(found.len() == 1 && found[0].contains("[checkpoint]"), "byte {at}: {found:?}");
+    }
+}
+
+#[test]
+fn a_policy_that_is_not_met_is_an_error() {
+    let (hull, lansing) = two_networks();
+    let right = Memory::of(&hull);
+    let key_of = |network: &TestNetwork| witness_key(&network.ledger(), &network.witness_key().public());
+    let outsider = TestNetwork::new(7);
+    let policy = Policy::of_witnesses([key_of(&lansing), key_of(&outsider)], 2);
+    let options = Options { policy: Some(policy), ..Options::default() };
+    let both = cosigned(&right, &[&lansing, &outsider]).audit(&options);
+    assert_eq!(wrong(&both), Vec::<String>::new());
+    assert_eq!(words(&both), "witnessed by 2 of 2: enough for the policy");
+    let one = wrong(&cosigned(&right, &[&outsider]).audit(&options));
+    assert!(one.len() == 1 && one[0].contains("witnessed by 1 of 2: too few for the policy"), "{one:?}");
+    let elsewhere = Checkpoint::log_key("example.com/log", &hull.log_key().public()).unwrap();
+    let policy = Policy::parse(format!("log {elsewhere}\nquorum none\n").as_bytes()).unwrap();
+    let options = Options { policy: Some(policy), ..Options::default() };
+    assert!(wrong(&right.audit(&options))[0].contains("no log of the policy"));
 }

@@ -106,6 +106,8 @@ fn claim_of(entry: &Entry) -> Option<ClaimId> {
         | Payload::Release(_)
         | Payload::PeerView(_)
         | Payload::EvidenceRecorded(_)
-        | Payload::FreezeLifted(_) => None,
+        | Payload::FreezeLifted(_)
+        | Payload::Erasure(_)
+        | Payload::Forward(_) => None,
     }
 }

@@ -4,7 +4,9 @@ use super::list;
 use crate::clearing::step::Step;
 use crate::encoding::{EncodingError, check_shape};
 use crate::ids::{Hash, OpId};
+use crate::ledger::erasure::Erasure;
 use crate::ledger::evidence::{EvidenceRecorded, FreezeLifted};
+use crate::ledger::forward::Forward;
 use crate::ledger::identity::{Genesis, KeyBound, KeyRevoked, RootChanged};
 use crate::ledger::members::{AccountChanged, AccountClosed, AccountOpened, RoleGranted};
 use crate::ledger::rules::RuleSet;
@@ -135,6 +137,10 @@ payloads! {
     0x0e01 EvidenceRecorded(EvidenceRecorded),
     /// Payments with a network may go on.
     0x0e02 FreezeLifted(FreezeLifted),
+    /// Everything personal about a holder destroyed.
+    0x0f01 Erasure(Erasure),
+    /// The books as they stand, so that older entries may go.
+    0x1001 Forward(Forward),
 }
 
 impl Kind {
@@ -162,6 +168,8 @@ impl Kind {
             Self::PeerView => "peer-view",
             Self::EvidenceRecorded => "evidence-recorded",
             Self::FreezeLifted => "freeze-lifted",
+            Self::Erasure => "erasure",
+            Self::Forward => "forward",
             Self::Step(0) => "step-accord",
             Self::Step(1) => "step-propose",
             Self::Step(2) => "step-accept",

@@ -132,3 +132,26 @@ impl Author {
         Ok((entry, checks))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::TestNetwork;
+
+    #[test]
+    fn a_clock_that_goes_back_does_not_take_the_ledger_with_it() {
+        let mut network = TestNetwork::new(1);
+        let ann = network.member();
+        let ben = network.member();
+        let last = network.own().last().map(|entry| entry.body().time_ms).unwrap();
+        network.now_ms = last - 30_000;
+        for _ in 0..3 {
+            network.transfer(ann, ben, 1).unwrap();
+        }
+        let times: Vec<u64> = network.own().iter().map(|entry| entry.body().time_ms).collect();
+        assert!(times.is_sorted(), "{times:?}");
+        assert_eq!(times[times.len() - 3..], [last; 3]);
+        network.now_ms = last + 5;
+        network.transfer(ann, ben, 1).unwrap();
+        assert!(network.own().last().is_some_and(|entry| entry.body().time_ms > last));
+    }
+}

@@ -171,13 +171,18 @@ pub(super) fn apply_closed(
         return Err(Rejected::HoldsOpen { account: closed.account });
     }
     account.closed = true;
+    let mut changes = retire_keys(state, &account);
+    changes.push(Change::Account(closed.account, account));
+    Ok(changes)
+}
+
+/// The keys of an account that is closed sign nothing any more.
+pub(super) fn retire_keys(state: &State, account: &Account) -> Vec<Change> {
     let retired = account.keys.iter().filter_map(|signer| {
         let row = state.signers.get(signer)?.clone();
         Some(Change::Signer(*signer, SignerRow { active: false, ..row }))
     });
-    let mut changes: Vec<Change> = retired.collect();
-    changes.push(Change::Account(closed.account, account));
-    Ok(changes)
+    retired.collect()
 }
 
 pub(super) fn apply_role(

@@ -45,6 +45,8 @@ impl Payload {
             | Self::PeerView(_)
             | Self::EvidenceRecorded(_)
             | Self::FreezeLifted(_)
+            | Self::Erasure(_)
+            | Self::Forward(_)
             | Self::Step(_) => return None,
         };
         Some(Movement { postings, when_day, claim })

@@ -228,6 +228,9 @@ pub enum Rejected {
     NonceUsed { claim: ClaimId },
     #[error("the hop is closed already, or not in the state that this step needs")]
     HopState,
+    // Erasure and forward
+    #[error("the state has digest {expected}, the forward says {got}")]
+    ForwardState { expected: Hash, got: Hash },
     // Witness
     #[error("\"{origin}\" is not the origin of a log of network {peer}")]
     ViewOrigin { origin: String, peer: LedgerId },

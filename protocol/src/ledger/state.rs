@@ -7,6 +7,7 @@ mod canonical;
 
 pub use canonical::{MAX_STATE_BYTES, StateError};
 
+use super::erasure::ErasureRow;
 use super::evidence::AccusedRow;
 use super::identity::Identity;
 use super::members::OwnerKind;
@@ -357,6 +358,8 @@ pub struct State {
     pub views: BTreeMap<(LedgerId, String), ViewRow>,
     #[cbor(n(16), with = "super::witness::table", has_nil)]
     pub accused: BTreeMap<LedgerId, AccusedRow>,
+    #[cbor(n(18), with = "super::witness::table", has_nil)]
+    pub erased: BTreeMap<AccountId, ErasureRow>,
     /// Rows by the time they are forgotten; derived, so not part of the digest.
     #[cbor(skip)]
     expiring: BTreeSet<(u64, Expiring)>,
@@ -412,6 +415,7 @@ pub enum Change {
     Decision(ClaimId, DecisionRow),
     View(LedgerId, String, ViewRow),
     Accused(LedgerId, AccusedRow),
+    Erased(AccountId, ErasureRow),
 }
 
 impl State {
@@ -542,6 +546,7 @@ impl State {
             }
             Change::Accused(ledger, row) => drop(self.accused.insert(ledger, row)),
             Change::View(peer, origin, row) => drop(self.views.insert((peer, origin), row)),
+            Change::Erased(account, row) => drop(self.erased.insert(account, row)),
             Change::Decision(claim, row) => {
                 self.expiring.extend(row.prune_at().map(|at| (at, Expiring::Decision(claim))));
                 self.nonces.extend(row.nonce.map(|nonce| (nonce, claim)));

@@ -15,6 +15,7 @@ use weft_protocol::ids::{Hash, KeyBytes, LedgerId, SigBytes, Signer, StreamId};
 use weft_protocol::ledger::identity::{Identity, Purpose};
 use weft_protocol::wire::{
     Ask, Asked, EvidenceShown, EvidenceTaken, Hello, Message, PairAnswer, PairAsk, Push, Pushed, Resume,
+    WitnessAnswer, WitnessAsk,
 };
 
 pub(super) fn vectors() -> Value {
@@ -174,6 +175,22 @@ fn messages() -> Vec<Value> {
             "PairAnswer",
             &PairAnswer { refused: Some("there is no such invitation".into()), ..pair_answer(8) },
         ),
+        case(
+            "asking for a cosignature",
+            "WitnessAsk",
+            &WitnessAsk { message: 1, request: Some(Blob(b"old 0\n\n".to_vec())) },
+        ),
+        case("asking what was cosigned", "WitnessAsk", &WitnessAsk { message: 3, request: None }),
+        case(
+            "another old size",
+            "WitnessAnswer",
+            &WitnessAnswer { message: 2, status: Some(409), body: Some(Blob(b"7\n".to_vec())) },
+        ),
+        case(
+            "nothing was cosigned",
+            "WitnessAnswer",
+            &WitnessAnswer { message: 4, status: None, body: None },
+        ),
     ]
 }
 
@@ -223,6 +240,16 @@ fn invalid() -> Vec<Value> {
         refused::<PairAsk>("a token of 15 bytes", "PairAsk", &[&unhex("a20005014f")[..], &[7; 15]].concat()),
         refused::<Hello>("longer than its cap", "Hello", &big.to_bytes()),
         refused::<Ask>("cancel as a number", "Ask", &numbered_cancel(&ask().to_bytes())),
+        refused::<WitnessAsk>(
+            "an answer's number in a request",
+            "WitnessAsk",
+            &WitnessAsk { message: 2, request: None }.to_bytes(),
+        ),
+        refused::<WitnessAnswer>(
+            "longer than its cap",
+            "WitnessAnswer",
+            &WitnessAnswer { message: 2, status: Some(200), body: Some(Blob(vec![0; 72 * 1024])) }.to_bytes(),
+        ),
     ]
 }
 

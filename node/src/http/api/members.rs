@@ -20,8 +20,6 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use weft_api::{Member, Members, NewMember, Owner, Statement, StatementLine};
-use weft_protocol::clearing::intent::Intent;
-use weft_protocol::clearing::step::StepArgs;
 use weft_protocol::entry::{Kind, Payload, Role};
 use weft_protocol::ids::{AccountId, ClaimId, Hash, KeyBytes, OpId, UnitId};
 use weft_protocol::ledger::members::{AccountOpened, OwnerKind};
@@ -247,7 +245,7 @@ impl Line {
             (claim, _) => claim,
         };
         let sidecar = match Kind::from_code(row.kind) {
-            Some(Kind::Credit) => memo_of_credit(core, seq),
+            Some(Kind::Credit) => core.sidecar_of_credit(seq),
             _ => row.sidecar,
         };
         let state = core.engine().state();
@@ -297,14 +295,6 @@ impl Line {
         }));
         Ok(())
     }
-}
-
-/// The commitment to the payee and memo of a credit: our ACCEPT, which holds the Intent, stands right before it.
-fn memo_of_credit(core: &Core, credit: u64) -> Option<Hash> {
-    let accept = core.own_entry(credit.checked_sub(1)?).ok()?;
-    let Payload::Step(step) = &accept.op().payload else { return None };
-    let StepArgs::Accept(args) = &step.args else { return None };
-    Intent::parse(&args.intent.as_ref()?.0).ok().map(|intent| intent.sidecar)
 }
 
 #[cfg(test)]

@@ -11,10 +11,11 @@ use axum::http::StatusCode;
 use std::time::Duration;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use weft_api::{BoundKey, Messages, Roots, Status, Unit};
+use weft_api::{BoundKey, CosignedLog, Messages, Roots, Status, Unit, Witness, WitnessOf};
 use weft_protocol::ledger::identity::{Identity, PURPOSES, Purpose};
 use weft_protocol::ledger::members::OwnerKind;
 use weft_protocol::ledger::state::ClaimRow;
+use weft_protocol::log::note::KeyName;
 
 /// How long status waits for the network layer to say where it listens.
 const LISTEN_WAIT: Duration = Duration::from_secs(1);
@@ -76,6 +77,7 @@ fn read(core: &Core) -> Result<Status, ApiError> {
         let said = core.accusations(ledger).into_iter();
         said.map(|what| format!("network {}: {what}", ledger.short())).collect::<Vec<_>>()
     }));
+    problems.extend(core.time_held().map(|held| held.to_string()));
     let off = sums.iter().filter(|(_, sum)| **sum != 0);
     problems.extend(off.map(|(unit, sum)| format!("the balances of unit {unit} sum to {sum}, not to zero")));
     let is_member = |owner| matches!(owner, OwnerKind::Member | OwnerKind::Organisation);
@@ -106,7 +108,36 @@ fn read(core: &Core) -> Result<Status, ApiError> {
             .count() as u64,
         messages: Vec::new(),
         problems,
+        witness: witness(core),
     })
+}
+
+/// How we stand with our witnesses.
+fn witness(core: &Core) -> Witness {
+    let view = core.witness_view();
+    let (size, quorum) = view.witnessed.map_or_else(|| (0, None), |(size, quorum)| (size, Some(quorum)));
+    let time_of = |name: &KeyName| {
+        let mut cosigned = quorum.iter().flat_map(|quorum| quorum.cosigned());
+        cosigned.find(|(by, _)| by.key_name == *name).map(|(_, time_s)| time_s.saturating_mul(1_000))
+    };
+    let witnesses = view.policy.witnesses().iter().map(|witness| {
+        let name = witness.key.name();
+        let trouble = view.troubles.get(name).cloned();
+        WitnessOf { name: name.to_string(), time_ms: time_of(name), trouble }
+    });
+    let witnesses: Vec<WitnessOf> = witnesses.collect();
+    Witness {
+        size,
+        time_ms: witnesses.iter().filter_map(|witness| witness.time_ms).max().unwrap_or(0),
+        enough: quorum.as_ref().is_some_and(|quorum| quorum.reached),
+        words: match &quorum {
+            Some(quorum) => quorum.words(&view.peers),
+            None if witnesses.is_empty() => "nobody is asked to witness this ledger".to_owned(),
+            None => "no checkpoint has been witnessed yet".to_owned(),
+        },
+        witnesses,
+        cosigned: view.watched.into_iter().map(|(origin, size)| CosignedLog { origin, size }).collect(),
+    }
 }
 
 fn bound(identity: &Identity) -> Vec<BoundKey> {
@@ -129,6 +160,7 @@ fn messages(counters: &Counters) -> Vec<Messages> {
 #[cfg(test)]
 mod tests {
     use crate::http::testkit::Node;
+    use crate::network::Protocol;
     use weft_api::Status;
 
     #[tokio::test(flavor = "multi_thread")]
@@ -140,7 +172,10 @@ mod tests {
             ("weft.status/1", "hull", 2)
         );
         assert_eq!((status.units[0].code.as_str(), status.units[0].sum_minor.as_str()), ("credit", "0"));
-        assert_eq!((status.addresses.len(), status.messages.len(), status.problems.len()), (1, 4, 0));
+        assert_eq!(
+            (status.addresses.len(), status.messages.len(), status.problems.len()),
+            (1, Protocol::ALL.len(), 0)
+        );
         node.stop().await;
     }
 

@@ -6,16 +6,18 @@ use super::snapshot::{CHUNK_BYTES, MAX_SNAPSHOT_BYTES, Snapshot, SnapshotHeader}
 use crate::store::segments::Position;
 use weft_protocol::ids::{AccountId, LedgerId, OpId, Signer, StreamId};
 
-/// From so many rows on a batch should be committed. sled frees what a batch replaces only between batches, and too
-/// slowly when they are large: 200,000 entries took 2.6 GB in batches of 5,000 rows, 0.13 GB in batches of 500.
-pub const FULL_BATCH_ROWS: usize = 500;
+/// From so many rows on a batch should be committed: the fewer batches, the fewer times a page is written; this many
+/// take some 25 MB.
+pub const FULL_BATCH_ROWS: usize = 100_000;
+
+/// A key and its value; `None` takes the row away.
+pub(super) type Row = (Vec<u8>, Option<Vec<u8>>);
 
 /// Collects rows; [`super::Index::commit`] writes them in one step. A later row replaces an earlier one of the same
 /// key, so applying a record twice changes nothing.
 #[derive(Debug, Default)]
 pub struct IndexBatch {
-    rows: sled::Batch,
-    row_count: usize,
+    rows: Vec<Row>,
     snapshot: Option<Snapshot>,
 }
 
@@ -28,7 +30,7 @@ impl IndexBatch {
     /// Whether it holds [`FULL_BATCH_ROWS`]: commit it before the rows of the next record are added. This is what
     /// bounds the memory of a rebuild.
     pub fn is_full(&self) -> bool {
-        self.row_count >= FULL_BATCH_ROWS
+        self.rows.len() >= FULL_BATCH_ROWS
     }
 
     /// Own entry `seq` stands at `at`.
@@ -63,28 +65,30 @@ impl IndexBatch {
     }
 
     fn insert(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.rows.insert(key, value);
-        self.row_count += 1;
+        self.rows.push((key, Some(value)));
     }
 
     pub(super) fn has_snapshot(&self) -> bool {
         self.snapshot.is_some()
     }
 
-    /// All rows, the mark, and the removal of what is left of a longer snapshot before.
-    pub(super) fn into_rows(self, applied: Applied, old_chunks: u64) -> sled::Batch {
+    /// All rows in the order of their keys (neighbours share pages), the mark, and the removal of what is left of a
+    /// longer snapshot before.
+    pub(super) fn into_rows(self, applied: Applied, old_chunks: u64) -> Vec<Row> {
         let mut rows = self.rows;
-        rows.insert(keys::meta(keys::APPLIED), keys::applied(applied));
+        rows.push((keys::meta(keys::APPLIED), Some(keys::applied(applied))));
         if let Some(snapshot) = self.snapshot {
             let header = SnapshotHeader::of(&snapshot);
             for (n, chunk) in (0..).zip(snapshot.bytes.chunks(CHUNK_BYTES)) {
-                rows.insert(keys::snapshot_chunk(n), chunk);
+                rows.push((keys::snapshot_chunk(n), Some(chunk.to_vec())));
             }
             for gone in header.chunks()..old_chunks {
-                rows.remove(keys::snapshot_chunk(gone));
+                rows.push((keys::snapshot_chunk(gone), None));
             }
-            rows.insert(keys::meta(keys::SNAPSHOT), header.bytes());
+            rows.push((keys::meta(keys::SNAPSHOT), Some(header.bytes())));
         }
+        // Stable: of two rows with one key the later is written later.
+        rows.sort_by(|a, b| a.0.cmp(&b.0));
         rows
     }
 }

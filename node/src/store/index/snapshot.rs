@@ -6,7 +6,7 @@ use weft_protocol::ids::Hash;
 
 /// Largest state snapshot: a bound on what a damaged length may allocate.
 pub const MAX_SNAPSHOT_BYTES: u64 = 256 * 1024 * 1024;
-/// A snapshot is stored in pieces that sled keeps inline.
+/// A snapshot is stored in pieces of so many bytes.
 pub(super) const CHUNK_BYTES: usize = 64 * 1024;
 
 /// A saved state, so that a start need not replay everything.

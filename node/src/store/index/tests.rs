@@ -1,4 +1,5 @@
 use super::*;
+use redb::ReadableTable;
 use std::fs;
 
 const ACCOUNT: AccountId = AccountId([3; 16]);
@@ -11,6 +12,11 @@ fn at(offset: u32) -> Position {
 
 fn applied(own_entries: u64) -> Applied {
     Applied { own_entries, received_entries: 0, records: own_entries }
+}
+
+/// One row, as the engine is told to keep it.
+fn put(index: &Index, key: Vec<u8>, value: &[u8]) {
+    index.run("write", |db| write(db, &[(key, Some(value.to_vec()))], true)).unwrap();
 }
 
 fn with_history(dir: &Path, rows: u64) -> Index {
@@ -100,10 +106,11 @@ fn a_folder_that_is_no_index_is_not_destroyed() {
 
 #[test]
 fn a_crash_leaves_the_rows_of_whole_commits_and_a_mark_that_fits() {
-    // Copies of the files at arbitrary moments, cut at arbitrary places, are what a crash may leave.
+    // Copies of the file at arbitrary moments, while it is open, are what a crash may leave.
     let dir = tempfile::tempdir().unwrap();
     let live = dir.path().join("live");
     let index = Index::open(&live).unwrap();
+    let mut usable = 0;
     for commit in 0..40_u64 {
         let mut batch = IndexBatch::new();
         for seq in commit * 10..commit * 10 + 10 {
@@ -111,26 +118,97 @@ fn a_crash_leaves_the_rows_of_whole_commits_and_a_mark_that_fits() {
             batch.account_row(&ACCOUNT, seq, &[7; 300]);
         }
         index.commit(batch, applied(commit * 10 + 10)).unwrap();
-        if commit % 4 == 0 {
+        if commit % 7 == 0 {
             index.flush().unwrap();
         }
-    }
-    index.flush().unwrap();
-    let db = fs::read(live.join("db")).unwrap();
-    let mut usable = 0;
-    for percent in [10, 35, 60, 85, 97, 100] {
-        let copy = dir.path().join(format!("copy-{percent}"));
-        fs::create_dir_all(copy.join("blobs")).unwrap();
-        fs::copy(live.join("conf"), copy.join("conf")).unwrap();
-        fs::write(copy.join("db"), &db[..db.len() * percent / 100]).unwrap();
+        let copy = dir.path().join(format!("copy-{commit}"));
+        fs::create_dir_all(&copy).unwrap();
+        fs::copy(live.join(FILE), copy.join(FILE)).unwrap();
         let Ok(copy) = Index::open(&copy) else { continue };
-        let Ok(mark) = copy.applied() else { continue };
-        let rows = copy.account_history(&ACCOUNT, Page::oldest(MAX_PAGE_ROWS));
-        let Ok(rows) = rows else { continue };
-        assert_eq!(rows.len() as u64, mark.own_entries, "at {percent} percent");
+        let mark = copy.applied().unwrap();
+        let rows = copy.account_history(&ACCOUNT, Page::oldest(MAX_PAGE_ROWS)).unwrap();
+        assert_eq!(rows.len() as u64, mark.own_entries, "at commit {commit}");
+        let synced = commit / 7 * 70 + 10;
+        assert!(mark.own_entries >= synced, "at commit {commit}: only {} rows", mark.own_entries);
         usable += 1;
     }
-    assert!(usable > 0, "the whole copy at least must open");
+    assert!(usable > 30, "only {usable} copies could be opened");
+}
+
+#[test]
+fn a_file_that_is_cut_short_is_a_rebuild() {
+    let dir = tempfile::tempdir().unwrap();
+    let live = dir.path().join("live");
+    drop(with_history(&live, 2_000));
+    let whole = fs::read(live.join(FILE)).unwrap();
+    for percent in [0, 1, 10, 35, 60, 85, 97] {
+        let copy = dir.path().join(format!("copy-{percent}"));
+        fs::create_dir_all(&copy).unwrap();
+        fs::write(copy.join(FILE), &whole[..whole.len() * percent / 100]).unwrap();
+        let opened = Index::open(&copy);
+        assert!(opened.is_err(), "{percent} percent of the file were taken for all of it");
+    }
+}
+
+#[test]
+fn a_flipped_bit_is_a_rebuild_or_changes_no_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let live = dir.path().join("live");
+    const ROWS: u64 = 1_500;
+    drop(with_history(&live, ROWS));
+    let whole = fs::read(live.join(FILE)).unwrap();
+    let answers = |index: &Index| -> Result<_, IndexError> {
+        let mut histories = Vec::new();
+        for account in [ACCOUNT, AccountId([2; 16]), AccountId([4; 16])] {
+            let mut page = Page::newest(MAX_PAGE_ROWS);
+            loop {
+                let rows = index.account_history(&account, page)?;
+                let Some((last, _)) = rows.last() else { break };
+                page = page.after(*last);
+                histories.push(rows);
+            }
+        }
+        let own = (0..ROWS).map(|seq| index.own(seq)).collect::<Result<Vec<_>, _>>()?;
+        Ok((index.applied()?, own, histories))
+    };
+    let right = answers(&Index::open(&live).unwrap()).unwrap();
+    let copy = dir.path().join("copy");
+    fs::create_dir_all(&copy).unwrap();
+    let (mut noticed, mut harmless) = (0, 0);
+    // A prime step walks through headers, branches, leaves and free pages alike.
+    for at in (0..whole.len()).step_by((whole.len() / 150) | 1).chain(0..32) {
+        let mut spoilt = whole.clone();
+        spoilt[at] ^= 1 << (at % 8);
+        fs::write(copy.join(FILE), &spoilt).unwrap();
+        match Index::open(&copy).and_then(|index| answers(&index)) {
+            Ok(now) => {
+                assert_eq!(now, right, "a wrong answer after a flipped bit in byte {at}");
+                harmless += 1;
+            }
+            Err(IndexError::Rebuild { .. }) => noticed += 1,
+        }
+    }
+    assert!(noticed > 20 && harmless > 0, "{noticed} noticed, {harmless} harmless");
+}
+
+#[test]
+fn a_row_damaged_while_the_index_is_open_is_never_handed_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = with_history(dir.path(), 10);
+    let other = keys::own(3);
+    let damage = |db: &Database| {
+        let write = db.begin_write()?;
+        {
+            let mut table = write.open_table(ROWS)?;
+            let moved = table.get(other.as_slice())?.map(|row| row.value().to_vec()).unwrap();
+            // A whole row, under a key that is not its own.
+            table.insert(keys::own(4).as_slice(), moved.as_slice())?;
+        }
+        Ok(write.commit()?)
+    };
+    index.run("damage", damage).unwrap();
+    assert_eq!(index.own(3).unwrap(), Some(at(3)));
+    assert!(index.own(4).unwrap_err().to_string().contains("not readable"));
 }
 
 #[test]
@@ -138,17 +216,32 @@ fn damage_ends_in_a_rebuild_and_never_in_a_panic() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path().join("index");
     drop(with_history(&dir, 500));
-    fs::write(dir.join("conf"), b"not a configuration").unwrap();
+    fs::write(dir.join(FILE), b"not a database").unwrap();
     assert!(matches!(Index::open(&dir), Err(IndexError::Rebuild { .. })));
     Index::destroy(&dir).unwrap();
     drop(with_history(&dir, 500));
 }
 
 #[test]
+fn the_index_of_an_older_engine_is_told_from_ours_and_can_be_destroyed() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("index");
+    fs::create_dir_all(dir.join("blobs")).unwrap();
+    for name in ["conf", "db", "snap.000000000000397A"] {
+        fs::write(dir.join(name), b"of another engine").unwrap();
+    }
+    let IndexError::Rebuild { why } = Index::open(&dir).unwrap_err();
+    assert!(why.contains("older version"), "{why}");
+    Index::destroy(&dir).unwrap();
+    assert!(!dir.exists());
+    drop(with_history(&dir, 5));
+}
+
+#[test]
 fn another_layout_is_a_rebuild() {
     let dir = tempfile::tempdir().unwrap();
     let index = with_history(dir.path(), 1);
-    index.run("write", |db| db.insert(keys::meta(keys::FORMAT), &2_u64.to_be_bytes())).unwrap();
+    put(&index, keys::meta(keys::FORMAT), &99_u64.to_be_bytes());
     drop(index);
     let IndexError::Rebuild { why } = Index::open(dir.path()).unwrap_err();
     assert!(why.contains("layout"), "{why}");
@@ -158,8 +251,8 @@ fn another_layout_is_a_rebuild() {
 fn an_index_that_failed_once_is_not_asked_again() {
     let dir = tempfile::tempdir().unwrap();
     let index = with_history(dir.path(), 1);
-    let failed: Result<(), _> = index.run("test", |_| panic!("as sled does"));
-    assert!(failed.unwrap_err().to_string().contains("as sled does"));
+    let failed: Result<(), _> = index.run("test", |_| panic!("as engines do"));
+    assert!(failed.unwrap_err().to_string().contains("as engines do"));
     assert!(index.own(0).unwrap_err().to_string().contains("failed before"));
 }
 
@@ -176,7 +269,7 @@ fn a_snapshot_is_replaced_as_a_whole_and_checked() {
         index.commit(batch, applied(own_entries)).unwrap();
         assert_eq!(index.snapshot().unwrap(), Some(snapshot));
     }
-    index.run("write", |db| db.insert(keys::snapshot_chunk(0), vec![9; 65_536])).unwrap();
+    put(&index, keys::snapshot_chunk(0), &vec![9; 65_536]);
     assert!(index.snapshot().unwrap_err().to_string().contains("SHA-256"));
 }
 

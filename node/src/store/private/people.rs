@@ -4,7 +4,9 @@ use super::{
     MAX_MEMO_BYTES, MAX_NAME_BYTES, Private, PrivateError, check_len, from_sql_ms, to_sql_limit, to_sql_ms,
 };
 use rusqlite::{OptionalExtension, Row, params};
-use weft_protocol::ids::AccountId;
+use std::collections::BTreeSet;
+use weft_protocol::ids::{AccountId, ClaimId, Hash};
+use weft_protocol::sidecar::Content;
 
 /// A person, or an organisation with a name.
 #[derive(Clone, PartialEq, Eq)]
@@ -45,6 +47,18 @@ pub struct Erased {
     /// How many sidecars about them.
     pub sidecars: u64,
 }
+
+/// What is to be destroyed with a person, besides the row and the sidecars that carry the account.
+#[derive(Debug, Default)]
+pub struct Traces {
+    /// Sidecars that entries of the account name.
+    pub commitments: BTreeSet<Hash>,
+    /// Claims of the account, whose sealed sidecars may still wait.
+    pub claims: BTreeSet<ClaimId>,
+}
+
+/// Setting that stands from the moment rows are deleted until the files are rewritten.
+const SCRUB_DUE: &str = "scrub-due";
 
 impl Private {
     /// Writes a person; name and note replace those before, the time of the first writing stays.
@@ -89,20 +103,81 @@ impl Private {
         })
     }
 
-    /// Destroys a person's row and every sidecar about them, salts included, and scrubs the files. The proofs in
-    /// the ledger stay whole: they never held any of it.
+    /// Destroys a person's row, every sidecar about them or that names them, salts included, and scrubs the files. The
+    /// proofs in the ledger stay whole: they never held any of it.
     ///
     /// # Errors
-    /// When a step fails. The rows may be gone while old bytes are still in the files: call it again.
-    pub fn erase_person(&self, account: &AccountId) -> Result<Erased, PrivateError> {
+    /// When a step fails. The rows may be gone while old bytes are still in the files: call it again, or
+    /// [`Private::scrub_if_due`].
+    pub fn erase_person(&self, account: &AccountId, traces: &Traces) -> Result<Erased, PrivateError> {
         let erased = self.transact("erase a person", |db| {
+            let mut select = db.prepare("SELECT name FROM people WHERE account = ?1")?;
+            let name: Option<String> = select.query_row([account.0], |row| row.get(0)).optional()?;
+            let mut doomed = traces.commitments.clone();
+            if let Some(name) = &name {
+                doomed.extend(naming(db, name)?);
+            }
+            db.execute("INSERT OR REPLACE INTO settings VALUES (?1, x'01')", [SCRUB_DUE])?;
             let person = db.execute("DELETE FROM people WHERE account = ?1", [account.0])? > 0;
-            let sidecars = db.execute("DELETE FROM sidecars WHERE account = ?1", [account.0])? as u64;
-            Ok(Erased { person, sidecars })
+            let mut sidecars = db.execute("DELETE FROM sidecars WHERE account = ?1", [account.0])?;
+            let mut delete = db.prepare("DELETE FROM sidecars WHERE commitment = ?1")?;
+            for commitment in &doomed {
+                sidecars += delete.execute([commitment.0])?;
+            }
+            let mut delete = db.prepare("DELETE FROM sealed_sidecars WHERE claim = ?1")?;
+            for claim in &traces.claims {
+                delete.execute([claim.0])?;
+            }
+            Ok(Erased { person, sidecars: sidecars as u64 })
         })?;
-        self.scrub()?;
+        self.scrub_if_due()?;
         Ok(erased)
     }
+
+    /// Rewrites the files if rows were deleted since the last time: after a crash in the middle of an erasure.
+    ///
+    /// # Errors
+    /// When it cannot be done completely; then it stays due.
+    pub fn scrub_if_due(&self) -> Result<bool, PrivateError> {
+        if self.setting(SCRUB_DUE)?.is_none() {
+            return Ok(false);
+        }
+        self.scrub()?;
+        self.delete_setting(SCRUB_DUE)?;
+        Ok(true)
+    }
+}
+
+/// Commitments of sidecars whose text holds a name, as a whole and in any case.
+fn naming(db: &rusqlite::Connection, name: &str) -> rusqlite::Result<Vec<Hash>> {
+    let name = name.to_lowercase();
+    let mut select = db.prepare("SELECT commitment, bytes FROM sidecars")?;
+    let mut rows = select.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let bytes: Vec<u8> = row.get(1)?;
+        let texts = match Content::parse(&bytes) {
+            Ok(Content { payee, memo, payer }) => [Some(payee), memo, payer].into_iter().flatten().collect(),
+            Err(_) => vec![String::from_utf8_lossy(&bytes).into_owned()],
+        };
+        if texts.iter().any(|text| holds_name(&text.to_lowercase(), &name)) {
+            found.push(Hash(row.get(0)?));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a text holds a name that is not a part of a longer word: "Bo" is not in "elbow". Both are in lower case.
+fn holds_name(text: &str, name: &str) -> bool {
+    if name.is_empty() {
+        return false;
+    }
+    text.match_indices(name).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + name.len()..].chars().next();
+        let ends = |c: Option<char>| !c.is_some_and(char::is_alphanumeric);
+        ends(before) && ends(after)
+    })
 }
 
 #[cfg(test)]
@@ -151,7 +226,15 @@ mod tests {
         private.put_sidecars(&[memo, big, other.clone()], &[]).unwrap();
         assert!(on_disk(dir.path(), SECRET_NAME.as_bytes()) && on_disk(dir.path(), &salt));
 
-        assert_eq!(private.erase_person(&about).unwrap(), Erased { person: true, sidecars: 2 });
+        // Named by an entry of the account, and a text of others in which the name stands.
+        let named = Sidecar::new([2; 32], b"plain words".to_vec(), None, 5).unwrap();
+        let mention = format!("lunch with {}!", SECRET_NAME.to_lowercase());
+        let mention = Sidecar::new([3; 32], mention.into_bytes(), Some(AccountId([1; 16])), 5).unwrap();
+        private.put_sidecars(&[named.clone(), mention.clone()], &[]).unwrap();
+        let traces = Traces { commitments: [named.commitment()].into(), ..Traces::default() };
+        let erased = private.erase_person(&about, &traces).unwrap();
+        assert_eq!(erased, Erased { person: true, sidecars: 4 });
+        assert!(!private.scrub_if_due().unwrap());
         for secret in
             [SECRET_NAME.as_bytes(), SECRET_NAME.to_uppercase().as_bytes(), SECRET_MEMO.as_bytes(), &salt]
         {
@@ -159,7 +242,35 @@ mod tests {
         }
         assert_eq!(private.people(None, 500).unwrap().len(), 199);
         assert!(private.sidecar(&other.commitment()).unwrap().is_some());
-        assert_eq!(private.erase_person(&about).unwrap(), Erased { person: false, sidecars: 0 });
+        let again = private.erase_person(&about, &traces).unwrap();
+        assert_eq!(again, Erased { person: false, sidecars: 0 });
+    }
+
+    #[test]
+    fn an_erasure_that_was_interrupted_before_the_files_were_rewritten_is_finished_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let private = Private::open(dir.path()).unwrap();
+        private.put_person(&person(1, SECRET_NAME)).unwrap();
+        // Another process reads the file, such as a backup: the log cannot be emptied.
+        let reader = rusqlite::Connection::open(dir.path().join(super::super::DB_FILE)).unwrap();
+        reader.execute_batch("BEGIN; SELECT * FROM people").unwrap();
+        assert!(private.erase_person(&AccountId([1; 16]), &Traces::default()).is_err());
+        assert!(on_disk(dir.path(), SECRET_NAME.as_bytes()), "the test shows nothing");
+        drop(reader);
+        assert!(private.scrub_if_due().unwrap());
+        assert!(!on_disk(dir.path(), SECRET_NAME.as_bytes()));
+        assert!(!private.scrub_if_due().unwrap());
+    }
+
+    #[test]
+    fn a_name_is_found_as_a_whole_and_not_inside_other_words() {
+        for text in ["bo", "for bo.", "bo, thanks", "(bo)", "elbow bo"] {
+            assert!(holds_name(text, "bo"), "{text}");
+        }
+        for text in ["", "elbow", "bob", "bo2", "abo"] {
+            assert!(!holds_name(text, "bo"), "{text}");
+        }
+        assert!(holds_name("für zoë.", "zoë") && !holds_name("zoëtje", "zoë") && !holds_name("x", ""));
     }
 
     #[test]

@@ -4,11 +4,12 @@ use super::Replay;
 use crate::audit::finding::{Class, Finding, Report, UnitSum};
 use crate::audit::source::Source;
 use crate::audit::tree::Claimed;
-use crate::audit::{Audit, Options, peers};
+use crate::audit::{Audit, Options, peers, witnesses};
 use crate::ids::LedgerId;
 use crate::ledger::members::OwnerKind;
 use crate::ledger::own_accounts;
 use crate::ledger::state::Account;
+use crate::log::checkpoint::Checkpoint;
 
 impl Replay {
     pub(super) fn finish(
@@ -25,6 +26,13 @@ impl Replay {
             Some((ledger?, *key))
         };
         let size = self.tree.finish(source, newest, earlier, &signer, &mut self.findings);
+        let witnessed = newest.and_then(|claimed| {
+            let (note, file) = claimed.note()?;
+            let (ledger, key) = signer(claimed.says.as_ref()?.size())?;
+            let log = Checkpoint::log_key(&ledger.origin(), &key).ok()?;
+            let peers = self.networks.witness_keys(Some(ledger));
+            Some(witnesses::judge(note, file, &log, &peers, options.policy.as_ref(), &mut self.findings))
+        });
         let says = newest.and_then(|claimed| claimed.says.as_ref()).map(|says| says.size());
         source.finish(says).into_iter().for_each(|finding| self.findings.add(finding));
         self.finish_signatures();
@@ -50,6 +58,7 @@ impl Replay {
             ledger,
             entries: self.entries,
             checkpoint_size: size,
+            witnessed,
             root: self.tree.root(),
             state_digest: self.state.digest(),
             time_ms: self.time_ms,

@@ -37,6 +37,11 @@ pub(in crate::vectors) fn case(book: &Book, about: &str, bytes: Vec<u8>) -> Valu
     case
 }
 
+/// An operation that the ledger refuses as its next one.
+pub(in crate::vectors) fn refused(book: &Book, about: &str, payload: Payload, signs: &[Sign]) -> Value {
+    case(book, about, next(book, payload, vec![], signs, |_| {}))
+}
+
 pub(super) fn at_the_start() -> Vec<Value> {
     let book = Book::new(10);
     let start = |change: fn(&mut weft_protocol::ledger::identity::Genesis), signs: &[Sign]| {
