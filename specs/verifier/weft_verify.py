@@ -346,9 +346,13 @@ def witness(run, v):
     wwitness.witness(run, v, refused_entry, lambda run, ledgers: ledgers_of(run, ledgers, {}))
 
 
+def evidence(run, v):
+    wevidence.evidence(run, v, refused_entry, lambda run, ledgers: ledgers_of(run, ledgers, {}))
+
+
 FILES = {"encoding": encoding, "keys": keys, "entries": entries, "identity": identity, "postings": postings,
          "clearing": clearing, "log": log, "wire": wwire.wire, "sealed": wseal.sealed, "witness": witness,
-         "evidence": wevidence.evidence, "erasure": entries}
+         "evidence": evidence, "erasure": entries}
 
 
 def vectors(folder):

@@ -149,7 +149,7 @@ class State(Clearing):
     TABLES = ("accounts", "signers", "units", "limits", "balances", "ops", "transfers", "holds", "streams",
               "channels", "claims", "decisions", "nonces")
     # Tables of later versions, by field: absent when empty.
-    LATER = {15: "views", 18: "erased"}
+    LATER = {15: "views", 16: "accused", 18: "erased"}
 
     def __init__(self):
         self.ident, self.head = None, [0, ZERO32, 0, 0]
@@ -255,7 +255,7 @@ class State(Clearing):
         self._operation(entry)
         authority = Authority(self, entry)
         signed = bool(entry.auth)
-        by_node = 0x0B00 <= entry.kind < 0x0F00 or 0x0504 <= entry.kind <= 0x0508
+        by_node = (0x0B00 <= entry.kind < 0x0F00 and entry.kind != 0x0E02) or 0x0504 <= entry.kind <= 0x0508
         need(not (by_node and signed), "node-only")
         need(by_node or signed, "unsigned")
         getattr(self, f"_kind_{entry.kind:04x}", self._step)(entry, authority)
@@ -575,3 +575,21 @@ class State(Clearing):
         need(hold[5] is None, "hold-bound")
         self.exactly(entry.payload[1], move(own_account("hold"), hold[0], hold[1], hold[2]))
         del self.t["holds"][entry.payload[0]]
+
+    # Area 14
+
+    def _kind_0e01(self, entry, authority):
+        evidence, accused, kind = (entry.payload[i] for i in range(3))
+        need(accused != self.identity()[0], "own-network")
+        recorded = self.t["accused"].get(accused, [[], False])[0]
+        need(all(known != evidence for known, _ in recorded), "nothing-to-do")
+        need(len(recorded) < 8, "evidence-enough")
+        self.t["accused"][accused] = [[*recorded, [evidence, kind]], True]
+
+    def _kind_0e02(self, entry, authority):
+        accused = entry.payload[0]
+        authority.root_quorum(self.identity()[2])
+        known = accused in self.t["accused"] or any(row[0] == accused for row in self.t["channels"].values())
+        need(known, "no-accord")
+        need(len(entry.op.get(3, [])) == 1, "reason-sidecar")
+        self.t["accused"][accused] = [self.t["accused"].get(accused, [[], False])[0], False]

@@ -5,6 +5,9 @@
 //! stream for ever); a line that breaks a rule of clearing has no effect and becomes a [`Finding`].
 
 mod effect;
+mod places;
+
+pub use places::Place;
 
 use super::intent::{Decision, RejectCode, SignedIntent};
 use super::step::{Step, StepArgs};
@@ -36,6 +39,10 @@ pub struct Peers {
     frozen: BTreeSet<LedgerId>,
     contradicted: BTreeSet<(ClaimId, LedgerId)>,
     findings: Vec<Finding>,
+    pub(super) places: places::Places,
+    pub(super) watch: crate::evidence::watch::Watch,
+    pub(super) evidence: Vec<(Hash, Vec<u8>)>,
+    pub(super) contradictions: Vec<super::convict::Contradiction>,
 }
 
 /// A peer's stream of one channel.
@@ -291,6 +298,7 @@ impl Peers {
             self.units.insert((ledger, unit.unit), unit.clone());
         }
         self.public.insert(ledger, StreamRow { next: next.saturating_add(1), head: entry.leaf() });
+        self.places.note(entry);
         Ok(())
     }
 
@@ -390,6 +398,7 @@ impl Peers {
     pub fn absorb(&mut self, state: &State, entry: &Entry) -> Option<ClaimId> {
         let Payload::Step(step) = &entry.op().payload else { return None };
         let header = entry.body().stream?;
+        self.places.note(entry);
         let stream = self.streams.entry(step.channel).or_insert_with(PeerStream::new);
         stream.next = header.sseq.saturating_add(1);
         stream.head = entry.leaf();
@@ -419,6 +428,9 @@ impl Peers {
     /// Notes what our own entries say to a peer, as far as it is needed beside our state: REJECTs for longer than it
     /// keeps them, our Decisions as signed, and whom we have shown.
     pub(super) fn absorb_own(&mut self, entry: &Entry) {
+        if let Payload::FreezeLifted(lifted) = &entry.op().payload {
+            self.frozen.remove(&lifted.accused);
+        }
         let Payload::Step(step) = &entry.op().payload else { return };
         let decision = match &step.args {
             StepArgs::Accept(args) => Some(&args.decision),
