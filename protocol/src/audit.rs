@@ -8,6 +8,7 @@ mod channel;
 mod compare;
 pub mod finding;
 mod networks;
+mod openings;
 mod peers;
 mod replay;
 mod resume;
@@ -20,6 +21,7 @@ pub use finding::{
     Class, EntryRef, Finding, Findings, Outcome, PeerReport, Position, Report, SignatureCounts, Since,
     UnitSum,
 };
+pub use openings::Opened;
 pub use resume::{MAX_RESULT_BYTES, NoResult, Resumed, Saved, SavedError};
 pub use signatures::BATCH as SIGNATURES_PER_BATCH;
 pub use source::{Item, NamedBytes, Source};

@@ -206,8 +206,8 @@ fn decide(state: &State, entry: &Entry, authority: &Authority) -> Result<Transit
         Payload::Book(book) => transfer::apply_book(state, entry, book)?,
         Payload::Release(release) => transfer::apply_release(state, release)?,
         Payload::Returned(returned) => transfer::apply_returned(state, returned)?,
-        Payload::Erasure(erasure) => erasure::apply_erasure(state, &authority, erasure, body.seq)?,
-        Payload::Forward(forward) => forward::apply_forward(state, &authority, forward)?,
+        Payload::Erasure(erasure) => erasure::apply_erasure(state, authority, erasure, body.seq)?,
+        Payload::Forward(forward) => forward::apply_forward(state, authority, forward)?,
         Payload::PeerView(view) => witness::apply_view(state, view, body.time_ms)?,
         Payload::Step(step) => clearing::apply_step(state, entry, step)?,
     };

@@ -6,6 +6,7 @@
 //! tile/entries/<index>[.p/<width>] entries
 //! peers/<ledger, hex>/public       the peer's public stream, each entry after its length as two bytes
 //! peers/<ledger, hex>/channel      the peer's stream to this ledger, in the same form
+//! openings/<commitment, hex>       a text that somebody opened for the audit, behind its salt
 //! ```
 //! Nothing else belongs there, and no tile that a log of the checkpoint's size does not have. A channel without the public
 //! stream beside it says nothing: nobody could verify it (specs/audit.md §1).
@@ -213,6 +214,14 @@ impl Source for DirSource {
     fn positions(&self) -> Option<BTreeMap<String, u64>> {
         let peers = self.folder.names().filter(|name| name.starts_with("peers/"));
         Some(peers.filter_map(|name| Some((name.to_owned(), self.folder.size(name)?))).collect())
+    }
+
+    fn openings(&mut self) -> Vec<Result<NamedBytes, Finding>> {
+        /// A salt and the longest content.
+        const MAX_OPENING_BYTES: u64 = 32 + 64 * 1024;
+        let names: Vec<String> =
+            self.folder.names().filter(|name| name.starts_with("openings/")).map(str::to_owned).collect();
+        names.iter().map(|name| self.folder.read(name, MAX_OPENING_BYTES)).collect()
     }
 
     fn checkpoint(&mut self) -> Result<Option<NamedBytes>, Finding> {

@@ -7,7 +7,7 @@ mod words;
 
 use std::fmt::Write;
 use weft_protocol::amount::format_decimal;
-use weft_protocol::audit::{Class, Finding, Findings, Outcome, PeerReport, Position, Report};
+use weft_protocol::audit::{Class, Finding, Findings, Opened, Outcome, PeerReport, Position, Report};
 use weft_protocol::time::Day;
 use words::{EN, Words};
 
@@ -36,8 +36,6 @@ pub struct Page<'a> {
     pub source: &'a str,
     /// The earlier checkpoint or result that they were held against.
     pub earlier: Option<&'a str>,
-    /// Texts that were opened: the place of the entry, and the text.
-    pub openings: &'a [(u64, String)],
     /// Version of the program.
     pub version: &'a str,
 }
@@ -52,7 +50,7 @@ pub fn report_html(report: &Report, page: &Page<'_>) -> String {
     out.units(report);
     out.signatures(report);
     out.peers(report);
-    out.beside(report, page);
+    out.beside(report);
     out.findings(&report.findings);
     out.not_excluded(&report.findings);
     out.sign(page);
@@ -254,18 +252,18 @@ impl Html {
     }
 
     /// Witnesses and opened texts, where there are any.
-    fn beside(&mut self, report: &Report, page: &Page<'_>) {
+    fn beside(&mut self, report: &Report) {
         let words = self.words;
         if let Some(witnessed) = &report.witnessed {
             self.heading(2, words.witnesses);
             self.paragraph(words.witnesses_mean);
             self.list(std::iter::once(escape(&witnessed.words)));
         }
-        if !page.openings.is_empty() {
+        if !report.openings.is_empty() {
             self.heading(2, words.openings);
             self.paragraph(words.openings_mean);
-            let row = |(seq, text): &(u64, String)| vec![number(&seq.to_string()), cell(text)];
-            self.table("", &[words.place, words.what], page.openings.iter().map(row));
+            let row = |opened: &Opened| vec![number(&opened.seq.to_string()), cell(&opened.text)];
+            self.table("", &[words.place, words.what], report.openings.iter().map(row));
         }
     }
 

@@ -39,8 +39,16 @@ struct JsonReport {
     kinds: Vec<JsonKind>,
     signatures: JsonSignatures,
     peers: Vec<JsonPeer>,
+    openings: Vec<JsonOpened>,
     counts: Vec<JsonCount>,
     findings: Vec<JsonFinding>,
+}
+
+#[derive(Serialize)]
+struct JsonOpened {
+    entry: u64,
+    commitment: String,
+    text: String,
 }
 
 #[derive(Serialize)]
@@ -200,6 +208,15 @@ pub fn report_json(report: &Report) -> String {
             peers: signatures.peers,
         },
         peers: report.peers.iter().map(peer).collect(),
+        openings: report
+            .openings
+            .iter()
+            .map(|opened| JsonOpened {
+                entry: opened.seq,
+                commitment: opened.commitment.to_string(),
+                text: opened.text.clone(),
+            })
+            .collect(),
         counts: counts(&report.findings),
         findings: report.findings.kept().iter().map(finding).collect(),
     })

@@ -281,6 +281,39 @@ fn files_that_do_not_belong_into_a_bundle_are_named() {
 }
 
 #[test]
+fn opened_texts_are_held_against_their_entries_and_shown() {
+    let fixture = Fixture::new();
+    let folder = fixture.bundle().join("openings");
+    fs::create_dir(&folder).unwrap();
+    let payment = |salt: [u8; 32], content: &[u8]| {
+        (weft_protocol::sidecar::commitment(&salt, content), [&salt[..], content].concat())
+    };
+    // A right opening of something that no entry commits to, and a wrong one of what an entry does commit to.
+    let (stranger, bytes) = payment([1; 32], b"a text");
+    let path = folder.join(stranger.to_string());
+    fs::write(&path, &bytes).unwrap();
+    let found = |what: &str| {
+        let outcome = dir(&fixture.bundle());
+        assert_eq!(outcome.exit_code, 1, "{what}");
+        let kept = outcome.report().findings.kept();
+        assert!(kept.iter().any(|f| f.what.contains(what)), "{what}: {kept:#?}");
+    };
+    found("no entry commits to it");
+    fs::remove_file(&path).unwrap();
+    let held = fixture.hull.own().into_iter().find(|entry| !entry.op().sidecars.is_empty()).unwrap();
+    let path = folder.join(held.op().sidecars[0].to_string());
+    fs::write(&path, &bytes).unwrap();
+    found("does not open the commitment");
+    fs::write(&path, b"short").unwrap();
+    found("too short");
+    fs::remove_file(&path).unwrap();
+    fs::write(folder.join("readme"), b"x").unwrap();
+    found("no commitment");
+    fs::remove_file(folder.join("readme")).unwrap();
+    assert_eq!(dir(&fixture.bundle()).exit_code, 0);
+}
+
+#[test]
 fn a_signature_line_of_somebody_unknown_is_named() {
     let fixture = Fixture::new();
     let path = fixture.bundle().join("checkpoint");

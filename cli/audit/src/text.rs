@@ -65,6 +65,11 @@ pub fn report_text(report: &Report) -> String {
             format!("{}: {}; {} claims, {folder}", peer.ledger.short(), positions.join(", "), peer.claims),
         );
     }
+    for opened in &report.openings {
+        // Others' words: nothing in them may reach a terminal as anything but a letter.
+        let text: String = opened.text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        line("opened", format!("entry {}: {text}", opened.seq));
+    }
     add_findings(&mut out, &report.findings);
     out
 }

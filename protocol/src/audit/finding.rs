@@ -3,6 +3,7 @@
 //! A finding always names what it is about, entries or a file. The number kept of each class is bounded; the number
 //! found is always counted.
 
+use super::openings::Opened;
 use super::witnesses::Witnessed;
 use crate::entry::Kind;
 use crate::ids::{AccountId, Hash, LedgerId, StreamId, UnitId};
@@ -380,6 +381,8 @@ pub struct Report {
     pub signatures: SignatureCounts,
     /// Peers.
     pub peers: Vec<PeerReport>,
+    /// Texts that were opened for this audit.
+    pub openings: Vec<Opened>,
     /// What was found.
     pub findings: Findings,
 }

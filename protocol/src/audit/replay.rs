@@ -8,6 +8,7 @@ mod finish;
 use super::channel::Side;
 use super::finding::{Class, EntryRef, Finding, Findings, SignatureCounts};
 use super::networks::Networks;
+use super::openings::Openings;
 use super::resume::{Edge, Resumed};
 use super::signatures::{About, Checker, Job};
 use super::source::{Item, Source};
@@ -31,6 +32,7 @@ const PROGRESS_EVERY: u64 = 4_096;
 struct Replay {
     /// Of the earlier audit that this one goes on from.
     since: Option<Edge>,
+    openings: Openings,
     state: State,
     sums: BTreeMap<UnitId, i128>,
     tree: Tree,
@@ -90,6 +92,7 @@ pub(super) fn run(
         }
         None => Replay::new(options.threads, sizes, findings, TileBuilder::new()),
     };
+    replay.openings = Openings::read(source.openings(), &mut replay.findings);
     while let Some(item) = source.next_item() {
         match item {
             Item::Own { seq, bytes, file } => {
@@ -113,6 +116,7 @@ impl Replay {
     fn new(threads: usize, sizes: Vec<u64>, findings: Findings, tree: TileBuilder) -> Self {
         Self {
             since: None,
+            openings: Openings::default(),
             state: State::default(),
             sums: BTreeMap::new(),
             tree: Tree::new(sizes, tree),
@@ -226,6 +230,7 @@ impl Replay {
     fn entry(&mut self, seq: u64, entry: &Entry, file: &Arc<str>) {
         let body = entry.body();
         self.adopt_place(seq, entry, file);
+        self.openings.see(seq, &entry.op().sidecars);
         let (first, _) = self.time_ms.unwrap_or((body.time_ms, 0));
         self.time_ms = Some((first, body.time_ms));
         let count = self.kinds.entry(entry.kind()).or_default();

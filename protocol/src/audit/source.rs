@@ -62,6 +62,11 @@ pub trait Source {
         None
     }
 
+    /// Texts that were opened for this audit: files named by the commitment, each its salt and the content.
+    fn openings(&mut self) -> Vec<Result<NamedBytes, Finding>> {
+        Vec::new()
+    }
+
     /// The newest checkpoint note; `None` when there is none.
     ///
     /// # Errors

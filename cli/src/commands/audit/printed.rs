@@ -25,7 +25,7 @@ pub(super) fn run(context: &Context, args: &Printed) -> Outcome {
     let source = shown(&args.what.dir).or(shown(&args.what.store)).unwrap_or_default();
     let earlier = shown(&args.what.earlier).or(shown(&args.what.since));
     let (earlier, version) = (earlier.as_deref(), env!("CARGO_PKG_VERSION"));
-    let page = Page { source: &source, earlier, version, ..Page::default() };
+    let page = Page { source: &source, earlier, version };
     write_new(&args.html, &report_html(audit.report(), &page)).map_err(|why| {
         let what = format!("the report cannot be written to {}", clean(&args.html.display().to_string()));
         let advice = "name a file that is not there yet, in a folder that you may write to";

@@ -62,6 +62,7 @@ impl Replay {
         if self.entries == 0 {
             self.findings.add(Finding::unreadable("there are no entries"));
         }
+        let openings = self.openings.finish(since.is_some(), &mut self.findings);
         let holders = |row: &&Account| !matches!(row.owner, OwnerKind::Own | OwnerKind::Peer);
         let report = Report {
             ledger,
@@ -77,6 +78,7 @@ impl Replay {
             kinds: self.kinds.into_iter().collect(),
             signatures: self.counts,
             peers,
+            openings,
             findings: self.findings,
         };
         let log_keys = keys.iter().map(|(from, key)| (*from, key.bytes())).collect();
