@@ -151,12 +151,11 @@ impl Networks {
         }
         let about = About { entry: at, what: "its node's signature", file: file.clone() };
         self.node_signatures = self.node_signatures.saturating_add(1);
-        let known = self.identities.get(&from);
-        if known
-            .is_some_and(|id| id.log_key_bytes(body.epoch).is_ok() && !id.in_force_at(body.epoch, body.seq))
-        {
-            // An entry is judged by the log key in force at its place (specs/keys.md §2).
-            findings.add(error("the log key of its epoch is not that of its place"));
+        let bound = self.identities.get(&from).is_some_and(|known| known.log_key_bytes(body.epoch).is_ok());
+        if bound && !self.identities.get(&from).is_some_and(|known| known.in_force_at(body.epoch, body.seq)) {
+            let what =
+                format!("log key {} of its network was not in force at its place {}", body.epoch, body.seq);
+            findings.add(error(&what));
         }
         self.queue(from, body.epoch, entry.node_message(), *entry.node_sig(), about.clone(), checker);
         self.embedded(step, None, &about, checker, findings);
