@@ -9,7 +9,7 @@ import stat
 from wcbor import Refused
 from wclearing import own_account
 from wentry import GENESIS, IDENTITY, ZERO32, Entry
-from wkeys import key_fault, verify
+from wkeys import key_fault, tagged, verify
 from wledger import State
 from wlog import (all_tiles, key_id, origin_of, parse_checkpoint, read_note, read_tile_path, root_of, sha256,
                   split_bundle_loosely, tile_path)
@@ -136,7 +136,7 @@ class Audit:
         self.signatures = []
         self.next, self.before, self.lost_at, self.missing = 0, ZERO32, None, 0
         self.heard, self.log_keys, self.no_genesis, self.entries, self.placed = {}, [], False, 0, True
-        self.kinds, self.last_time = {}, 0
+        self.kinds, self.last_time, self.committed = {}, 0, set()
         self.folder = Folder(folder, self.findings)
         newest = None
         if "checkpoint" not in self.folder.sizes:
@@ -227,6 +227,7 @@ class Audit:
     def _entry(self, seq, entry, file):
         self._place(seq, entry, file)
         self.last_time = entry.time
+        self.committed.update(entry.op.get(3, []))
         self.kinds[entry.kind] = self.kinds.get(entry.kind, 0) + 1
         if self.state.ident is None and entry.kind != GENESIS:
             if not self.no_genesis:
@@ -304,6 +305,7 @@ class Audit:
             if covered < len(self.leaves):
                 what = f"{len(self.leaves) - covered} entries are not covered by the checkpoint"
                 self.findings.add("error", what, [entry_ref(covered)], "checkpoint")
+        self._openings()
         self._files(newest)
         if newest and newest.says and us:
             self._witnesses(newest, us)
@@ -404,6 +406,16 @@ class Audit:
                 error("no log of the policy has signed the checkpoint")
             if not self.policy.judge(note)[0]:
                 error("the checkpoint has too few cosignatures for the policy")
+
+    def _openings(self):
+        """§8: texts that were opened must be what an entry commits to."""
+        for name in sorted(name for name in self.folder.sizes if name.startswith("openings/")):
+            data = self.folder.read(name, 32 + 64 * 1024)
+            if data is None:
+                continue
+            named = tagged("WEFT-SIDECAR/1", data[:32], data[32:])
+            if len(data) < 32 or name != f"openings/{named.hex()}" or named not in self.committed:
+                self.findings.add("error", "it is not a text that an entry commits to", file=name)
 
     def _files(self, newest):
         stale = set()

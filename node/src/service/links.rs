@@ -257,7 +257,9 @@ impl Core {
                 self.sealed.push(SealedSidecar { commitment, envelope, direction, claim });
                 continue;
             }
-            let payee = match envelope.open(&self.keys().seal, claim) {
+            let seals = std::iter::once(&self.keys().seal).chain(&self.keys().other_seals);
+            let opened = seals.map(|seal| envelope.open(seal, claim));
+            let payee = match opened.reduce(|first, next| first.or(next)).expect("there is one at least") {
                 Err(_) => Payee::Bad,
                 Ok(opened) => {
                     let payee = resolve(&self.names, &opened.content);
