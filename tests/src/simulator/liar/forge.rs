@@ -107,7 +107,8 @@ impl Liar {
         let Ok(earlier) = Entry::parse(&earlier) else { return };
         let (seq, prev) = (self.seq, self.prev);
         self.seq = earlier.body().seq;
-        self.write(to, Some(ClaimId(self.random.bytes())), Some(Hash::ZERO), StepArgs::Free);
+        let claim = ClaimId(self.random.bytes());
+        self.write(to, Some(claim), Some(Hash::ZERO), StepArgs::Free);
         (self.seq, self.prev) = (seq, prev);
     }
 
