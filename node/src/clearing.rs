@@ -303,6 +303,12 @@ impl Clearing {
         Ok(())
     }
 
+    /// Whether a connection to a peer stands.
+    pub(crate) fn is_connected(&self, peer: &LedgerId) -> bool {
+        let links = self.0.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.values().any(|link| link.ledger == *peer && *link.connected.borrow())
+    }
+
     /// One request to a peer, with its answer.
     ///
     /// # Errors

@@ -118,6 +118,8 @@ fn unit(text: &str) -> Result<UnitDefined, String> {
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
+        // A log that cannot be written, on a full disk say, must not end the thread that has something to say.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr)
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("WEFT_LOG")

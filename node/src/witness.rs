@@ -55,12 +55,17 @@ pub(crate) async fn run(ledger: Ledger, clearing: Clearing, clock: Clock, mut st
         let Ok((job, unheard)) = ledger.run(|core| (core.witness_job(), core.witness_unheard())).await else {
             return;
         };
-        for peer in unheard {
-            hear(&ledger, &clearing, peer).await;
-        }
+        // One that is away costs nobody time: it is asked when it is back.
+        let unheard = unheard.into_iter().filter(|peer| clearing.is_connected(peer));
+        futures::future::join_all(unheard.map(|peer| hear(&ledger, &clearing, peer))).await;
         let Some(job) = job else { continue };
         let now = clock.instant();
-        let due = job.missing.iter().filter(|(key, _)| known.get(&id_of(key)).is_none_or(|k| k.next <= now));
+        let here = |way: &Way| match way {
+            Way::Peer(peer) => clearing.is_connected(peer),
+            Way::Http(_) | Way::Unknown => true,
+        };
+        let due = job.missing.iter().filter(|(_, way)| here(way));
+        let due = due.filter(|(key, _)| known.get(&id_of(key)).is_none_or(|known| known.next <= now));
         let asks = due.map(|(key, way)| {
             let size = known.get(&id_of(key)).map_or(0, |known| known.size);
             ask(&clearing, &job, key.clone(), way.clone(), size)

@@ -8,29 +8,35 @@ mod channel;
 mod compare;
 pub mod finding;
 mod networks;
+mod openings;
 mod peers;
 mod replay;
+mod resume;
 mod signatures;
 pub mod source;
 mod tree;
 mod witnesses;
 
 pub use finding::{
-    Class, EntryRef, Finding, Findings, Outcome, PeerReport, Position, Report, SignatureCounts, UnitSum,
+    Class, EntryRef, Finding, Findings, Outcome, PeerReport, Position, Report, SignatureCounts, Since,
+    UnitSum,
 };
+pub use openings::Opened;
+pub use resume::{MAX_RESULT_BYTES, NoResult, Resumed, Saved, SavedError};
 pub use signatures::BATCH as SIGNATURES_PER_BATCH;
 pub use source::{Item, NamedBytes, Source};
 pub use witnesses::Witnessed;
 
-use crate::ids::{Hash, LedgerId, UnitId};
+use crate::ids::{Hash, KeyBytes, LedgerId, UnitId};
 use crate::ledger::state::State;
 use crate::log::checkpoint::{Checkpoint, CheckpointError};
 use crate::log::note::{Note, NoteError};
 use crate::log::proof::{BuildError, ProofError, build_inclusion, verify_inclusion};
 use crate::log::receipt::Receipt;
-use crate::log::tile::{TilePath, TileReader};
+use crate::log::tile::{TileBuilder, TilePath, TileReader};
 use crate::log::witness::Policy;
 use channel::Side;
+use networks::Networks;
 use std::collections::BTreeMap;
 
 /// What an audit is asked for.
@@ -53,6 +59,16 @@ pub struct Audit {
     pub report: Report,
     sides: BTreeMap<crate::ids::StreamId, Side>,
     state: State,
+    rest: Rest,
+}
+
+/// What only the next audit needs.
+#[derive(Debug)]
+struct Rest {
+    tree: TileBuilder,
+    log_keys: Vec<(u64, KeyBytes)>,
+    networks: Networks,
+    positions: Option<BTreeMap<String, u64>>,
 }
 
 impl Audit {
@@ -60,11 +76,49 @@ impl Audit {
     pub fn state(&self) -> &State {
         &self.state
     }
+
+    /// The result of this audit, from which the next one can go on (specs/audit.md §7).
+    ///
+    /// # Errors
+    /// When something is wrong, was not checked, or was no bundle.
+    pub fn result(&self) -> Result<Vec<u8>, NoResult> {
+        let Report { ledger, findings, time_ms, kinds, signatures, .. } = &self.report;
+        let (Outcome::Right, Some(ledger), Some(time_ms)) = (findings.outcome(), *ledger, *time_ms) else {
+            return Err(NoResult::NotRight);
+        };
+        let positions = self.rest.positions.as_ref().ok_or(NoResult::NotExact)?;
+        if self.rest.networks.left_out > 0 {
+            return Err(NoResult::LeftOut(self.rest.networks.left_out));
+        }
+        let parts = resume::Parts {
+            ledger,
+            tree: &self.rest.tree,
+            state: &self.state,
+            log_keys: self.rest.log_keys.clone(),
+            kinds: kinds.iter().map(|(kind, count)| (kind.code(), *count)).collect(),
+            counts: *signatures,
+            time_ms,
+            sides: &self.sides,
+            networks: &self.rest.networks,
+            positions,
+        };
+        Ok(parts.to_bytes())
+    }
 }
 
 /// Replays a ledger and reports. `progress` is told the number of entries read, now and then.
 pub fn replay(source: &mut dyn Source, options: &Options, progress: &mut dyn FnMut(u64)) -> Audit {
-    replay::run(source, options, progress)
+    replay::run(source, options, None, progress)
+}
+
+/// As [`replay`], from where an earlier audit ended (specs/audit.md §7).
+pub fn replay_since(
+    source: &mut dyn Source,
+    options: &Options,
+    resumed: Resumed,
+    progress: &mut dyn FnMut(u64),
+) -> Audit {
+    replay::run(source, options, Some(resumed), progress)
 }
 
 /// The two peer accounts of one unit pair.

@@ -52,10 +52,39 @@ where
     }
     check_shape(bytes)?;
     let value: T = minicbor::decode(bytes).map_err(|e| EncodingError::Structure(e.to_string()))?;
-    if encode(&value) != bytes {
+    if encodes_to(&value, bytes).is_err() {
         return Err(EncodingError::NotCanonical);
     }
     Ok(value)
+}
+
+/// Whether a value's encoding is exactly these bytes, without writing it down.
+///
+/// # Errors
+/// The first byte that differs.
+pub(crate) fn encodes_to<T: Encode<()>>(value: &T, bytes: &[u8]) -> Result<(), usize> {
+    let mut same = Same { rest: bytes };
+    let encoded = minicbor::encode(value, &mut same);
+    let at = bytes.len().saturating_sub(same.rest.len());
+    if encoded.is_ok() && same.rest.is_empty() { Ok(()) } else { Err(at) }
+}
+
+/// Bytes that are compared instead of kept.
+struct Same<'a> {
+    rest: &'a [u8],
+}
+
+/// What was written is not what was expected.
+#[derive(Debug)]
+struct Differs;
+
+impl minicbor::encode::Write for Same<'_> {
+    type Error = Differs;
+
+    fn write_all(&mut self, bytes: &[u8]) -> Result<(), Differs> {
+        self.rest = self.rest.strip_prefix(bytes).ok_or(Differs)?;
+        Ok(())
+    }
 }
 
 /// `#[cbor(with = "bytes")]` helpers and wrappers come from minicbor; this is the owned byte string we use.

@@ -13,7 +13,7 @@ use crate::ids::{Hash, LedgerId, Salt, SigBytes, Signer, StreamId};
 use crate::keys::{self, SecretKey};
 use crate::log::tree::leaf_hash;
 use minicbor::{Decode, Encode};
-use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// Cap of an entry of ours; the tile format would allow 65,535.
 pub const MAX_ENTRY_BYTES: usize = 4_096;
@@ -161,18 +161,22 @@ pub(crate) mod list {
 }
 
 #[derive(Encode, Decode)]
-struct Outer {
-    #[n(0)]
-    body: Blob,
+struct Outer<'b> {
+    #[cbor(b(0), with = "minicbor::bytes")]
+    body: &'b [u8],
     #[n(1)]
     node_sig: SigBytes,
 }
+
+/// What follows the body in an entry: the two bytes of a head, and the signature.
+const AFTER_BODY: usize = 2 + SigBytes::LEN;
 
 /// A well-formed entry with its exact bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     bytes: Vec<u8>,
-    body_bytes: Vec<u8>,
+    /// Where the body stands in the bytes.
+    body_at: Range<usize>,
     body: Body,
     op: Op,
     node_sig: SigBytes,
@@ -205,15 +209,17 @@ impl Entry {
     /// # Errors
     /// Names the level and the rule that the bytes break.
     pub fn parse(bytes: &[u8]) -> Result<Self, EntryError> {
-        let outer: Outer = decode_canonical(bytes, MAX_ENTRY_BYTES).map_err(EntryError::Outer)?;
-        let body: Body = decode_canonical(&outer.body.0, MAX_ENTRY_BYTES).map_err(EntryError::Body)?;
+        let outer: Outer<'_> = decode_canonical(bytes, MAX_ENTRY_BYTES).map_err(EntryError::Outer)?;
+        let body: Body = decode_canonical(outer.body, MAX_ENTRY_BYTES).map_err(EntryError::Body)?;
         if body.v != ENTRY_VERSION {
             return Err(EntryError::Version(body.v));
         }
         let kind = Kind::from_code(body.kind).ok_or(EntryError::UnknownKind(body.kind))?;
         let op = Op::parse(kind, &body.op.0).map_err(EntryError::Op)?;
+        let end = bytes.len().saturating_sub(AFTER_BODY);
+        let body_at = end.saturating_sub(outer.body.len())..end;
         let leaf = leaf_hash(bytes);
-        Ok(Self { bytes: bytes.to_vec(), body_bytes: outer.body.0, body, op, node_sig: outer.node_sig, leaf })
+        Ok(Self { bytes: bytes.to_vec(), body_at, body, op, node_sig: outer.node_sig, leaf })
     }
 
     /// Signs a body with the node's log key. In a genesis the signature covers 32 zero bytes as the ledger.
@@ -223,7 +229,7 @@ impl Entry {
     pub fn sign(body: &Body, log_key: &SecretKey) -> Result<Self, EntryError> {
         let body_bytes = encode(body);
         let node_sig = log_key.sign(keys::ENTRY, &[context_ledger(body).as_bytes(), &body_bytes]);
-        Self::parse(&encode(&Outer { body: Blob(body_bytes), node_sig }))
+        Self::parse(&encode(&Outer { body: &body_bytes, node_sig }))
     }
 
     /// The exact bytes.
@@ -252,7 +258,8 @@ impl Entry {
     }
     /// The message that [`Entry::node_sig`] signs.
     pub fn node_message(&self) -> Vec<u8> {
-        keys::message(keys::ENTRY, &[context_ledger(&self.body).as_bytes(), &self.body_bytes])
+        let body = self.bytes.get(self.body_at.clone()).unwrap_or_default();
+        keys::message(keys::ENTRY, &[context_ledger(&self.body).as_bytes(), body])
     }
     /// The message that one [`Auth`] of this entry signs.
     pub fn auth_message(&self, auth: &Auth) -> Vec<u8> {
@@ -266,9 +273,15 @@ impl Entry {
         )
     }
     /// Whom the operation counts for in idempotency (specs/entry.md §3): all its signers, or zero for the node's own.
-    pub fn authors(&self) -> BTreeSet<Signer> {
-        let signers: BTreeSet<Signer> = self.body.auth.iter().map(|a| a.signer).collect();
-        if signers.is_empty() { BTreeSet::from([Signer::ZERO]) } else { signers }
+    /// Ascending, each once.
+    pub fn authors(&self) -> Vec<Signer> {
+        let mut signers: Vec<Signer> = self.body.auth.iter().map(|a| a.signer).collect();
+        if signers.is_empty() {
+            signers.push(Signer::ZERO);
+        }
+        signers.sort_unstable();
+        signers.dedup();
+        signers
     }
 }
 

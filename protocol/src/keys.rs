@@ -136,7 +136,9 @@ impl SecretKey {
 
 /// The exact bytes that are signed: context, then the parts without separators.
 pub fn message(context: Context, parts: &[&[u8]]) -> Vec<u8> {
-    let mut out = context.0.as_bytes().to_vec();
+    let len = parts.iter().fold(context.0.len(), |len, part| len.saturating_add(part.len()));
+    let mut out = Vec::with_capacity(len);
+    out.extend_from_slice(context.0.as_bytes());
     for part in parts {
         out.extend_from_slice(part);
     }

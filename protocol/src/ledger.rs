@@ -106,6 +106,14 @@ impl SigCheck {
 /// # Errors
 /// A signer or epoch that the state does not know.
 pub fn signatures(state: &State, entry: &Entry) -> Result<Vec<SigCheck>, Rejected> {
+    resolve(state, entry).map(|(_, checks)| checks)
+}
+
+/// Whose signatures an entry carries, and all [`signatures`]: in this order so that nothing is looked up twice.
+///
+/// # Errors
+/// As [`signatures`].
+pub(crate) fn resolve(state: &State, entry: &Entry) -> Result<(Authority, Vec<SigCheck>), Rejected> {
     let genesis;
     let identity = match &entry.op().payload {
         Payload::Genesis(payload) if state.identity.is_none() => {
@@ -119,11 +127,12 @@ pub fn signatures(state: &State, entry: &Entry) -> Result<Vec<SigCheck>, Rejecte
         message: entry.node_message(),
         sig: *entry.node_sig(),
     }];
-    checks.extend(Authority::resolve(state, entry)?.1);
+    let (authority, of_people) = Authority::resolve(state, entry)?;
+    checks.extend(of_people);
     if let Payload::Step(step) = &entry.op().payload {
         checks.extend(clearing::step_signatures(identity, step)?);
     }
-    Ok(checks)
+    Ok((authority, checks))
 }
 
 /// Verifies all [`signatures`] of an entry, one by one and strictly.
@@ -141,8 +150,25 @@ pub fn verify_signatures(state: &State, entry: &Entry) -> Result<(), Rejected> {
 pub fn apply(state: &State, entry: &Entry) -> Result<Transition, Rejected> {
     check_place(state, entry)?;
     check_op(state, entry)?;
-    let authority = Authority::of(state, entry)?;
-    check_author(entry, &authority)?;
+    decide(state, entry, &Authority::of(state, entry)?)
+}
+
+/// As [`apply`], for an entry that was [`resolve`]d on exactly this state.
+///
+/// # Errors
+/// As [`apply`].
+pub(crate) fn apply_resolved(
+    state: &State,
+    entry: &Entry,
+    authority: &Authority,
+) -> Result<Transition, Rejected> {
+    check_place(state, entry)?;
+    check_op(state, entry)?;
+    decide(state, entry, authority)
+}
+
+fn decide(state: &State, entry: &Entry, authority: &Authority) -> Result<Transition, Rejected> {
+    check_author(entry, authority)?;
     let body = entry.body();
     let mut notices = Vec::new();
     let mut changes = match &entry.op().payload {
@@ -158,21 +184,21 @@ pub fn apply(state: &State, entry: &Entry) -> Result<Transition, Rejected> {
             authority.roots(state)?;
             identity::apply_revoked(state, revoked)?
         }
-        Payload::RootChanged(changed) => identity::apply_root(state, &authority, changed)?,
-        Payload::AccountOpened(opened) => members::apply_opened(state, &authority, opened)?,
-        Payload::AccountChanged(changed) => members::apply_changed(state, &authority, changed)?,
-        Payload::AccountClosed(closed) => members::apply_closed(state, &authority, closed)?,
-        Payload::RoleGranted(granted) => members::apply_role(state, &authority, granted)?,
-        Payload::UnitDefined(defined) => units::apply_defined(state, &authority, defined)?,
-        Payload::RuleSet(set) => rules::apply_rule(state, &authority, set, body.seq)?,
+        Payload::RootChanged(changed) => identity::apply_root(state, authority, changed)?,
+        Payload::AccountOpened(opened) => members::apply_opened(state, authority, opened)?,
+        Payload::AccountChanged(changed) => members::apply_changed(state, authority, changed)?,
+        Payload::AccountClosed(closed) => members::apply_closed(state, authority, closed)?,
+        Payload::RoleGranted(granted) => members::apply_role(state, authority, granted)?,
+        Payload::UnitDefined(defined) => units::apply_defined(state, authority, defined)?,
+        Payload::RuleSet(set) => rules::apply_rule(state, authority, set, body.seq)?,
         Payload::Transfer(transfer) => {
-            let moved = transfer::apply_transfer(state, &authority, entry, transfer)?;
+            let moved = transfer::apply_transfer(state, authority, entry, transfer)?;
             notices = moved.notices;
             moved.changes
         }
-        Payload::Reversal(reversal) => transfer::apply_reversal(state, &authority, reversal)?,
+        Payload::Reversal(reversal) => transfer::apply_reversal(state, authority, reversal)?,
         Payload::Hold(hold) => {
-            let moved = transfer::apply_hold(state, &authority, entry, hold)?;
+            let moved = transfer::apply_hold(state, authority, entry, hold)?;
             notices = moved.notices;
             moved.changes
         }
@@ -181,8 +207,8 @@ pub fn apply(state: &State, entry: &Entry) -> Result<Transition, Rejected> {
         Payload::Book(book) => transfer::apply_book(state, entry, book)?,
         Payload::Release(release) => transfer::apply_release(state, release)?,
         Payload::Returned(returned) => transfer::apply_returned(state, returned)?,
-        Payload::Erasure(erasure) => erasure::apply_erasure(state, &authority, erasure, body.seq)?,
-        Payload::Forward(forward) => forward::apply_forward(state, &authority, forward)?,
+        Payload::Erasure(erasure) => erasure::apply_erasure(state, authority, erasure, body.seq)?,
+        Payload::Forward(forward) => forward::apply_forward(state, authority, forward)?,
         Payload::PeerView(view) => witness::apply_view(state, view, body.time_ms)?,
         Payload::EvidenceRecorded(recorded) => evidence::apply_recorded(state, recorded)?,
         Payload::FreezeLifted(lifted) => evidence::apply_lifted(state, &authority, entry, lifted)?,

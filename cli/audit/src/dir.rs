@@ -6,6 +6,7 @@
 //! tile/entries/<index>[.p/<width>] entries
 //! peers/<ledger, hex>/public       the peer's public stream, each entry after its length as two bytes
 //! peers/<ledger, hex>/channel      the peer's stream to this ledger, in the same form
+//! openings/<commitment, hex>       a text that somebody opened for the audit, behind its salt
 //! ```
 //! Nothing else belongs there, and no tile that a log of the checkpoint's size does not have.
 
@@ -32,6 +33,8 @@ pub struct DirSource {
     todo: VecDeque<Todo>,
     ready: VecDeque<Item>,
     reading: Option<PeerFile>,
+    /// Bytes of peers' files that an earlier audit has read.
+    read_before: BTreeMap<String, u64>,
 }
 
 #[derive(Debug)]
@@ -73,12 +76,17 @@ impl DirSource {
         todo.extend(tiles.iter().filter_map(widest));
         todo.extend(peers("/channel"));
         let ready = folder.take_problems().into_iter().map(Item::Problem).collect();
-        Ok(Self { folder, tiles, todo, ready, reading: None })
+        let read_before = BTreeMap::new();
+        Ok(Self { folder, tiles, todo, ready, reading: None, read_before })
+    }
+
+    fn before(&self, name: &str) -> u64 {
+        self.read_before.get(name).copied().unwrap_or(0)
     }
 
     fn begin(&mut self, todo: Todo) {
         match todo {
-            Todo::Peer(from, name) => match self.folder.open_file(&name) {
+            Todo::Peer(from, name) => match self.folder.open_file(&name, self.before(&name)) {
                 Ok(file) => {
                     let reader = BufReader::new(file);
                     self.reading = Some(PeerFile { reader, from, file: self.folder.shown(&name).into() });
@@ -145,6 +153,46 @@ impl PeerFile {
 impl Source for DirSource {
     fn is_exact(&self) -> bool {
         true
+    }
+
+    fn go_on(&mut self, size: u64, read: &BTreeMap<String, u64>) -> Vec<Finding> {
+        let was_full = |path: &TilePath| {
+            !path.is_partial() && path.first_element() + u64::from(TILE_WIDTH) <= path.kind().elements(size)
+        };
+        for path in self.tiles.values().flatten().filter(|path| was_full(path)) {
+            self.folder.was_read(&path.to_string());
+        }
+        self.todo.retain(|todo| match todo {
+            Todo::Entries(path) => !was_full(path),
+            Todo::Peer(..) => true,
+        });
+        let mut findings = Vec::new();
+        for (name, before) in read {
+            let shown = self.folder.shown(name);
+            let what = match self.folder.size(name) {
+                Some(now) if now >= *before => {
+                    self.read_before.insert(name.clone(), *before);
+                    continue;
+                }
+                Some(now) => format!("it has {now} bytes, at the earlier audit it had {before}"),
+                None => "it is missing, at the earlier audit it was there".to_owned(),
+            };
+            findings.push(Finding::error(what).in_file(shown));
+        }
+        findings
+    }
+
+    fn positions(&self) -> Option<BTreeMap<String, u64>> {
+        let peers = self.folder.names().filter(|name| name.starts_with("peers/"));
+        Some(peers.filter_map(|name| Some((name.to_owned(), self.folder.size(name)?))).collect())
+    }
+
+    fn openings(&mut self) -> Vec<Result<NamedBytes, Finding>> {
+        /// A salt and the longest content.
+        const MAX_OPENING_BYTES: u64 = 32 + 64 * 1024;
+        let names: Vec<String> =
+            self.folder.names().filter(|name| name.starts_with("openings/")).map(str::to_owned).collect();
+        names.iter().map(|name| self.folder.read(name, MAX_OPENING_BYTES)).collect()
     }
 
     fn checkpoint(&mut self) -> Result<Option<NamedBytes>, Finding> {

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
+use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
 use weft_protocol::audit::{Finding, NamedBytes};
 use weft_protocol::log::tile::{TileKind, TilePath};
@@ -99,11 +99,25 @@ impl Folder {
         }
     }
 
-    /// Opens a listed file for reading in pieces.
-    pub(crate) fn open_file(&mut self, name: &str) -> Result<fs::File, Finding> {
+    /// Opens a listed file for reading in pieces, from a byte on.
+    pub(crate) fn open_file(&mut self, name: &str, from: u64) -> Result<fs::File, Finding> {
         self.used.insert(name.to_owned());
         let unreadable = |why: io::Error| Finding::unreadable(format!("it cannot be read: {why}"));
-        fs::File::open(self.root.join(name)).map_err(|why| unreadable(why).in_file(self.shown(name)))
+        let open = fs::File::open(self.root.join(name)).and_then(|mut file| {
+            file.seek(io::SeekFrom::Start(from))?;
+            Ok(file)
+        });
+        open.map_err(|why| unreadable(why).in_file(self.shown(name)))
+    }
+
+    /// Counts a file as read: an earlier audit has read it.
+    pub(crate) fn was_read(&mut self, name: &str) {
+        self.used.insert(name.to_owned());
+    }
+
+    /// Size of a listed file.
+    pub(crate) fn size(&self, name: &str) -> Option<u64> {
+        self.sizes.get(name).copied()
     }
 
     /// Files that nobody has read.

@@ -7,7 +7,7 @@ mod words;
 
 use std::fmt::Write;
 use weft_protocol::amount::format_decimal;
-use weft_protocol::audit::{Class, Finding, Findings, Outcome, PeerReport, Position, Report};
+use weft_protocol::audit::{Class, Finding, Findings, Opened, Outcome, PeerReport, Position, Report};
 use weft_protocol::time::Day;
 use words::{EN, Words};
 
@@ -36,10 +36,6 @@ pub struct Page<'a> {
     pub source: &'a str,
     /// The earlier checkpoint or result that they were held against.
     pub earlier: Option<&'a str>,
-    /// What the witnesses of its checkpoint amount to, in words.
-    pub witnesses: &'a [String],
-    /// Texts that were opened: the place of the entry, and the text.
-    pub openings: &'a [(u64, String)],
     /// Version of the program.
     pub version: &'a str,
 }
@@ -54,11 +50,24 @@ pub fn report_html(report: &Report, page: &Page<'_>) -> String {
     out.units(report);
     out.signatures(report);
     out.peers(report);
-    out.beside(page);
+    out.beside(report);
     out.findings(&report.findings);
     out.not_excluded(&report.findings);
     out.sign(page);
     out.text
+}
+
+/// What an audit amounts to, as its page says it.
+pub fn result_words(report: &Report) -> &'static str {
+    result_of(&EN, &report.findings).0
+}
+
+fn result_of(words: &Words, findings: &Findings) -> (&'static str, &'static str) {
+    match findings.outcome() {
+        Outcome::Right => (words.right, words.right_means),
+        Outcome::Wrong => (words.wrong, words.wrong_means),
+        Outcome::NotChecked => (words.not_checked, words.not_checked_means),
+    }
 }
 
 struct Html {
@@ -115,12 +124,7 @@ impl Html {
     }
 
     fn result(&mut self, findings: &Findings) {
-        let words = self.words;
-        let (short, means) = match findings.outcome() {
-            Outcome::Right => (words.right, words.right_means),
-            Outcome::Wrong => (words.wrong, words.wrong_means),
-            Outcome::NotChecked => (words.not_checked, words.not_checked_means),
-        };
+        let (short, means) = result_of(self.words, findings);
         self.add(&format!("<p class=\"result\"><strong>{}</strong> {}</p>", escape(short), escape(means)));
     }
 
@@ -248,18 +252,18 @@ impl Html {
     }
 
     /// Witnesses and opened texts, where there are any.
-    fn beside(&mut self, page: &Page<'_>) {
+    fn beside(&mut self, report: &Report) {
         let words = self.words;
-        if !page.witnesses.is_empty() {
+        if let Some(witnessed) = &report.witnessed {
             self.heading(2, words.witnesses);
             self.paragraph(words.witnesses_mean);
-            self.list(page.witnesses.iter().map(|line| escape(line)));
+            self.list(std::iter::once(escape(&witnessed.words)));
         }
-        if !page.openings.is_empty() {
+        if !report.openings.is_empty() {
             self.heading(2, words.openings);
             self.paragraph(words.openings_mean);
-            let row = |(seq, text): &(u64, String)| vec![number(&seq.to_string()), cell(text)];
-            self.table("", &[words.place, words.what], page.openings.iter().map(row));
+            let row = |opened: &Opened| vec![number(&opened.seq.to_string()), cell(&opened.text)];
+            self.table("", &[words.place, words.what], report.openings.iter().map(row));
         }
     }
 

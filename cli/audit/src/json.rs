@@ -27,6 +27,7 @@ struct JsonReport {
     ledger: Option<String>,
     origin: Option<String>,
     entries: u64,
+    since: Option<JsonSince>,
     checkpoint_size: Option<u64>,
     witnessed: Option<JsonWitnessed>,
     root: String,
@@ -38,8 +39,22 @@ struct JsonReport {
     kinds: Vec<JsonKind>,
     signatures: JsonSignatures,
     peers: Vec<JsonPeer>,
+    openings: Vec<JsonOpened>,
     counts: Vec<JsonCount>,
     findings: Vec<JsonFinding>,
+}
+
+#[derive(Serialize)]
+struct JsonOpened {
+    entry: u64,
+    commitment: String,
+    text: String,
+}
+
+#[derive(Serialize)]
+struct JsonSince {
+    entries: u64,
+    root: String,
 }
 
 #[derive(Serialize)]
@@ -164,6 +179,7 @@ pub fn report_json(report: &Report) -> String {
         ledger: id(report.ledger),
         origin: report.ledger.map(|ledger| ledger.origin()),
         entries: report.entries,
+        since: report.since.map(|since| JsonSince { entries: since.entries, root: since.root.to_string() }),
         checkpoint_size: report.checkpoint_size,
         witnessed: report.witnessed.as_ref().map(witnessed),
         root: report.root.to_string(),
@@ -192,6 +208,15 @@ pub fn report_json(report: &Report) -> String {
             peers: signatures.peers,
         },
         peers: report.peers.iter().map(peer).collect(),
+        openings: report
+            .openings
+            .iter()
+            .map(|opened| JsonOpened {
+                entry: opened.seq,
+                commitment: opened.commitment.to_string(),
+                text: opened.text.clone(),
+            })
+            .collect(),
         counts: counts(&report.findings),
         findings: report.findings.kept().iter().map(finding).collect(),
     })

@@ -16,15 +16,17 @@ mod text;
 
 pub use bundle::{BundleError, BundleReport, BundleWriter, write_bundle};
 pub use dir::DirSource;
-pub use html::{Page, report_html};
+pub use html::{Page, report_html, result_words};
 pub use json::{SCHEMA, comparison_json, report_json};
-pub use prove::{ReceiptError, receipt};
+pub use prove::{CheckedProof, ProofError, ReceiptError, check_proof, receipt, receipt_with_entry};
 pub use store::StoreSource;
 pub use text::{comparison_text, finding_text, report_text};
-pub use weft_protocol::audit::{Audit, Class, Comparison, EntryRef, Finding, Outcome, Report, compare};
+pub use weft_protocol::audit::{
+    Audit, Class, Comparison, EntryRef, Finding, NoResult, Outcome, Report, Since, compare,
+};
 
 use std::path::{Path, PathBuf};
-use weft_protocol::audit::{self, NamedBytes, Source};
+use weft_protocol::audit::{self, MAX_RESULT_BYTES, NamedBytes, Resumed, Saved, SavedError, Source};
 use weft_protocol::ids::LedgerId;
 use weft_protocol::log::note::MAX_NOTE_BYTES;
 use weft_protocol::log::witness::policy::MAX_POLICY_BYTES;
@@ -39,6 +41,8 @@ pub struct VerifyOptions {
     pub ledger: Option<LedgerId>,
     /// A checkpoint of the same ledger from an earlier day, kept by somebody else.
     pub earlier: Option<PathBuf>,
+    /// The result of an earlier audit of a bundle, to go on from.
+    pub since: Option<PathBuf>,
     /// Which witnesses are enough (C2SP tlog-policy).
     pub policy: Option<PathBuf>,
 }
@@ -69,6 +73,14 @@ pub enum AuditError {
         path: PathBuf,
         /// Why not.
         why: std::io::Error,
+    },
+    /// The result of the earlier audit cannot be gone on from.
+    #[error("{path} cannot be gone on from: {why}")]
+    Since {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        why: SavedError,
     },
     /// The policy is none.
     #[error("{path} is no witness policy: {why}")]
@@ -118,15 +130,30 @@ fn verify(
     progress: &mut dyn FnMut(u64),
 ) -> Result<AuditOutcome, AuditError> {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let since = options.since.as_deref().map(read_result).transpose()?;
     let options = audit::Options {
         threads: options.threads.unwrap_or_else(cores),
         ledger: options.ledger,
         earlier: options.earlier.as_deref().map(read_checkpoint).transpose()?,
         policy: options.policy.as_deref().map(read_policy).transpose()?,
     };
-    let audit = audit::replay(source, &options, progress);
+    let audit = match since {
+        Some(resumed) => audit::replay_since(source, &options, resumed, progress),
+        None => audit::replay(source, &options, progress),
+    };
     let exit_code = audit.report.findings.outcome().exit_code();
     Ok(AuditOutcome { audit, exit_code })
+}
+
+fn read_result(path: &Path) -> Result<Resumed, AuditError> {
+    let read = |why| AuditError::Read { path: path.to_path_buf(), why };
+    let since = |why| AuditError::Since { path: path.to_path_buf(), why };
+    let len = std::fs::metadata(path).map_err(read)?.len();
+    match usize::try_from(len) {
+        Ok(got) if got > MAX_RESULT_BYTES => Err(since(SavedError::TooLong { got })),
+        Ok(_) => Saved::parse(&std::fs::read(path).map_err(read)?).map_err(since),
+        Err(_) => Err(since(SavedError::TooLong { got: usize::MAX })),
+    }
 }
 
 fn read_policy(path: &Path) -> Result<Policy, AuditError> {

@@ -1,5 +1,7 @@
 //! Stores and bundles on disk, audited whole and spoilt in every way that a file can be.
 
+mod since;
+
 use super::*;
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,8 +9,10 @@ use tempfile::TempDir;
 use weft_protocol::clearing::engine::Record as Stored;
 use weft_protocol::entry::Entry;
 use weft_protocol::ids::Hash;
+use weft_protocol::log::checkpoint::Checkpoint;
 use weft_protocol::log::receipt::Receipt;
 use weft_protocol::log::tile::TileBuilder;
+use weft_protocol::log::witness::{Policy, witness_key};
 use weft_protocol::record::{NoteKind, RecordKey, RecordRef, Seal};
 use weft_protocol::testing::TestNetwork;
 
@@ -282,6 +286,39 @@ fn files_that_do_not_belong_into_a_bundle_are_named() {
 }
 
 #[test]
+fn opened_texts_are_held_against_their_entries_and_shown() {
+    let fixture = Fixture::new();
+    let folder = fixture.bundle().join("openings");
+    fs::create_dir(&folder).unwrap();
+    let payment = |salt: [u8; 32], content: &[u8]| {
+        (weft_protocol::sidecar::commitment(&salt, content), [&salt[..], content].concat())
+    };
+    // A right opening of something that no entry commits to, and a wrong one of what an entry does commit to.
+    let (stranger, bytes) = payment([1; 32], b"a text");
+    let path = folder.join(stranger.to_string());
+    fs::write(&path, &bytes).unwrap();
+    let found = |what: &str| {
+        let outcome = dir(&fixture.bundle());
+        assert_eq!(outcome.exit_code, 1, "{what}");
+        let kept = outcome.report().findings.kept();
+        assert!(kept.iter().any(|f| f.what.contains(what)), "{what}: {kept:#?}");
+    };
+    found("no entry commits to it");
+    fs::remove_file(&path).unwrap();
+    let held = fixture.hull.own().into_iter().find(|entry| !entry.op().sidecars.is_empty()).unwrap();
+    let path = folder.join(held.op().sidecars[0].to_string());
+    fs::write(&path, &bytes).unwrap();
+    found("does not open the commitment");
+    fs::write(&path, b"short").unwrap();
+    found("too short");
+    fs::remove_file(&path).unwrap();
+    fs::write(folder.join("readme"), b"x").unwrap();
+    found("no commitment");
+    fs::remove_file(folder.join("readme")).unwrap();
+    assert_eq!(dir(&fixture.bundle()).exit_code, 0);
+}
+
+#[test]
 fn a_signature_line_of_somebody_unknown_is_named() {
     let fixture = Fixture::new();
     let path = fixture.bundle().join("checkpoint");
@@ -354,6 +391,39 @@ fn a_receipt_from_a_bundle_or_a_public_folder_proves_the_entry() {
         }
         assert!(matches!(receipt(&folder, 9_999), Err(ReceiptError::NotCovered { .. })));
     }
+}
+
+#[test]
+fn a_receipt_that_holds_its_entry_is_checked_with_the_key_alone() {
+    let fixture = Fixture::new();
+    let key = Checkpoint::log_key(&fixture.hull.ledger().origin(), &fixture.hull.log_key().public()).unwrap();
+    let other =
+        Checkpoint::log_key(&fixture.hull.ledger().origin(), &fixture.lansing.log_key().public()).unwrap();
+    let (text, bare) =
+        (receipt_with_entry(&fixture.bundle(), 7).unwrap(), receipt(&fixture.bundle(), 7).unwrap());
+    let entry = fixture.hull.own().remove(7);
+    let checked = check_proof(text.as_bytes(), &key, None, None).unwrap();
+    assert_eq!((checked.index, checked.leaf, checked.entry.as_ref()), (7, entry.leaf(), Some(&entry)));
+    assert!(check_proof(bare.as_bytes(), &key, Some(&entry.leaf()), None).unwrap().entry.is_none());
+    assert!(matches!(check_proof(bare.as_bytes(), &key, None, None), Err(ProofError::NoLeaf)));
+    assert!(matches!(check_proof(text.as_bytes(), &other, None, None), Err(ProofError::Verify(_))));
+    let zero = Some(&Hash::ZERO);
+    assert!(matches!(check_proof(text.as_bytes(), &key, zero, None), Err(ProofError::OtherLeaf { .. })));
+    assert!(matches!(check_proof(bare.as_bytes(), &key, zero, None), Err(ProofError::Verify(_))));
+    for at in 0..text.len() {
+        let mut spoilt = text.clone().into_bytes();
+        spoilt[at] ^= 1;
+        assert!(check_proof(&spoilt, &key, None, None).is_err(), "byte {at}");
+    }
+    let nobody = Policy::parse(b"quorum none\n").unwrap();
+    assert!(check_proof(text.as_bytes(), &key, None, Some(&nobody)).unwrap().witnesses.is_some());
+    let witness = witness_key(&fixture.lansing.ledger(), &fixture.lansing.log_key().public());
+    let somebody = Policy::parse(format!("witness w {witness}\nquorum w\n").as_bytes()).unwrap();
+    assert!(matches!(check_proof(text.as_bytes(), &key, None, Some(&somebody)), Err(ProofError::Quorum(_))));
+    assert!(matches!(
+        receipt_with_entry(&fixture.store().join("ledger/public"), 7),
+        Err(ReceiptError::Read { .. })
+    ));
 }
 
 #[test]

@@ -17,6 +17,10 @@ pub fn report_text(report: &Report) -> String {
         .time_ms
         .map_or_else(String::new, |(first, last)| format!(", {} to {}", Day::of_ms(first), Day::of_ms(last)));
     line("entries", format!("{} read and replayed{span}; {} accounts", report.entries, report.accounts));
+    if let Some(since) = report.since {
+        let read = report.entries.saturating_sub(since.entries);
+        line("since", format!("{read} entries read now, after the {} of the earlier audit", since.entries));
+    }
     line(
         "checkpoint",
         match report.checkpoint_size {
@@ -60,6 +64,11 @@ pub fn report_text(report: &Report) -> String {
             "peer",
             format!("{}: {}; {} claims, {folder}", peer.ledger.short(), positions.join(", "), peer.claims),
         );
+    }
+    for opened in &report.openings {
+        // Others' words: nothing in them may reach a terminal as anything but a letter.
+        let text: String = opened.text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        line("opened", format!("entry {}: {text}", opened.seq));
     }
     add_findings(&mut out, &report.findings);
     out

@@ -5,6 +5,8 @@
 
 mod evidence;
 mod export;
+mod printed;
+mod proof;
 
 use crate::context::Context;
 use crate::outcome::{Exit, Failure, Outcome, Report, clean};
@@ -32,12 +34,18 @@ pub(crate) enum Command {
     Compare(Compare),
     /// Check a file that says that a network signed two things that exclude each other
     Evidence(evidence::Args),
+    /// Check a bundle, and write a report to print and sign
+    Report(printed::Printed),
+    /// Write the proof that an entry stands in the ledger, for its member
+    Prove(proof::Prove),
+    /// Check such a proof
+    CheckProof(proof::CheckProof),
     /// Write the books for accounting programs
     Export(export::Export),
 }
 
 /// Checks a bundle, or the data folder of a node.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Verify {
     /// A bundle
     #[arg(required_unless_present = "store", conflicts_with = "store")]
@@ -51,6 +59,12 @@ pub(crate) struct Verify {
     /// A checkpoint of the same ledger that you kept from an earlier day
     #[arg(long, value_name = "FILE")]
     earlier: Option<PathBuf>,
+    /// The result of your earlier audit of this ledger: only what came after it is read
+    #[arg(long, value_name = "RESULT", conflicts_with = "store")]
+    since: Option<PathBuf>,
+    /// Keep the result, for --since of the next audit
+    #[arg(long, value_name = "FILE", conflicts_with = "store")]
+    result: Option<PathBuf>,
     /// Which witnesses must have cosigned the checkpoint (C2SP tlog-policy)
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
@@ -107,15 +121,50 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
         Command::Bundle(args) => bundle(&args),
         Command::Compare(args) => self::compare_two(context, &args),
         Command::Evidence(args) => evidence::run(&args),
+        Command::Report(args) => printed::run(context, &args),
+        Command::Prove(args) => proof::prove(&args),
+        Command::CheckProof(args) => proof::check(&args),
         Command::Export(args) => export::run(context, &args),
     }
 }
 
 fn verify(context: &Context, args: &Verify) -> Outcome {
+    let audit = audited(context, args)?;
+    let exit = exit_of(audit.exit_code);
+    let mut report =
+        Report { json: parsed(&report_json(audit.report()))?, ..report(report_text(audit.report()), exit) };
+    if let Some(path) = &args.result {
+        report.notes.push(keep_result(&audit, path)?);
+    }
+    Ok(report)
+}
+
+/// Writes the result of an audit, whole or not at all; gives what to say of it.
+fn keep_result(audit: &AuditOutcome, path: &Path) -> Result<String, Failure> {
+    let shown = clean(&path.display().to_string());
+    let bytes = match audit.audit.result() {
+        Ok(bytes) => bytes,
+        Err(why) => return Ok(format!("No result was kept for the next audit: {why}.")),
+    };
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".new");
+    let written = std::fs::write(&unfinished, bytes).and_then(|()| std::fs::rename(&unfinished, path));
+    written.map_err(|why| {
+        let what = format!("the result cannot be written to {shown}");
+        let advice = "choose a file in a folder that you may write to";
+        Failure::new(Exit::BadConfiguration, "result-file", what, advice).because(why)
+    })?;
+    Ok(format!(
+        "The result is in {shown}: keep it where nobody else can change it, and give it to the next audit with --since."
+    ))
+}
+
+fn audited(context: &Context, args: &Verify) -> Result<AuditOutcome, Failure> {
     let options = VerifyOptions {
         threads: None,
         ledger: args.ledger,
         earlier: args.earlier.clone(),
+        since: args.since.clone(),
         policy: args.policy.clone(),
     };
     let mut counter = Counter::new(context, "checking entries");
@@ -125,9 +174,7 @@ fn verify(context: &Context, args: &Verify) -> Outcome {
         (None, None) => return Err(no_audit()),
     };
     drop(counter);
-    let audit = audit.map_err(could_not_begin)?;
-    let exit = exit_of(audit.exit_code);
-    Ok(Report { json: parsed(&report_json(audit.report()))?, ..report(report_text(audit.report()), exit) })
+    audit.map_err(could_not_begin)
 }
 
 fn no_audit() -> Failure {
@@ -229,7 +276,7 @@ mod tests {
     fn a_folder_that_is_not_there_could_not_be_checked() {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("missing");
-        let verify = |dir, store| Verify { dir, store, ledger: None, earlier: None, policy: None };
+        let verify = |dir, store| Verify { dir, store, ..Verify::default() };
         for command in [
             Command::Verify(verify(Some(missing.clone()), None)),
             Command::Verify(verify(None, Some(missing.clone()))),
@@ -244,7 +291,7 @@ mod tests {
     fn an_empty_folder_is_no_audited_ledger() {
         let folder = tempfile::tempdir().unwrap();
         let dir = Some(folder.path().to_path_buf());
-        let args = Verify { dir, store: None, ledger: None, earlier: None, policy: None };
+        let args = Verify { dir, ..Verify::default() };
         let report = run(&context(), Command::Verify(args)).unwrap();
         assert_ne!(report.exit, Exit::Fine);
         assert!(report.json["schema"].is_string());

@@ -110,6 +110,38 @@ fn listed(addresses: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use crate::testing::{FakeNode, status};
+    use weft_api::{CosignedLog, Witness, WitnessOf};
+
+    #[tokio::test]
+    async fn the_status_says_who_vouches_up_to_where_and_since_when() {
+        let mut answer = status();
+        let of = |name: &str, time_ms, trouble: Option<&str>| WitnessOf {
+            name: name.into(),
+            time_ms,
+            trouble: trouble.map(str::to_owned),
+        };
+        answer.witness = Witness {
+            size: 7,
+            time_ms: 1_582_934_399_999,
+            enough: true,
+            words: "witnessed by 1 of 2: enough for the policy".into(),
+            witnesses: vec![
+                of("a/witness", Some(1_582_934_399_999), None),
+                of("b/witness", None, Some("away")),
+            ],
+            cosigned: vec![CosignedLog { origin: "weft/b".into(), size: 9 }],
+        };
+        let node = FakeNode::new().answering("GET /api/v1/status", 200, &answer).start();
+        let text = super::run(&node.context()).await.unwrap().text;
+        for line in [
+            "  witnessed     up to entry 7 at 2020-02-28 23:59 UTC; witnessed by 1 of 2: enough for the policy\n",
+            "                a/witness: cosigned at 2020-02-28 23:59 UTC\n",
+            "                b/witness: has not cosigned: away\n",
+            "  cosigned      weft/b up to entry 9\n",
+        ] {
+            assert!(text.contains(line), "{line}in\n{text}");
+        }
+    }
 
     #[tokio::test]
     async fn the_status_names_the_network_and_its_problems() {

@@ -400,3 +400,6 @@ impl Core {
 fn name_of(origin: &str) -> [u8; 32] {
     Hash::of("", &[origin.as_bytes()]).0
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,88 +10,128 @@ use crate::entry::{Entry, Payload};
 use crate::ids::{ClaimId, Hash, LedgerId, StreamId, UnitId};
 use crate::ledger::state::State;
 use crate::ledger::transfer::Posting;
+use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
 
 /// Where something was said: its place in the stream and in the ledger, and its leaf hash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub(super) struct Line {
+    #[n(0)]
     pub(super) leaf: Hash,
+    #[n(1)]
     pub(super) sseq: u64,
+    #[n(2)]
     pub(super) seq: u64,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Encode, Decode)]
 pub(super) struct Proposed {
+    #[n(0)]
     pub(super) line: Line,
+    #[n(1)]
     pub(super) time_ms: u64,
+    #[n(2)]
     pub(super) expires_ms: u64,
+    #[n(3)]
     pub(super) payee: LedgerId,
+    #[n(4)]
     pub(super) pair: u8,
     /// What leaves the sender; `None` when the Intent cannot be read or has no such hop.
+    #[n(5)]
     pub(super) amounts: Option<(i64, i64)>,
     /// Whether the Intent is the claim's and the hop leads from the one side to the other.
+    #[n(6)]
     pub(super) fits: bool,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Encode, Decode)]
 pub(super) struct Answered {
+    #[n(0)]
     pub(super) line: Line,
+    #[n(1)]
     pub(super) accepted: bool,
+    #[n(2)]
     pub(super) reference: Option<Hash>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Encode, Decode)]
 pub(super) struct Closed {
+    #[n(0)]
     pub(super) line: Line,
+    #[n(1)]
     pub(super) done_by: Option<LedgerId>,
+    #[n(2)]
     pub(super) reference: Option<Hash>,
 }
 
 /// Value moved on the peer account, or off it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Encode, Decode)]
 pub(super) struct Moved {
+    #[n(0)]
     pub(super) seq: u64,
+    #[n(1)]
     pub(super) unit: UnitId,
+    #[n(2)]
     pub(super) amount: i64,
     /// Leaf hash of what it follows.
+    #[n(3)]
     pub(super) cause: Hash,
 }
 
 /// What one network has said, and booked, about one claim on the channel.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Encode, Decode)]
 pub(super) struct Said {
+    #[n(0)]
     pub(super) proposed: Option<Proposed>,
+    #[n(1)]
     pub(super) answered: Option<Answered>,
+    #[n(2)]
     pub(super) closed: Option<Closed>,
+    #[n(3)]
     pub(super) returned: Option<Line>,
+    #[n(4)]
     pub(super) ended: Option<Moved>,
+    #[n(5)]
     pub(super) booked: Option<Moved>,
     /// After a RETURN of its own.
+    #[n(6)]
     pub(super) gave_back: Option<Moved>,
     /// After a RETURN of the peer's.
+    #[n(7)]
     pub(super) got_back: Option<Moved>,
 }
 
 /// An acknowledgement: at `line`, the next place expected and the head before it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Encode, Decode)]
 pub(super) struct Acked {
+    #[n(0)]
     pub(super) line: Line,
+    #[n(1)]
     pub(super) next: u64,
+    #[n(2)]
     pub(super) head: Hash,
 }
 
 /// One network's side of a channel.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Encode, Decode)]
 pub(super) struct Side {
+    #[n(0)]
     pub(super) ledger: LedgerId,
+    #[n(1)]
     pub(super) peer: LedgerId,
+    #[n(2)]
     pub(super) channel: StreamId,
     /// Whether `seq` of its lines is known and its books are at hand.
+    #[n(3)]
     pub(super) own: bool,
     /// Leaf hash and place in the ledger, by place in the stream; zero where the entry is missing.
+    #[n(4)]
     pub(super) lines: Vec<(Hash, u64)>,
+    #[n(5)]
     pub(super) acks: Vec<Acked>,
+    #[n(6)]
     pub(super) claims: BTreeMap<ClaimId, Box<Said>>,
+    #[n(7)]
     pub(super) accord: Option<Accord>,
 }
 

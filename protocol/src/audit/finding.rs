@@ -3,9 +3,11 @@
 //! A finding always names what it is about, entries or a file. The number kept of each class is bounded; the number
 //! found is always counted.
 
+use super::openings::Opened;
 use super::witnesses::Witnessed;
 use crate::entry::Kind;
 use crate::ids::{AccountId, Hash, LedgerId, StreamId, UnitId};
+use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -70,24 +72,32 @@ impl Class {
 }
 
 /// An entry that a finding is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub enum EntryRef {
     /// Of the audited ledger, by its place.
-    Own(u64),
+    #[n(0)]
+    Own(#[n(0)] u64),
     /// Of another ledger, by its place in a stream.
+    #[n(1)]
     Stream {
         /// Whose.
+        #[n(0)]
         ledger: LedgerId,
         /// Which stream.
+        #[n(1)]
         stream: StreamId,
         /// Where in it.
+        #[n(2)]
         sseq: u64,
     },
     /// Of another ledger whose books are at hand, by its place.
+    #[n(2)]
     Of {
         /// Whose.
+        #[n(0)]
         ledger: LedgerId,
         /// Its place.
+        #[n(1)]
         seq: u64,
     },
 }
@@ -267,23 +277,31 @@ pub struct UnitSum {
 }
 
 /// Signatures by what they stand for. All were verified, unless a finding names them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
 pub struct SignatureCounts {
     /// The node's, one for each entry.
+    #[n(0)]
     pub node: u64,
     /// People's, with keys of their own.
+    #[n(1)]
     pub own_key: u64,
     /// People's, with passkeys.
+    #[n(2)]
     pub passkey: u64,
     /// The desk's, for people signed in at the node.
+    #[n(3)]
     pub custody: u64,
     /// The desk's, for slips of paper.
+    #[n(4)]
     pub paper: u64,
     /// The desk's, for what was said by word of mouth.
+    #[n(5)]
     pub spoken: u64,
     /// Under accords, Intents and Decisions.
+    #[n(6)]
     pub clearing: u64,
     /// Of peers' nodes, under entries received.
+    #[n(7)]
     pub peers: u64,
 }
 
@@ -325,13 +343,24 @@ pub struct PeerReport {
     pub positions: Vec<Position>,
 }
 
+/// The earlier audit that one goes on from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Since {
+    /// Entries that it covered.
+    pub entries: u64,
+    /// Root over them.
+    pub root: Hash,
+}
+
 /// What an audit found out about one ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// Which ledger; `None` when its genesis cannot be read.
     pub ledger: Option<LedgerId>,
-    /// Entries read.
+    /// Entries of the ledger: read now, or by the earlier audit.
     pub entries: u64,
+    /// The earlier audit that this one goes on from.
+    pub since: Option<Since>,
     /// Size that the checkpoint vouches for; `None` when it does not.
     pub checkpoint_size: Option<u64>,
     /// Who has cosigned the newest checkpoint; `None` without a checkpoint that can be read.
@@ -352,6 +381,8 @@ pub struct Report {
     pub signatures: SignatureCounts,
     /// Peers.
     pub peers: Vec<PeerReport>,
+    /// Texts that were opened for this audit.
+    pub openings: Vec<Opened>,
     /// What was found.
     pub findings: Findings,
 }

@@ -16,6 +16,7 @@ use crate::entry::{Entry, Payload};
 use crate::ids::{ClaimId, Hash, KeyBytes, LedgerId, PUBLIC_STREAM, SigBytes, StreamId};
 use crate::ledger::identity::Identity;
 use crate::log::note::VerifierKey;
+use minicbor::{Decode, Encode};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -26,12 +27,16 @@ const MAX_WAITING: usize = 100_000;
 const MAX_WAITING_ACCORDS: usize = 4_096;
 
 /// A stream received: where it ends.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Encode, Decode)]
 struct Tail {
+    #[n(0)]
     next: u64,
+    #[n(1)]
     head: Option<Hash>,
+    #[n(2)]
     boot: u64,
     /// After an entry that cannot be read, the next one is taken as it is.
+    #[n(3)]
     torn: bool,
 }
 
@@ -45,21 +50,32 @@ struct Waiting {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Encode, Decode)]
 pub(super) struct Networks {
+    #[n(0)]
     identities: BTreeMap<LedgerId, Identity>,
+    #[n(1)]
     tails: BTreeMap<(LedgerId, StreamId), Tail>,
     /// The peers' sides, by channel and writer.
+    #[n(2)]
     pub(super) sides: BTreeMap<StreamId, Side>,
+    #[n(3)]
     decisions: BTreeMap<(ClaimId, LedgerId), (Outcome, EntryRef)>,
+    #[cbor(skip)]
     waiting: Vec<Waiting>,
+    #[cbor(skip)]
     waiting_accords: Vec<(LedgerId, Vec<u8>, Vec<RootSig>, About)>,
-    left_out: u64,
+    /// Signatures that nobody could check: an audit with some of them is not gone on from.
+    #[cbor(skip)]
+    pub(super) left_out: u64,
     /// Networks whose last entry could not be read.
+    #[cbor(skip)]
     unreadable: BTreeSet<LedgerId>,
     /// Signatures of peers' nodes.
+    #[n(4)]
     pub(super) node_signatures: u64,
     /// Signatures under accords, Intents and Decisions.
+    #[n(5)]
     pub(super) clearing_signatures: u64,
 }
 
@@ -211,7 +227,7 @@ impl Networks {
         checker: &mut Checker,
     ) {
         match self.key(&ledger, epoch) {
-            Some(key) => checker.push(Job { key, message, sig, about }),
+            Some(key) => checker.push(&Job { key, message: &message, sig, about: &about }),
             None if self.waiting.len() < MAX_WAITING => {
                 self.waiting.push(Waiting { ledger, epoch, message, sig, about });
             }
@@ -232,7 +248,7 @@ impl Networks {
         for waiting in std::mem::take(&mut self.waiting) {
             let Waiting { ledger, epoch, message, sig, about } = waiting;
             match self.key(&ledger, epoch) {
-                Some(key) => checker.push(Job { key, message, sig, about }),
+                Some(key) => checker.push(&Job { key, message: &message, sig, about: &about }),
                 // An identity that is here but has no such epoch: the signature is by nobody.
                 None if self.identities.contains_key(&ledger) => {
                     let what = format!("{}: {} has no log key of epoch {epoch}", about.what, ledger.short());
@@ -244,12 +260,14 @@ impl Networks {
                 }
             }
         }
+        let left_out = self.left_out;
         for (ledger, (count, first)) in unknown {
+            self.left_out = self.left_out.saturating_add(count);
             let what = format!("{count} signatures of {}, whose identity is not here", ledger.short());
             findings.add(Finding::new(Class::NotChecked, what).at(first));
         }
-        if self.left_out > 0 {
-            let what = format!("{} signatures of networks not known when they were met", self.left_out);
+        if left_out > 0 {
+            let what = format!("{left_out} signatures of networks not known when they were met");
             findings.add(Finding::new(Class::NotChecked, what));
         }
     }

@@ -13,15 +13,17 @@ pub(super) fn check(
     audited: LedgerId,
     state: &State,
     sides: &BTreeMap<StreamId, Side>,
-    networks: &mut Networks,
+    networks: &Networks,
     findings: &mut Findings,
 ) -> Vec<PeerReport> {
     let mut reports = Vec::new();
+    let mut known = BTreeSet::new();
     for (id, row) in &state.channels {
         let Some(ours) = sides.get(id) else { continue };
         check_balance(state, ours, row, findings);
-        let theirs = networks.sides.remove(id).filter(|side| side.ledger == row.peer);
-        if let Some(theirs) = &theirs {
+        known.insert(*id);
+        let theirs = networks.sides.get(id).filter(|side| side.ledger == row.peer);
+        if let Some(theirs) = theirs {
             let cross =
                 Cross { audited, now_ms: state.head.time_ms, may_lag: false, one: ours, other: theirs };
             cross.check(findings);
@@ -33,10 +35,10 @@ pub(super) fn check(
             );
             findings.add(Finding::new(Class::NotChecked, what));
         }
-        let theirs = theirs.unwrap_or_else(|| Side::new(row.peer, audited, *id, false));
-        reports.push(report(state, *id, row, ours, &theirs));
+        let silent = Side::new(row.peer, audited, *id, false);
+        reports.push(report(state, *id, row, ours, theirs.unwrap_or(&silent)));
     }
-    for (_, side) in std::mem::take(&mut networks.sides) {
+    for side in networks.sides.iter().filter(|(id, _)| !known.contains(*id)).map(|(_, side)| side) {
         let (ledger, channel) = (side.ledger.short(), side.channel);
         let what = format!("entries of {ledger} on channel {channel} are here, and no accord with it");
         findings.add(Finding::new(Class::Orphan, what));

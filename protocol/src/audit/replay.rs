@@ -8,6 +8,8 @@ mod finish;
 use super::channel::Side;
 use super::finding::{Class, EntryRef, Finding, Findings, SignatureCounts};
 use super::networks::Networks;
+use super::openings::Openings;
+use super::resume::{Edge, Resumed};
 use super::signatures::{About, Checker, Job};
 use super::source::{Item, Source};
 use super::tree::{Claimed, Tree};
@@ -15,9 +17,11 @@ use super::{Audit, Options};
 use crate::entry::{Entry, EntryError, How, Kind, Payload};
 use crate::ids::{Hash, LedgerId, StreamId, UnitId};
 use crate::keys::PublicKey;
-use crate::ledger;
+use crate::ledger::authority::Authority;
 use crate::ledger::identity::{Purpose, is_identity};
 use crate::ledger::state::{Change, State, StreamRow};
+use crate::ledger::{self, SigCheck};
+use crate::log::tile::TileBuilder;
 use crate::log::tree::leaf_hash;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +30,9 @@ use std::sync::Arc;
 const PROGRESS_EVERY: u64 = 4_096;
 
 struct Replay {
+    /// Of the earlier audit that this one goes on from.
+    since: Option<Edge>,
+    openings: Openings,
     state: State,
     sums: BTreeMap<UnitId, i128>,
     tree: Tree,
@@ -49,7 +56,12 @@ struct Replay {
     no_genesis: bool,
 }
 
-pub(super) fn run(source: &mut dyn Source, options: &Options, progress: &mut dyn FnMut(u64)) -> Audit {
+pub(super) fn run(
+    source: &mut dyn Source,
+    options: &Options,
+    resumed: Option<Resumed>,
+    progress: &mut dyn FnMut(u64),
+) -> Audit {
     let mut findings = Findings::default();
     let newest = match source.checkpoint() {
         Ok(Some(named)) => Some(Claimed::read(named, &mut findings)),
@@ -70,7 +82,17 @@ pub(super) fn run(source: &mut dyn Source, options: &Options, progress: &mut dyn
     let wanted = [newest.as_ref(), earlier.as_ref()].into_iter().flatten();
     let sizes: Vec<u64> =
         wanted.filter_map(|claimed| claimed.says.as_ref()).map(|says| says.size()).collect();
-    let mut replay = Replay::new(options.threads, sizes, findings);
+    let mut replay = match resumed {
+        Some(resumed) => {
+            source
+                .go_on(resumed.since().entries, resumed.positions())
+                .into_iter()
+                .for_each(|f| findings.add(f));
+            Replay::resume(options.threads, sizes, findings, resumed)
+        }
+        None => Replay::new(options.threads, sizes, findings, TileBuilder::new()),
+    };
+    replay.openings = Openings::read(source.openings(), &mut replay.findings);
     while let Some(item) = source.next_item() {
         match item {
             Item::Own { seq, bytes, file } => {
@@ -91,11 +113,13 @@ pub(super) fn run(source: &mut dyn Source, options: &Options, progress: &mut dyn
 }
 
 impl Replay {
-    fn new(threads: usize, sizes: Vec<u64>, findings: Findings) -> Self {
+    fn new(threads: usize, sizes: Vec<u64>, findings: Findings, tree: TileBuilder) -> Self {
         Self {
+            since: None,
+            openings: Openings::default(),
             state: State::default(),
             sums: BTreeMap::new(),
-            tree: Tree::new(sizes),
+            tree: Tree::new(sizes, tree),
             checker: Checker::new(threads),
             networks: Networks::default(),
             sides: BTreeMap::new(),
@@ -113,8 +137,45 @@ impl Replay {
         }
     }
 
+    /// Goes on where an earlier audit ended.
+    fn resume(threads: usize, sizes: Vec<u64>, findings: Findings, resumed: Resumed) -> Self {
+        let mut replay = Self::new(threads, sizes, findings, resumed.tree.clone());
+        let saved = resumed.saved();
+        replay.entries = resumed.since().entries;
+        replay.next = replay.entries;
+        replay.kinds =
+            saved.kinds.iter().filter_map(|(code, count)| Some((Kind::from_code(*code)?, *count))).collect();
+        replay.counts = saved.counts;
+        // Of others' signatures the networks keep count, and add them at the end.
+        let of_others = saved.networks.clearing_signatures;
+        replay.counts.clearing = replay.counts.clearing.saturating_sub(of_others);
+        replay.time_ms = Some(saved.time_ms);
+        let keys = saved.log_keys.iter();
+        replay.log_keys = keys.filter_map(|(from, key)| Some((*from, PublicKey::new(key).ok()?))).collect();
+        let (state, sides, networks, edge) = resumed.into_parts();
+        replay.sums = state.sums();
+        replay.before = Some(state.head.leaf);
+        (replay.state, replay.sides, replay.networks) = (state, sides, networks);
+        replay.since = Some(edge);
+        replay
+    }
+
+    /// An entry that the earlier audit covered comes again with a file that was not full then.
+    fn again(&mut self, seq: u64, bytes: &[u8], file: &Arc<str>) -> bool {
+        let Some(edge) = self.since.as_ref().filter(|edge| seq < edge.since.entries) else { return false };
+        if edge.leaf(seq).is_some_and(|leaf| leaf != leaf_hash(bytes)) {
+            let what = "it is another entry than the earlier audit has read here: history was changed";
+            let finding = Finding::new(Class::Mismatch, what).at(EntryRef::Own(seq)).in_file(&**file);
+            self.findings.add(finding);
+        }
+        true
+    }
+
     fn own(&mut self, seq: u64, bytes: &[u8], file: &Arc<str>, source: &mut dyn Source) {
         let at = |what: String| Finding::error(what).at(EntryRef::Own(seq)).in_file(&**file);
+        if self.again(seq, bytes, file) {
+            return;
+        }
         if seq < self.next {
             self.findings.add(at("this place was there already".into()));
             return;
@@ -132,9 +193,11 @@ impl Replay {
         }
         self.next = seq.saturating_add(1);
         self.entries = self.entries.saturating_add(1);
-        let leaf = leaf_hash(bytes);
+        let parsed = Entry::parse(bytes);
+        // Whoever could read it has hashed it.
+        let leaf = parsed.as_ref().map_or_else(|_| leaf_hash(bytes), Entry::leaf);
         self.tree.push(leaf, source, &mut self.findings);
-        match Entry::parse(bytes) {
+        match parsed {
             Ok(entry) => {
                 self.entry(seq, &entry, file);
                 self.before = Some(leaf);
@@ -167,6 +230,7 @@ impl Replay {
     fn entry(&mut self, seq: u64, entry: &Entry, file: &Arc<str>) {
         let body = entry.body();
         self.adopt_place(seq, entry, file);
+        self.openings.see(seq, &entry.op().sidecars);
         let (first, _) = self.time_ms.unwrap_or((body.time_ms, 0));
         self.time_ms = Some((first, body.time_ms));
         let count = self.kinds.entry(entry.kind()).or_default();
@@ -181,8 +245,12 @@ impl Replay {
             }
             return;
         }
-        self.check_signatures(seq, entry, file);
-        match ledger::apply(&self.state, entry) {
+        let authority = self.check_signatures(seq, entry, file);
+        let applied = match &authority {
+            Some(authority) => ledger::apply_resolved(&self.state, entry, authority),
+            None => ledger::apply(&self.state, entry),
+        };
+        match applied {
             Ok(transition) => {
                 Side::book(&mut self.sides, &self.state, entry);
                 self.check_sums(seq, &transition.changes, file);
@@ -265,36 +333,35 @@ impl Replay {
         self.state.head.leaf = entry.leaf();
     }
 
-    fn check_signatures(&mut self, seq: u64, entry: &Entry, file: &Arc<str>) {
-        let about = |what| About { entry: EntryRef::Own(seq), what, file: file.clone() };
+    /// Has the signatures of an entry verified; gives whose they are, if all of them may sign.
+    fn check_signatures(&mut self, seq: u64, entry: &Entry, file: &Arc<str>) -> Option<Authority> {
+        let mut about = About { entry: EntryRef::Own(seq), what: "the node's signature", file: file.clone() };
         let auth = entry.body().auth.len();
-        match ledger::signatures(&self.state, entry) {
-            Ok(checks) => {
+        let resolved = ledger::resolve(&self.state, entry);
+        let authority = match resolved {
+            Ok((authority, checks)) => {
                 let clearing = checks.len().saturating_sub(auth).saturating_sub(1) as u64;
                 self.counts.clearing = self.counts.clearing.saturating_add(clearing);
-                for (i, check) in checks.into_iter().enumerate() {
-                    let what = match i {
+                for (i, SigCheck { key, message, sig }) in checks.into_iter().enumerate() {
+                    about.what = match i {
                         0 => "the node's signature",
                         _ if i <= auth => "a signature under its operation",
                         _ => "a signature inside it",
                     };
-                    self.checker.push(Job {
-                        key: check.key,
-                        message: check.message,
-                        sig: check.sig,
-                        about: about(what),
-                    });
+                    self.checker.push(&Job { key, message: &message, sig, about: &about });
                 }
+                Some(authority)
             }
             // The rule is reported by `apply`; the node's signature can be judged all the same.
             Err(_) => {
                 let key = self.state.identity.as_ref().and_then(|i| i.node_key_bytes(entry).ok());
                 if let Some(key) = key {
                     let (message, sig) = (entry.node_message(), *entry.node_sig());
-                    self.checker.push(Job { key, message, sig, about: about("the node's signature") });
+                    self.checker.push(&Job { key, message: &message, sig, about: &about });
                 }
+                None
             }
-        }
+        };
         self.counts.node = self.counts.node.saturating_add(1);
         for auth in &entry.body().auth {
             let count = match auth.how {
@@ -306,6 +373,7 @@ impl Replay {
             };
             *count = count.saturating_add(1);
         }
+        authority
     }
 
     /// The sums of the units that the entry touches, carried along.

@@ -5,6 +5,7 @@
 use super::finding::Finding;
 use crate::ids::{LedgerId, StreamId};
 use crate::log::tile::TilePath;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// One thing that a source holds, in the order in which it is to be replayed.
@@ -48,6 +49,23 @@ pub trait Source {
     /// Whether it must hold exactly what its checkpoint covers, as a bundle does. A node's store may be ahead of its
     /// checkpoint.
     fn is_exact(&self) -> bool;
+
+    /// Leaves out what an earlier audit has read: own entries before `size` (those of a file that was not full may come
+    /// again), and so many bytes at the beginning of each of these files.
+    fn go_on(&mut self, _size: u64, _read: &BTreeMap<String, u64>) -> Vec<Finding> {
+        vec![Finding::unreadable("only the audit of a bundle can go on from an earlier one")]
+    }
+
+    /// How many bytes of each file that grows at its end have been read, for [`Source::go_on`]; `None` when this kind of
+    /// source cannot be gone on from.
+    fn positions(&self) -> Option<BTreeMap<String, u64>> {
+        None
+    }
+
+    /// Texts that were opened for this audit: files named by the commitment, each its salt and the content.
+    fn openings(&mut self) -> Vec<Result<NamedBytes, Finding>> {
+        Vec::new()
+    }
 
     /// The newest checkpoint note; `None` when there is none.
     ///

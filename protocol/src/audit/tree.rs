@@ -25,6 +25,10 @@ pub(super) struct Claimed {
 }
 
 impl Claimed {
+    pub(super) fn file(&self) -> &str {
+        &self.named.file
+    }
+
     pub(super) fn read(named: NamedBytes, findings: &mut Findings) -> Self {
         let parsed = Note::parse(&named.bytes).map_err(|e| e.to_string());
         let read = parsed.and_then(|note| {
@@ -71,14 +75,27 @@ pub(super) struct Tree {
     /// Roots wanted at these sizes.
     roots: BTreeMap<u64, Option<Hash>>,
     missing: u64,
+    /// Entries that an earlier audit covered; their roots are not known here.
+    base: u64,
     /// False after a gap too wide to fill: then nothing after it has its place.
     placed: bool,
 }
 
 impl Tree {
-    pub(super) fn new(sizes: impl IntoIterator<Item = u64>) -> Self {
-        let roots = sizes.into_iter().map(|size| (size, None)).collect();
-        Self { builder: TileBuilder::new(), edge: BTreeMap::new(), roots, missing: 0, placed: true }
+    /// Begins with an empty tree, or goes on with that of an earlier audit.
+    pub(super) fn new(sizes: impl IntoIterator<Item = u64>, builder: TileBuilder) -> Self {
+        let base = builder.size();
+        let root = |size| (size, (size == base).then(|| builder.root()));
+        let roots = sizes.into_iter().map(root).collect();
+        let edge = builder.partial().filter_map(|tile| match tile.path.kind() {
+            TileKind::Hashes(level) => Some((level, tile)),
+            TileKind::Entries => None,
+        });
+        Self { edge: edge.collect(), builder, roots, missing: 0, base, placed: true }
+    }
+
+    pub(super) fn builder(&self) -> &TileBuilder {
+        &self.builder
     }
 
     pub(super) fn size(&self) -> u64 {
@@ -171,6 +188,13 @@ impl Tree {
             return None;
         };
         if !claimed.verify(&ledger, &key, findings) {
+            return None;
+        }
+        if size < self.base {
+            // Of the newest, the comparison with the earlier audit says more.
+            let what =
+                format!("{name} of {size} entries is older than the earlier audit, which compared such");
+            findings.add(Finding::new(Class::NotChecked, what).in_file(file));
             return None;
         }
         if size > self.size() {

@@ -2,7 +2,7 @@
 
 use super::list;
 use crate::clearing::step::Step;
-use crate::encoding::{EncodingError, check_shape};
+use crate::encoding::{EncodingError, check_shape, encodes_to};
 use crate::ids::{Hash, OpId};
 use crate::ledger::erasure::Erasure;
 use crate::ledger::evidence::{EvidenceRecorded, FreezeLifted};
@@ -13,6 +13,7 @@ use crate::ledger::rules::RuleSet;
 use crate::ledger::transfer::{Book, Credit, End, Hold, Release, Returned, Reversal, Transfer};
 use crate::ledger::units::UnitDefined;
 use crate::ledger::witness::PeerView;
+use minicbor::encode::{self, Encode, Encoder, Write};
 
 /// What somebody wants done, with the key that makes it happen at most once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,10 +71,10 @@ macro_rules! payloads {
                     Self::Step(step) => Kind::Step(step.type_code()),
                 }
             }
-            fn to_bytes(&self) -> Vec<u8> {
+            fn encode<W: Write>(&self, e: &mut Encoder<W>) -> Result<(), encode::Error<W::Error>> {
                 match self {
-                    $(Self::$name(payload) => crate::encoding::encode(payload),)*
-                    Self::Step(step) => crate::encoding::encode(step),
+                    $(Self::$name(payload) => e.encode(payload)?.ok(),)*
+                    Self::Step(step) => e.encode(step)?.ok(),
                 }
             }
             fn parse(kind: Kind, bytes: &[u8]) -> Result<Self, minicbor::decode::Error> {
@@ -186,21 +187,7 @@ impl Kind {
 impl Op {
     /// The canonical bytes, which authors sign.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        let mut e = minicbor::Encoder::new(&mut out);
-        let fields = if self.sidecars.is_empty() { 3 } else { 4 };
-        let head = e
-            .map(fields)
-            .and_then(|e| e.u8(0)?.encode(self.op_id)?.u8(1)?.u64(self.not_after_ms)?.u8(2)?.ok());
-        head.expect("encoding into a Vec cannot fail");
-        out.extend_from_slice(&self.payload.to_bytes());
-        if !self.sidecars.is_empty() {
-            let mut e = minicbor::Encoder::new(&mut out);
-            e.u8(3)
-                .and_then(|e| list::encode(&self.sidecars, e, &mut ()))
-                .expect("encoding into a Vec cannot fail");
-        }
-        out
+        crate::encoding::encode(self)
     }
 
     /// Reads an operation of a known kind from its one canonical encoding.
@@ -210,7 +197,7 @@ impl Op {
     pub fn parse(kind: Kind, bytes: &[u8]) -> Result<Self, EncodingError> {
         check_shape(bytes)?;
         let op = Self::decode(kind, bytes).map_err(|e| EncodingError::Structure(e.to_string()))?;
-        if op.to_bytes() == bytes { Ok(op) } else { Err(EncodingError::NotCanonical) }
+        if encodes_to(&op, bytes).is_ok() { Ok(op) } else { Err(EncodingError::NotCanonical) }
     }
 
     fn decode(kind: Kind, bytes: &[u8]) -> Result<Self, minicbor::decode::Error> {
@@ -230,6 +217,18 @@ impl Op {
             sidecars = d.decode()?;
         }
         Ok(Self { op_id, not_after_ms, payload, sidecars })
+    }
+}
+
+impl<C> Encode<C> for Op {
+    fn encode<W: Write>(&self, e: &mut Encoder<W>, ctx: &mut C) -> Result<(), encode::Error<W::Error>> {
+        let fields = if self.sidecars.is_empty() { 3 } else { 4 };
+        e.map(fields)?.u8(0)?.encode(self.op_id)?.u8(1)?.u64(self.not_after_ms)?.u8(2)?;
+        self.payload.encode(e)?;
+        if !self.sidecars.is_empty() {
+            list::encode(&self.sidecars, e.u8(3)?, ctx)?;
+        }
+        Ok(())
     }
 }
 

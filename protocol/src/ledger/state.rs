@@ -391,7 +391,6 @@ impl Default for Head {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Expiring {
     Op(Signer, OpId),
-    Transfer(u64),
     Claim(ClaimId, u8),
     Decision(ClaimId),
 }
@@ -533,7 +532,6 @@ impl State {
                 self.expiring.insert((not_after_ms, Expiring::Op(signer, op)));
             }
             Change::Transfer(seq, mark) => {
-                self.expiring.insert((mark.prune_at(), Expiring::Transfer(seq)));
                 self.transfers.insert(seq, mark);
             }
             Change::Hold(id, Some(row)) => drop(self.holds.insert(id, row)),
@@ -557,6 +555,10 @@ impl State {
 
     /// Forgets rows whose time has passed; the time is the ledger's own, so everybody forgets the same.
     fn prune(&mut self) {
+        // Times ascend with places, so of the transfers the first go first.
+        while self.transfers.first_key_value().is_some_and(|(_, mark)| mark.prune_at() < self.head.time_ms) {
+            self.transfers.pop_first();
+        }
         while let Some((at, row)) = self.expiring.first().copied() {
             if at >= self.head.time_ms {
                 break;
@@ -564,7 +566,6 @@ impl State {
             self.expiring.remove(&(at, row));
             match row {
                 Expiring::Op(signer, op) => drop(self.ops.remove(&(signer, op))),
-                Expiring::Transfer(seq) => drop(self.transfers.remove(&seq)),
                 Expiring::Claim(claim, part) => {
                     // A closed row can be opened again by a network that contradicts itself; then it stays.
                     if self.claims.get(&(claim, part)).and_then(ClaimRow::prune_at) == Some(at) {

@@ -44,7 +44,7 @@ impl TileKind {
     }
 
     /// Complete elements of this kind in a tree of `size` leaves.
-    fn elements(self, size: u64) -> u64 {
+    pub fn elements(self, size: u64) -> u64 {
         size.checked_shr(self.element_height()).unwrap_or(0)
     }
 }

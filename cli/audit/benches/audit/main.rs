@@ -116,10 +116,28 @@ fn here(what: &str, bundle: &Path, runs: usize) -> Outcome<()> {
             }
             say(&format!("{cpu} {peak}"));
         }
+        "result" => {
+            let audit = verify_dir(bundle, &VerifyOptions::default(), &mut |_| {})?;
+            std::fs::write(result_of(bundle), audit.audit.result()?)?;
+        }
+        "since" => {
+            let options = VerifyOptions { since: Some(result_of(bundle)), ..VerifyOptions::default() };
+            let audit = verify_dir(bundle, &options, &mut |_| {})?;
+            let (cpu, peak) = (cpu_ns(), peak_kib()?);
+            if audit.exit_code != 0 {
+                return Err(format!("the audit found {:#?}", audit.report().findings.kept().first()).into());
+            }
+            say(&format!("{cpu} {peak}"));
+        }
         "parts" => say(&Parts::measure(bundle, runs)?.into_line()),
         other => return Err(format!("there is no {other} to measure").into()),
     }
     Ok(())
+}
+
+/// Where the result of the first audit is kept.
+fn result_of(bundle: &Path) -> PathBuf {
+    bundle.with_extension("result")
 }
 
 /// The figures that another process of this program prints.
@@ -145,25 +163,46 @@ fn run(arguments: &Arguments) -> Outcome<()> {
         ledger.grow_to(arguments.entries)?;
         let made = cpu_ns() - before;
         say(&format!(
-            "made             {} CPU s, {} B an entry (not part of the audit)",
+            "made              {} CPU, {} B an entry (not part of the audit)",
             seconds(made),
             ledger.bytes() / arguments.entries.max(1)
         ));
         audit_all(&bundle, arguments)?;
+        measure("result", &bundle, 1)?;
+        ledger.grow_to(arguments.entries + arguments.new)?;
+        audit_since(&bundle, arguments)?;
     }
     Ok(())
 }
 
-fn audit_all(bundle: &Path, arguments: &Arguments) -> Outcome<()> {
-    let parts = Parts::from_line(&measure("parts", bundle, arguments.runs)?)?;
+/// The audit of what came after the first one.
+fn audit_since(bundle: &Path, arguments: &Arguments) -> Outcome<()> {
+    let (cpu, peak) = median_audit("since", bundle, arguments.runs)?;
+    say(&format!(
+        "going on          {} CPU for {} new entries (goal 0.5 s for 1,000), {} MiB peak, result of {} KiB",
+        seconds(cpu),
+        arguments.new,
+        peak.div_ceil(1024),
+        std::fs::metadata(result_of(bundle))?.len().div_ceil(1024)
+    ));
+    Ok(())
+}
+
+/// Median of the processor time, and the highest peak of the memory.
+fn median_audit(what: &str, bundle: &Path, runs: usize) -> Outcome<(u64, u64)> {
     let (mut cpu, mut peak) = (Vec::new(), 0);
-    for _ in 0..arguments.runs {
-        let figures = measure("audit", bundle, arguments.runs)?;
+    for _ in 0..runs {
+        let figures = measure(what, bundle, 1)?;
         let [ns, kib] = figures[..] else { return Err("the audit printed something else".into()) };
         cpu.push(ns);
         peak = peak.max(kib);
     }
-    let cpu = median(cpu);
+    Ok((median(cpu), peak))
+}
+
+fn audit_all(bundle: &Path, arguments: &Arguments) -> Outcome<()> {
+    let parts = Parts::from_line(&measure("parts", bundle, arguments.runs)?)?;
+    let (cpu, peak) = median_audit("audit", bundle, arguments.runs)?;
     let signatures = parts.node_signatures.ns + parts.people_signatures.ns;
     let bar = signatures + parts.decode.ns + parts.tree.ns;
     say("parts in the bar, CPU time, median:");

@@ -4,7 +4,7 @@ use super::*;
 use weft_protocol::audit::{self, EntryRef};
 
 fn page() -> Page<'static> {
-    Page { source: "hull-bundle", earlier: Some("hull-2026.checkpoint"), version: "0.1.0", ..Page::default() }
+    Page { source: "hull-bundle", earlier: Some("hull-2026.checkpoint"), version: "0.1.0" }
 }
 
 /// The report of nothing at all: every table is there, and the result says that nothing could be checked.
@@ -85,9 +85,10 @@ fn what_audited_files_say_cannot_become_part_of_the_page() {
     let mut report = empty();
     let hostile = "<script>alert('x')</script> & \"\u{202e}txt\u{0}\u{200b}";
     report.findings.add(Finding::error(hostile).in_file(hostile));
-    let (witnesses, openings) = ([hostile.to_owned()], [(3, hostile.to_owned())]);
+    let commitment = weft_protocol::ids::Hash::ZERO;
+    report.openings.push(Opened { seq: 3, commitment, text: hostile.to_owned() });
     let (source, earlier) = (hostile, Some(hostile));
-    let page = Page { source, earlier, witnesses: &witnesses, openings: &openings, version: hostile };
+    let page = Page { source, earlier, version: hostile };
     let text = report_html(&report, &page);
     assert!(!text.contains("<script") && !text.contains('\u{202e}') && !text.contains('\0'));
     assert!(

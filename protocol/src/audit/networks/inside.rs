@@ -9,6 +9,7 @@ use crate::clearing::step::{RootSig, Step, StepArgs};
 use crate::entry::Entry;
 use crate::ids::{LedgerId, SigBytes};
 use crate::keys;
+use crate::ledger::SigCheck;
 use crate::ledger::clearing::accord_signatures;
 
 const DECISION: &str = "the decider's signature under its Decision";
@@ -101,14 +102,15 @@ impl Networks {
         let Some(identity) = self.identities.get(signer) else {
             let what =
                 format!("the signatures of {} under the accord, as its identity is not here", signer.short());
+            self.left_out = self.left_out.saturating_add(1);
             return findings.add(finding(Class::NotChecked, what));
         };
         match accord_signatures(identity, bytes, sigs) {
             Ok(checks) => {
                 for check in checks {
                     self.clearing_signatures = self.clearing_signatures.saturating_add(1);
-                    let about = about.clone();
-                    checker.push(Job { key: check.key, message: check.message, sig: check.sig, about });
+                    let SigCheck { key, message, sig } = check;
+                    checker.push(&Job { key, message: &message, sig, about });
                 }
             }
             Err(why) => {

@@ -4,7 +4,7 @@ use super::Replay;
 use crate::audit::finding::{Class, Finding, Report, UnitSum};
 use crate::audit::source::Source;
 use crate::audit::tree::Claimed;
-use crate::audit::{Audit, Options, peers, witnesses};
+use crate::audit::{Audit, Options, Rest, peers, resume, witnesses};
 use crate::ids::LedgerId;
 use crate::ledger::members::OwnerKind;
 use crate::ledger::own_accounts;
@@ -25,6 +25,15 @@ impl Replay {
             let (_, key) = keys.iter().rev().find(|(from, _)| *from < size).or(keys.first())?;
             Some((ledger?, *key))
         };
+        let since = self.since.as_ref().map(|edge| edge.since);
+        if let (Some(since), Some(newest)) = (&since, newest) {
+            resume::check_consistency(since, newest, source, &mut self.findings);
+            let what = format!(
+                "the first {} entries, their tiles and what peers had said then were read by the earlier audit, not by this one",
+                since.entries
+            );
+            self.findings.add(Finding::new(Class::NotChecked, what));
+        }
         let size = self.tree.finish(source, newest, earlier, &signer, &mut self.findings);
         let witnessed = newest.and_then(|claimed| {
             let (note, file) = claimed.note()?;
@@ -40,12 +49,12 @@ impl Replay {
         let units = self.check_units();
         let peers = match ledger {
             Some(ledger) => {
-                peers::check(ledger, &self.state, &self.sides, &mut self.networks, &mut self.findings)
+                peers::check(ledger, &self.state, &self.sides, &self.networks, &mut self.findings)
             }
             None => Vec::new(),
         };
         let pinned = peers.iter().any(|peer| peer.pinned_to.is_some());
-        if options.earlier.is_none() && !pinned && self.entries > 0 {
+        if options.earlier.is_none() && since.is_none() && !pinned && self.entries > 0 {
             let what = "WITHOUT AN EARLIER CHECKPOINT OR A PEER'S FOLDER a history that this node has rewritten and \
                         signed again cannot be excluded: keep this checkpoint, and give it to the next audit";
             self.findings.add(Finding::new(Class::NotChecked, what));
@@ -53,10 +62,12 @@ impl Replay {
         if self.entries == 0 {
             self.findings.add(Finding::unreadable("there are no entries"));
         }
+        let openings = self.openings.finish(since.is_some(), &mut self.findings);
         let holders = |row: &&Account| !matches!(row.owner, OwnerKind::Own | OwnerKind::Peer);
         let report = Report {
             ledger,
             entries: self.entries,
+            since,
             checkpoint_size: size,
             witnessed,
             root: self.tree.root(),
@@ -67,9 +78,17 @@ impl Replay {
             kinds: self.kinds.into_iter().collect(),
             signatures: self.counts,
             peers,
+            openings,
             findings: self.findings,
         };
-        Audit { report, sides: self.sides, state: self.state }
+        let log_keys = keys.iter().map(|(from, key)| (*from, key.bytes())).collect();
+        let rest = Rest {
+            tree: self.tree.builder().clone(),
+            log_keys,
+            networks: self.networks,
+            positions: source.positions(),
+        };
+        Audit { report, sides: self.sides, state: self.state, rest }
     }
 
     fn finish_signatures(&mut self) {

@@ -4,7 +4,7 @@
 //! rows name what exists. Whether it *is* that of a ledger is for the reader to know, by its digest.
 
 use super::{ClaimRow, DecisionRow, Expiring, State};
-use crate::encoding::encode;
+use crate::encoding::{encode, encodes_to};
 use crate::ids::{AccountId, Hash, Signer, UnitId};
 use crate::keys::{PublicKey, signer_of};
 use crate::ledger::{Rejected, own_accounts};
@@ -76,6 +76,9 @@ pub enum StateError {
         /// Why not.
         why: &'static str,
     },
+    /// Transfers whose times do not ascend with their places.
+    #[error("the times of transfers go back")]
+    TransferTimes,
     /// One of the network's own accounts is missing.
     #[error("the network's account {name} is missing")]
     OwnAccount {
@@ -97,7 +100,7 @@ impl State {
             return Err(StateError::TooLong { got: bytes.len() });
         }
         let mut state: Self = minicbor::decode(bytes).map_err(|e| StateError::Structure(e.to_string()))?;
-        state.check_bytes(bytes)?;
+        encodes_to(&state, bytes).map_err(|at| StateError::NotCanonical { at })?;
         state.check_possible()?;
         if let Some(identity) = &mut state.identity {
             identity.parse_keys();
@@ -130,13 +133,6 @@ impl State {
         let mut hashing = Hashing(hasher);
         minicbor::encode(self, &mut hashing).expect("hashing cannot fail");
         Hash(hashing.0.finalize().into())
-    }
-
-    fn check_bytes(&self, bytes: &[u8]) -> Result<(), StateError> {
-        let mut same = Same { rest: bytes };
-        let encoded = minicbor::encode(self, &mut same);
-        let at = bytes.len().saturating_sub(same.rest.len());
-        if encoded.is_err() || !same.rest.is_empty() { Err(StateError::NotCanonical { at }) } else { Ok(()) }
     }
 
     /// What `apply` relies on.
@@ -172,6 +168,10 @@ impl State {
                 return Err(StateError::Balance { account: *account, unit: *unit });
             }
         }
+        // They are forgotten from the front.
+        if !self.transfers.values().is_sorted_by_key(|mark| mark.time_ms) {
+            return Err(StateError::TransferTimes);
+        }
         match self.sums().into_iter().find(|(_, sum)| *sum != 0) {
             Some((unit, sum)) => Err(StateError::Sum { unit, sum }),
             None => Ok(()),
@@ -181,7 +181,6 @@ impl State {
     /// Rows by the time they are forgotten.
     fn expiring_rows(&self) -> std::collections::BTreeSet<(u64, Expiring)> {
         let ops = self.ops.iter().map(|((signer, op), at)| (*at, Expiring::Op(*signer, *op)));
-        let transfers = self.transfers.iter().map(|(seq, mark)| (mark.prune_at(), Expiring::Transfer(*seq)));
         let claims = self.claims.iter().filter_map(|((claim, part), row)| {
             Some((ClaimRow::prune_at(row)?, Expiring::Claim(*claim, *part)))
         });
@@ -189,7 +188,7 @@ impl State {
             .decisions
             .iter()
             .filter_map(|(claim, row)| Some((DecisionRow::prune_at(row)?, Expiring::Decision(*claim))));
-        ops.chain(transfers).chain(claims).chain(decisions).collect()
+        ops.chain(claims).chain(decisions).collect()
     }
 }
 
@@ -201,24 +200,6 @@ impl Write for Hashing {
 
     fn write_all(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
         self.0.update(bytes);
-        Ok(())
-    }
-}
-
-/// Bytes that are compared instead of kept.
-struct Same<'a> {
-    rest: &'a [u8],
-}
-
-/// The first byte that is not the expected one.
-#[derive(Debug)]
-struct Differs;
-
-impl Write for Same<'_> {
-    type Error = Differs;
-
-    fn write_all(&mut self, bytes: &[u8]) -> Result<(), Differs> {
-        self.rest = self.rest.strip_prefix(bytes).ok_or(Differs)?;
         Ok(())
     }
 }

@@ -93,6 +93,12 @@ impl TileBuilder {
         tiles
     }
 
+    /// The tiles at the right edge that are not full, changed or not: with the size all that [`TileBuilder::resume`] needs.
+    pub fn partial(&self) -> impl Iterator<Item = Tile> + '_ {
+        let edges = (0..LEVELS).zip(&self.edges).filter(|(_, edge)| !edge.hashes.is_empty());
+        edges.map(|(level, edge)| edge.tile(level))
+    }
+
     /// The root of the tree as it stands.
     pub fn root(&self) -> Hash {
         let mut below = None;
