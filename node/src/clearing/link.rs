@@ -66,6 +66,7 @@ async fn session(
     let mut revision = shared.ledger.revision();
     let mut next = hello(clearing, link).await?;
     let mut public = ask_public(clearing, link).await?;
+    shared.ledger.run(move |core| core.forget_left(&link.ledger)).await?;
     loop {
         revision.mark_unchanged();
         show_evidence(clearing, link).await?;
@@ -148,16 +149,17 @@ async fn show_evidence(clearing: &Clearing, link: Link) -> Result<(), LinkError>
     let ledger = link.ledger;
     while let Some((id, shown)) = shared.ledger.run(move |core| core.evidence_out(&ledger)).await? {
         let bytes = shared.network.request(link.peer, Protocol::Stream, shown.to_bytes()).await;
-        match bytes {
+        let taken = match bytes {
             Ok(bytes) => {
                 let taken = EvidenceTaken::parse(&bytes)?.taken;
                 tracing::info!(peer = %ledger.short(), %id, taken, "evidence was shown to a peer");
+                taken
             }
             // It is busy, or does not know the message: it is shown again when something is written, or at the next hello.
             Err(RequestError::Refused { .. }) => return Ok(()),
             Err(error) => return Err(error.into()),
-        }
-        shared.ledger.run(move |core| core.note_shown(ledger, id)).await?;
+        };
+        shared.ledger.run(move |core| core.note_shown(ledger, id, taken)).await?;
     }
     Ok(())
 }

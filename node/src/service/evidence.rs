@@ -11,7 +11,11 @@ use weft_protocol::wire::{EvidenceShown, EvidenceTaken};
 
 /// Which peer was shown which evidence since this start.
 #[derive(Debug, Default)]
-pub(super) struct Shown(BTreeMap<LedgerId, BTreeSet<Hash>>);
+pub(super) struct Shown {
+    read: BTreeMap<LedgerId, BTreeSet<Hash>>,
+    /// Left aside by the peer, which may come to know the accused: shown again on the next connection.
+    left: BTreeMap<LedgerId, BTreeSet<Hash>>,
+}
 
 impl Core {
     /// A peer shows us evidence.
@@ -22,7 +26,7 @@ impl Core {
         let evidence = Evidence::parse(bytes)?;
         let (id, accused, kind) = (evidence.id(), evidence.accused(), evidence.kind());
         let taken = self.with_engine(|engine, cx| engine.take_evidence(&evidence, cx));
-        self.note_shown(*from, id);
+        self.note_shown(*from, id, EvidenceTaken::RECORDED);
         let (from, accused) = (from.short(), accused.short());
         let taken = match taken {
             Taken::New | Taken::Known => EvidenceTaken::RECORDED,
@@ -46,10 +50,13 @@ impl Core {
 
     /// The next evidence that a peer has not been shown since this start: never what is about itself.
     pub fn evidence_out(&self, to: &LedgerId) -> Option<(Hash, EvidenceShown)> {
-        let shown = self.shown.0.get(to);
+        let was = |sets: &BTreeMap<LedgerId, BTreeSet<Hash>>, id: &Hash| {
+            sets.get(to).is_some_and(|ids| ids.contains(id))
+        };
+        let shown = |id: &Hash| was(&self.shown.read, id) || was(&self.shown.left, id);
         let next = self.engine().peers().evidence().iter().find(|(id, bytes)| {
             let about = Evidence::parse(bytes).map(|evidence| evidence.accused());
-            !shown.is_some_and(|shown| shown.contains(id)) && about.is_ok_and(|accused| accused != *to)
+            !shown(id) && about.is_ok_and(|accused| accused != *to)
         });
         let (id, bytes) = next?;
         let message = EvidenceShown { message: EvidenceShown::NUMBER, evidence: Blob(bytes.clone()) };
@@ -57,8 +64,15 @@ impl Core {
     }
 
     /// A peer has answered to evidence, or showed it to us.
-    pub fn note_shown(&mut self, peer: LedgerId, id: Hash) {
-        self.shown.0.entry(peer).or_default().insert(id);
+    pub fn note_shown(&mut self, peer: LedgerId, id: Hash, taken: u8) {
+        let left = taken == EvidenceTaken::LEFT;
+        let sets = if left { &mut self.shown.left } else { &mut self.shown.read };
+        sets.entry(peer).or_default().insert(id);
+    }
+
+    /// On a new connection a peer is shown again what it left aside.
+    pub fn forget_left(&mut self, peer: &LedgerId) {
+        self.shown.left.remove(peer);
     }
 
     /// A note that another network has signed has come to us; evidence when it contradicts one that came before.

@@ -88,7 +88,10 @@ impl World {
                     return Err(Violation("evidence against an honest network was proven".into()));
                 }
                 node.shown.entry(from).or_default().insert(evidence.id());
-                words.push((from, Message::Read(evidence.id())));
+                // Who does not know the accused yet is shown it again.
+                if taken != Taken::Left {
+                    words.push((from, Message::Read(evidence.id())));
+                }
             }
             Message::Read(id) => {
                 node.shown.entry(from).or_default().insert(id);
