@@ -73,7 +73,7 @@ fn both_halves(node: &Node, liar: &LedgerId) -> Option<&'static str> {
         }
         let Payload::Step(step) = &entry.op().payload else { continue };
         let Some(decision) = decision_in(&step.args).filter(|d| d.body.decider == *liar) else { continue };
-        if !node.running().peers().identity(liar).is_some_and(|identity| decision.verify(identity).is_ok()) {
+        if node.running().peers().identity(liar).is_none_or(|identity| decision.verify(identity).is_err()) {
             continue;
         }
         let (claim, outcome) = (decision.body.claim, decision.body.outcome);
