@@ -31,7 +31,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
         Command::Claims(claims) => claims::run(context, claims).await,
         Command::Cancel(cancel) => cancel::run(context, cancel).await,
         Command::Peer(command) => peer::run(context, command).await,
-        Command::Key(command) => key::run(command),
+        Command::Key(command) => key::run(context, command).await,
         Command::Rule(command) => rule::run(context, command).await,
         Command::Unit(command) => unit::run(context, command).await,
         Command::Import(command) => import::run(context, command).await,

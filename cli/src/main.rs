@@ -9,6 +9,8 @@ mod context;
 mod keyfile;
 mod outcome;
 mod progress;
+mod roots;
+mod say;
 mod sign;
 mod system;
 mod table;

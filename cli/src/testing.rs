@@ -190,6 +190,11 @@ pub(crate) fn status() -> Status {
     }
 }
 
+/// The same with one root key.
+pub(crate) fn with_root(key: &SecretKey) -> Status {
+    Status { roots: Roots { threshold: 1, keys: vec![key.public().bytes().to_string()] }, ..status() }
+}
+
 /// A member whose account is 16 times `byte`.
 pub(crate) fn member(name: &str, byte: u8) -> Member {
     Member {
@@ -274,6 +279,7 @@ pub(crate) fn pairing() -> Pairing {
         words: "ant bee cat dog elk fox".split(' ').map(str::to_owned).collect(),
         accord: data_encoding::HEXLOWER.encode(&accord().to_bytes()),
         state: "waiting-for-us".into(),
+        expires_ms: 4_000_000_000_000,
     }
 }
 

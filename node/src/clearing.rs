@@ -218,6 +218,33 @@ impl Clearing {
         Ok(())
     }
 
+    /// A peer may have bound another libp2p key: the link goes over to it. The old connection ends when it is idle.
+    async fn follow_identity(&self, ledger: LedgerId) {
+        let run = self.0.ledger.run(move |core| core.engine().peers().identity(&ledger).cloned());
+        let Ok(Some(identity)) = run.await else { return };
+        let Ok(now) = peer_id(&identity) else { return };
+        let old: Vec<PeerId> = {
+            let mut links = self.0.links.lock().unwrap_or_else(PoisonError::into_inner);
+            let of_ledger = links.iter().filter(|(peer, link)| link.ledger == ledger && **peer != now);
+            let old: Vec<PeerId> = of_ledger.map(|(peer, _)| *peer).collect();
+            // The link's task ends with its channel.
+            old.iter().for_each(|peer| drop(links.remove(peer)));
+            old
+        };
+        if old.is_empty() {
+            return;
+        }
+        for peer in old {
+            tracing::info!(peer = %ledger.short(), "a peer has another libp2p key now");
+            if let Err(error) = self.0.network.forget_peer(peer).await {
+                tracing::warn!(%error, "the old key of a peer could not be forgotten");
+            }
+        }
+        if let Err(error) = self.open_link(ledger).await {
+            tracing::warn!(peer = %ledger.short(), %error, "no link to a peer under its new key");
+        }
+    }
+
     async fn dial(&self, peer: PeerId, addresses: &[String]) {
         let addresses = addresses.iter().filter_map(|a| a.parse().ok()).collect();
         if let Err(error) = self.0.network.set_peer(peer, addresses).await {
@@ -244,7 +271,10 @@ impl Clearing {
             addresses: addresses.into_iter().take(3).collect(),
             capabilities: Vec::new(),
         };
-        Blob(descriptor.sign(&self.0.keys.log))
+        // The log key in force is the ledger's to know. Without it the descriptor verifies nowhere and is left aside.
+        let signed =
+            self.0.ledger.run(move |core| core.engine().log_key().ok().map(|key| descriptor.sign(key)));
+        Blob(signed.await.ok().flatten().unwrap_or_default())
     }
 
     /// A peer says where it is reached now.

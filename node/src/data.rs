@@ -14,6 +14,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use weft_protocol::keys::SecretKey;
+use weft_protocol::ledger::identity::{Identity, Purpose};
 use zeroize::Zeroizing;
 
 /// Longest process id that is read from a lock file.
@@ -34,12 +35,16 @@ pub struct Lock(#[expect(dead_code, reason = "holds the lock while it lives")] F
 pub struct Keys {
     /// Signs entries, checkpoints, Intents, Decisions.
     pub log: SecretKey,
+    /// Log keys of other epochs: what was signed is signed again to the same bytes, and one may wait to be bound.
+    pub other_logs: Vec<SecretKey>,
     /// Signs cosignatures.
     pub witness: SecretKey,
     /// Acts for people without keys.
     pub desk: SecretKey,
     /// X25519 secret that opens sealed sidecars.
     pub seal: Zeroizing<[u8; 32]>,
+    /// The same of other epochs: what was sealed before a rotation may still be on its way.
+    pub other_seals: Vec<Zeroizing<[u8; 32]>>,
     /// Seed of the libp2p identity.
     pub libp2p: Zeroizing<[u8; 32]>,
     /// Makes nonces and handles.
@@ -262,15 +267,33 @@ impl DataDir {
     /// # Errors
     /// When a file is missing or no key.
     pub fn keys(&self) -> Result<Keys, DataError> {
-        let secret = |name: &str| Ok::<_, DataError>(SecretKey::from_seed(&*self.seed(name)?));
+        self.keys_of(None)
+    }
+
+    /// Reads the secrets that an identity has in force, older ones that are still here, and those that wait.
+    ///
+    /// # Errors
+    /// When one in force is missing, or a file is no key.
+    pub fn keys_of(&self, identity: Option<&Identity>) -> Result<Keys, DataError> {
+        let store = &self.1;
+        let first = |purpose| -> Result<Zeroizing<[u8; 32]>, DataError> {
+            let mut secrets = store.of(identity, purpose)?;
+            Ok(secrets.swap_remove(0))
+        };
+        let secret = |purpose| Ok::<_, DataError>(SecretKey::from_seed(&*first(purpose)?));
+        let mut logs = store.of(identity, Purpose::Log)?.into_iter();
+        let mut seals = store.of(identity, Purpose::Seal)?.into_iter();
+        let none = |name: &str| KeystoreError::Missing { name: name.to_owned(), folder: self.key("") };
         let token = self.key(API_TOKEN);
         let api_token = std::fs::read_to_string(&token).map_err(io("read", &token))?;
         Ok(Keys {
-            log: secret("log")?,
-            witness: secret("witness")?,
-            desk: secret("desk")?,
-            seal: self.seed("seal")?,
-            libp2p: self.seed("libp2p")?,
+            log: SecretKey::from_seed(&*logs.next().ok_or_else(|| none("log"))?),
+            other_logs: logs.map(|seed| SecretKey::from_seed(&seed)).collect(),
+            witness: secret(Purpose::Witness)?,
+            desk: secret(Purpose::Desk)?,
+            seal: seals.next().ok_or_else(|| none("seal"))?,
+            other_seals: seals.collect(),
+            libp2p: first(Purpose::Libp2p)?,
             handle_secret: self.seed("handle-secret")?,
             api_token: Zeroizing::new(api_token.trim().to_owned()),
         })

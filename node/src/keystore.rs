@@ -12,6 +12,7 @@ mod error;
 mod files;
 mod passphrase;
 pub mod purpose;
+pub mod ring;
 #[cfg(test)]
 mod tests;
 

@@ -9,6 +9,7 @@ mod core;
 mod erasure;
 mod evidence;
 mod found;
+mod keys;
 mod links;
 mod notes;
 mod open;
@@ -21,6 +22,7 @@ mod time;
 mod witness;
 
 pub use self::core::{Core, Hooks, ServiceParts};
+pub use keys::NextKeyError;
 pub use links::{Outgoing, PushIn, short};
 pub use open::{OpenFailure, Opened, open};
 pub use payments::{ClaimState, DESK_OP_LIFE_MS, OpAnswer, OpRefused, Prepared, Text};

@@ -10,5 +10,7 @@ pub mod intent;
 pub mod peers;
 mod react;
 pub mod replay;
+#[cfg(test)]
+mod rotation_tests;
 pub mod step;
 pub mod weak;

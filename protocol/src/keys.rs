@@ -60,7 +60,7 @@ impl PublicKey {
     /// When it is not canonical or weak.
     pub fn new(bytes: &KeyBytes) -> Result<Self, SignatureError> {
         let key = VerifyingKey::from_bytes(bytes.as_bytes()).map_err(|_| SignatureError::KeyNotCanonical)?;
-        if key.to_edwards().compress().as_bytes() != bytes.as_bytes() {
+        if !is_canonical(bytes) {
             return Err(SignatureError::KeyNotCanonical);
         }
         if key.is_weak() {
@@ -95,6 +95,20 @@ impl PublicKey {
     pub fn signer(&self) -> Signer {
         signer_of(&self.bytes())
     }
+}
+
+/// Whether bytes that decompress to a point are its one encoding: y is below p = 2^255 − 19, and a point with x = 0 (y is
+/// 1 or p − 1) carries no sign. It says what compressing the point again would say, without the inversion that costs.
+fn is_canonical(key: &KeyBytes) -> bool {
+    const SIGN: u8 = 0x80;
+    let [low, middle @ .., high] = key.as_bytes();
+    let (top, signed) = (high & !SIGN, high & SIGN != 0);
+    let all_ones = top == !SIGN && middle.iter().all(|byte| *byte == 0xff);
+    let all_zero = top == 0 && middle.iter().all(|byte| *byte == 0);
+    let is_one = all_zero && *low == 1;
+    let is_minus_one = all_ones && *low == 0xec;
+    let below_p = !(all_ones && *low >= 0xed);
+    below_p && !(signed && (is_one || is_minus_one))
 }
 
 /// The short name of a key inside a ledger: SHA-256("WEFT-KEY/1\n" ‖ alg ‖ key), first 8 bytes.
@@ -167,5 +181,28 @@ mod tests {
         folded[0] = 0xee;
         folded[31] = 0x7f;
         assert_eq!(PublicKey::new(&KeyBytes(folded)), Err(SignatureError::KeyNotCanonical));
+    }
+
+    #[test]
+    fn a_key_is_canonical_by_its_bytes_when_it_is_so_by_compressing_again() {
+        let near = |low: u8, middle: u8, high: u8| {
+            let mut bytes = [middle; 32];
+            (bytes[0], bytes[31]) = (low, high);
+            bytes
+        };
+        let edges = (0..=255_u8).flat_map(|low| {
+            [(0, 0), (0, 0x80), (0xff, 0x7f), (0xff, 0xff), (0xff, 0), (0, 0x7f)]
+                .map(|(middle, high)| near(low, middle, high))
+        });
+        let others = (0..2_000_u32).map(|n| Hash::of("", &[&n.to_be_bytes()]).0);
+        let mut points = 0;
+        for bytes in edges.chain(others) {
+            if let Ok(key) = VerifyingKey::from_bytes(&bytes) {
+                points += 1;
+                let again = key.to_edwards().compress().to_bytes();
+                assert_eq!(is_canonical(&KeyBytes(bytes)), again == bytes, "{}", KeyBytes(bytes));
+            }
+        }
+        assert!(points > 1_500, "{points} points");
     }
 }

@@ -211,7 +211,7 @@ fn decide(state: &State, entry: &Entry, authority: &Authority) -> Result<Transit
         Payload::Forward(forward) => forward::apply_forward(state, authority, forward)?,
         Payload::PeerView(view) => witness::apply_view(state, view, body.time_ms)?,
         Payload::EvidenceRecorded(recorded) => evidence::apply_recorded(state, recorded)?,
-        Payload::FreezeLifted(lifted) => evidence::apply_lifted(state, &authority, entry, lifted)?,
+        Payload::FreezeLifted(lifted) => evidence::apply_lifted(state, authority, entry, lifted)?,
         Payload::Step(step) => clearing::apply_step(state, entry, step)?,
     };
     let done = |signer| Change::Op(signer, entry.op().op_id, entry.op().not_after_ms);

@@ -2,6 +2,8 @@
 //!
 //! Everything is derived from a seed, so a test gives the same bytes every time. Keys here protect nothing.
 
+mod rotation;
+
 use crate::amount::Amount;
 use crate::clearing::accord::{ACCORD_VERSION, Accord, Side, UnitPair};
 use crate::clearing::convict::Taken;
@@ -126,9 +128,12 @@ impl TestNetwork {
         secret(self.seed, "root")
     }
 
-    /// The key that signs entries and checkpoints.
+    /// The key that signs entries and checkpoints now.
     pub fn log_key(&self) -> SecretKey {
-        secret(self.seed, "log")
+        let identity = self.state().identity.as_ref();
+        let epoch =
+            identity.and_then(|identity| identity.current(Purpose::Log)).map_or(0, |(epoch, _)| epoch);
+        self.log_key_of(epoch)
     }
 
     /// The key that signs cosignatures.

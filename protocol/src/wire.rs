@@ -68,6 +68,20 @@ pub struct Push {
     /// Sealed sidecars of the claims proposed in them.
     #[cbor(n(3), with = "crate::entry::list", has_nil)]
     pub sidecars: Vec<Blob>,
+    /// Paths of entries that were signed under a revoked log key.
+    #[cbor(n(4), with = "crate::entry::list", has_nil)]
+    pub proofs: Vec<PushProof>,
+}
+
+/// The path of an entry up to the root of a revocation's last good checkpoint (specs/keys.md §3).
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct PushProof {
+    /// Which entry of the push, from 0.
+    #[n(0)]
+    pub entry: u8,
+    /// From its sibling up.
+    #[n(1)]
+    pub path: Vec<Hash>,
 }
 
 /// `/weft/stream/1`, answer: what the receiver has on disk.

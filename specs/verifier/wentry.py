@@ -111,6 +111,10 @@ class Entry:
         self.leaf = leaf_hash(data)
 
     @property
+    def is_step(self):
+        return self.kind >> 8 == 0x0B
+
+    @property
     def context_ledger(self):
         return ZERO32 if self.kind == GENESIS else self.ledger
 

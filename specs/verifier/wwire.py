@@ -11,12 +11,13 @@ KIB = 1024
 H, U8, U16, U32, U64 = fixed(32), uint(8), uint(16), uint(32), uint(64)
 RESUME = tuple_of(U64, H, U64, H)
 SIGNED_INTENT = tuple_of(blob, fixed(64))
+PROOFS = list_of(tuple_of(U8, list_of(H)))
 BLOBS = list_of(blob)
 
 # Type of a message: cap, numbers, fields (§3 to §7).
 MESSAGES = {
     "Hello": (8 * KIB, {1, 2}, record(optional=(4,), k0=U8, k1=list_of(U16), k2=H, k3=blob, k4=RESUME)),
-    "Push": (256 * KIB, {1}, record(lists=(3,), k0=U8, k1=fixed(16), k2=BLOBS, k3=BLOBS)),
+    "Push": (256 * KIB, {1}, record(lists=(3, 4), k0=U8, k1=fixed(16), k2=BLOBS, k3=BLOBS, k4=PROOFS)),
     "Pushed": (8 * KIB, {2}, record(optional=(2,), k0=U8, k1=U64, k2=text)),
     "EvidenceShown": (64 * KIB, {3}, record(k0=U8, k1=blob)),
     "EvidenceTaken": (8 * KIB, {4}, record(k0=U8, k1=H, k2=U8)),

@@ -20,6 +20,7 @@ use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use node::Recorded;
 pub use world::World;
 
 /// Which networks there are, and who of them lies.

@@ -49,7 +49,7 @@ impl Stranger {
     }
 
     async fn push(&self, channel: StreamId, entries: Vec<Blob>) -> Pushed {
-        let push = Push { message: 1, channel, entries, sidecars: Vec::new() };
+        let push = Push { message: 1, channel, entries, sidecars: Vec::new(), proofs: Vec::new() };
         let answer = self.ask(Protocol::Stream, push.to_bytes()).await.expect("an answer");
         Pushed::parse(&answer).expect("an answer of its kind")
     }
@@ -227,7 +227,8 @@ async fn a_stranger_gets_no_answer_about_payments() {
     let digest = hull.status().await.expect("status").state_digest;
     let stranger = Stranger::connect(&hull, Clock.random()).await;
     let entries = material.stream.iter().map(|e| Blob(e.bytes().to_vec())).collect();
-    let push = Push { message: 1, channel: material.channel, entries, sidecars: Vec::new() };
+    let push =
+        Push { message: 1, channel: material.channel, entries, sidecars: Vec::new(), proofs: Vec::new() };
     let answered = stranger.ask(Protocol::Stream, push.to_bytes()).await;
     assert!(answered.is_err(), "a stranger's entries are answered: {answered:?}");
     assert_eq!(hull.status().await.expect("status").state_digest, digest);

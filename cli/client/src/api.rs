@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 use weft_api::{
     Claim, Claims, Confirm, ConfirmTime, Done, Erased, EvidenceList, ImportPayments, Imported, Invitation,
-    Join, Member, Members, NewErasure, NewInvitation, NewMember, NewPayment, NodeTime, Pairing, Pairings,
-    Peers, PostOp, Receipt, Statement, Status,
+    Join, Member, Members, NewErasure, NewInvitation, NewMember, NewPayment, NextKey, NodeTime, Pairing,
+    Pairings, Peers, PostOp, Receipt, Statement, Status,
 };
 
 /// How long the node may take to rewrite its private store.
@@ -33,6 +33,11 @@ impl Client {
     /// The node at a glance.
     pub async fn status(&self) -> Result<Status, Error> {
         self.get(&format!("{API}/status")).await
+    }
+
+    /// The node's next key of a purpose.
+    pub async fn next_key(&self, purpose: &str) -> Result<NextKey, Error> {
+        self.post(&format!("{API}/keys/{}/next", escape(purpose)), &(), None).await
     }
 
     /// What the node's clock says, and whether it is believed.

@@ -1,8 +1,14 @@
 //! `weft key …`: key files and their recovery words, made and read on this machine; the node never sees them.
 
+mod change;
+mod request;
+
+use crate::context::Context;
 use crate::keyfile;
 use crate::outcome::{Exit, Failure, Outcome, Report};
+use change::{ChangeRoots, Revoke, Rotate};
 use clap::{Args, Subcommand};
+use request::{Sign, Submit};
 use serde::Serialize;
 use std::io::{BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -27,6 +33,18 @@ pub(crate) enum Command {
     Words(File),
     /// Make the key file again from its 24 words, which are typed or come on stdin; FILE must not exist
     FromWords(File),
+    /// Show the root set of the node's network, and the keys in force
+    Roots,
+    /// Sign a request with a root key, away from the node
+    Sign(Sign),
+    /// Hand a signed request in at the node
+    Submit(Submit),
+    /// Put a fresh key of the node in the place of one in force
+    Rotate(Rotate),
+    /// End the trust in a key of the node
+    Revoke(Revoke),
+    /// Put another root set in force
+    ChangeRoots(ChangeRoots),
 }
 
 /// Which file.
@@ -78,12 +96,18 @@ fn not_a_key(error: &WordsError) -> Failure {
 
 const TYPE_THEM: &str = "Type the 24 words, as many to a line as you like, then Enter on an empty line:\n";
 
-pub(crate) fn run(command: Command) -> Outcome {
+pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
     match command {
         Command::New(args) => {
             let key = keyfile::create(&args.file)?;
             Ok(shown(&args, &key).noting(made(&args.file)))
         }
+        Command::Roots => roots(&context.client()?.status().await?),
+        Command::Sign(args) => request::sign(context, &args),
+        Command::Submit(args) => request::submit(&context.client()?, &args).await,
+        Command::Rotate(args) => change::rotate(&context.client()?, args).await,
+        Command::Revoke(args) => change::revoke(&context.client()?, args).await,
+        Command::ChangeRoots(args) => change::change_roots(&context.client()?, args).await,
         Command::Show(args) => Ok(shown(&args, &keyfile::read(&args.file)?)),
         Command::Words(args) => {
             let words = words_of(&keyfile::read(&args.file)?.seed());
@@ -97,6 +121,27 @@ pub(crate) fn run(command: Command) -> Outcome {
             Ok(shown(&args, &key).noting(made_again(&args.file)))
         }
     }
+}
+
+#[derive(Serialize)]
+struct KeysInForce<'s> {
+    roots: &'s weft_api::Roots,
+    bound: &'s [weft_api::BoundKey],
+}
+
+fn roots(status: &weft_api::Status) -> Outcome {
+    let mut text =
+        format!("{} of these {} root keys sign together:\n", status.roots.threshold, status.roots.keys.len());
+    for key in &status.roots.keys {
+        let signer = key.parse::<KeyBytes>().map(|key| signer_of(&key).to_string()).unwrap_or_default();
+        text.push_str(&format!("  {signer} {key}\n"));
+    }
+    text.push_str("Keys of the node:\n");
+    for bound in &status.bound {
+        text.push_str(&format!("  {:<8} {:>3} {}\n", bound.purpose, bound.epoch, bound.key));
+    }
+    let value = KeysInForce { roots: &status.roots, bound: &status.bound };
+    Ok(Report::new(text, &value, "weft.keys/1"))
 }
 
 fn shown(args: &File, key: &SecretKey) -> Report {
@@ -159,33 +204,39 @@ fn lines(from: &mut impl BufRead) -> std::io::Result<Zeroizing<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::Globals;
+
+    async fn run(command: Command) -> Outcome {
+        let globals = Globals { data: "/nowhere".into(), url: None, token_file: None, json: false };
+        super::run(&Context::plain(globals), command).await
+    }
 
     fn args(file: &Path, recovery: bool) -> File {
         File { file: file.to_owned(), recovery }
     }
 
-    #[test]
-    fn a_new_key_is_shown_as_its_file_shows_it_and_never_its_seed() {
+    #[tokio::test]
+    async fn a_new_key_is_shown_as_its_file_shows_it_and_never_its_seed() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("k");
-        let new = run(Command::New(args(&file, false))).unwrap();
-        let show = run(Command::Show(args(&file, false))).unwrap();
+        let new = run(Command::New(args(&file, false))).await.unwrap();
+        let show = run(Command::Show(args(&file, false))).await.unwrap();
         assert_eq!(new.text, show.text);
         assert_eq!(show.json["schema"], "weft.key/1");
         let seed = std::fs::read_to_string(&file).unwrap();
         assert!(!format!("{new:?}{show:?}").contains(seed.trim()));
     }
 
-    #[test]
-    fn the_words_of_a_key_make_it_again_and_a_recovery_key_has_another_public_half() {
+    #[tokio::test]
+    async fn the_words_of_a_key_make_it_again_and_a_recovery_key_has_another_public_half() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("k");
-        run(Command::New(args(&file, false))).unwrap();
-        let report = run(Command::Words(args(&file, false))).unwrap();
+        run(Command::New(args(&file, false))).await.unwrap();
+        let report = run(Command::Words(args(&file, false))).await.unwrap();
         assert_eq!(report.text.lines().count(), KEY_WORDS / WORDS_PER_LINE);
         let seed = keyfile::read(&file).unwrap().seed();
         assert_eq!(key_of(&report.text).unwrap(), seed);
-        let show = run(Command::Show(args(&file, true))).unwrap();
+        let show = run(Command::Show(args(&file, true))).await.unwrap();
         assert_eq!(show.json["public_key"], weft_protocol::seal::public_key(&seed).to_string());
         assert!(show.json.get("signer").is_none());
     }

@@ -10,9 +10,9 @@ mod show;
 use crate::context::Context;
 use crate::outcome::{Exit, Failure, Outcome, Report, clean};
 use crate::progress;
+use crate::roots::RootSigning;
 use clap::{Args, Subcommand};
 use std::io::Read;
-use std::path::PathBuf;
 use weft_api::{Invitation, Join as JoinBody, NewInvitation};
 use weft_client::Client;
 use weft_protocol::federation::invite::{Invite as Link, MAX_LINK_BYTES};
@@ -87,9 +87,8 @@ pub(crate) struct Confirm {
 /// What a confirmation needs.
 #[derive(Debug, Args)]
 pub(crate) struct Signing {
-    /// The root key file of this network
-    #[arg(long, value_name = "FILE")]
-    root_key: PathBuf,
+    #[command(flatten)]
+    roots: RootSigning,
     /// For scripts: the words that the other operator sees; they must be the same as ours
     #[arg(long, value_name = "W1 … W6")]
     words: Option<String>,
@@ -196,7 +195,7 @@ mod tests {
     #[tokio::test]
     async fn a_link_that_is_none_is_refused_before_anything_is_asked() {
         let node = FakeNode::new().start();
-        let signing = Signing { root_key: node.file("root"), words: None, wait: 0 };
+        let signing = Signing { roots: RootSigning::here(node.file("root")), words: None, wait: 0 };
         let args = Join { link: "weft-invite:abc".into(), unit: "credit".into(), alias: None, signing };
         let failure = run(&node.context(), Command::Join(args)).await.unwrap_err();
         assert_eq!(failure.code, "invitation");

@@ -6,12 +6,13 @@ use super::member;
 use crate::args::OpIdOption;
 use crate::context::Context;
 use crate::outcome::{Exit, Failure, Outcome, Report};
-use crate::{keyfile, sign};
+use crate::roots::{self, Carried, RootSigning};
+use crate::sign;
 use clap::{ArgGroup, Args, Subcommand};
-use std::path::PathBuf;
 use weft_api::{Done, Unit};
 use weft_protocol::amount::parse_decimal;
-use weft_protocol::entry::{Payload, Role};
+use weft_protocol::ceremony::NameHint;
+use weft_protocol::entry::Payload;
 use weft_protocol::ledger::members::OwnerKind;
 use weft_protocol::ledger::rules::{Levels, LimitRule, Rule, RuleSet};
 
@@ -58,9 +59,8 @@ pub(crate) struct LimitArgs {
     /// Above zero: beyond this nothing goes
     #[arg(long, value_name = "AMOUNT", group = "levels")]
     above_firm: Option<String>,
-    /// The root key file of this network
-    #[arg(long, value_name = "FILE")]
-    root_key: PathBuf,
+    #[command(flatten)]
+    roots: RootSigning,
     #[command(flatten)]
     op_id: OpIdOption,
 }
@@ -72,7 +72,6 @@ fn set(whose: &str, unit: &Unit, done: &Done) -> String {
 pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
     let Command::Limit(args) = command;
     let client = context.client()?;
-    let key = keyfile::read(&args.root_key)?;
     let status = client.status().await?;
     let unit = sign::unit(&status, Some(&args.unit))?;
     let (account, owner, whose) = match &args.member {
@@ -85,10 +84,12 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
     let rule = Rule::Limit(LimitRule { unit: sign::unit_id(unit), account, owner, below, above });
     let payload = Payload::RuleSet(RuleSet { authority: sign::id(&status.genesis)?, rule });
     let op_id = sign::op_id(args.op_id.op_id);
-    let op = sign::sign(&status, &key, Role::Root, op_id, payload, None)?;
-    let id = op_id.to_string();
-    let done = client.post_op(&op, &id).await.map_err(|e| Failure::from(e).repeatable_with(&id))?;
-    Ok(Report::new(set(whose, unit, &done), &done, "weft.done/1"))
+    let names: Vec<NameHint> =
+        account.map(|account| NameHint { account, name: whose.to_owned() }).into_iter().collect();
+    match roots::carry_out(&client, &status, &args.roots, op_id, payload, names).await? {
+        Carried::Done(done) => Ok(Report::new(set(whose, unit, &done), &done, "weft.done/1")),
+        Carried::Requested(report) => Ok(report),
+    }
 }
 
 /// Three levels in minor units; `None` when none is given, because an empty set of levels has no form.
@@ -114,21 +115,24 @@ fn minor(unit: &Unit, text: &str) -> Result<u64, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{FakeNode, status};
+    use crate::keyfile;
+    use crate::testing::{FakeNode, status, with_root};
     use data_encoding::HEXLOWER;
     use weft_api::{PaymentState, PostOp};
-    use weft_protocol::entry::{How, SignedOp};
+    use weft_protocol::entry::{How, Role, SignedOp};
     use weft_protocol::ids::Hash;
+    use weft_protocol::keys::SecretKey;
 
     #[tokio::test]
     async fn a_limit_is_a_rule_of_the_charter_signed_by_the_root_key() {
         let done = crate::commands::pay::tests::done(PaymentState::Done);
+        let key = SecretKey::from_seed(&[8; 32]);
         let node = FakeNode::new()
-            .answering("GET /api/v1/status", 200, &status())
+            .answering("GET /api/v1/status", 200, &with_root(&key))
             .answering("POST /api/v1/ops", 201, &done)
             .start();
         let root_key = node.file("root");
-        let key = keyfile::create(&root_key).unwrap();
+        keyfile::write(&root_key, &key).unwrap();
         let args = LimitArgs {
             unit: "credit".into(),
             member: None,
@@ -140,7 +144,7 @@ mod tests {
             above_warn: None,
             above_stop: None,
             above_firm: None,
-            root_key,
+            roots: RootSigning::here(root_key),
             op_id: OpIdOption { op_id: None },
         };
         let report = run(&node.context(), Command::Limit(args)).await.unwrap();

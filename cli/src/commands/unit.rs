@@ -2,12 +2,12 @@
 
 use crate::args::OpIdOption;
 use crate::context::Context;
-use crate::outcome::{Failure, Outcome, Report, clean};
-use crate::{keyfile, sign};
+use crate::outcome::{Outcome, Report, clean};
+use crate::roots::{self, Carried, RootSigning};
+use crate::sign;
 use clap::{Args, Subcommand, ValueEnum};
-use std::path::PathBuf;
 use weft_api::{Done, Status};
-use weft_protocol::entry::{Payload, Role};
+use weft_protocol::entry::Payload;
 use weft_protocol::ids::UnitId;
 use weft_protocol::ledger::units::{MAX_SCALE, UnitDefined, UnitKind};
 
@@ -34,9 +34,8 @@ pub(crate) struct Add {
     /// Decimals; 0 for time, which is counted in minutes, and 2 for credit when absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=i64::from(MAX_SCALE)))]
     scale: Option<u8>,
-    /// The root key file of this network
-    #[arg(long, value_name = "FILE")]
-    root_key: PathBuf,
+    #[command(flatten)]
+    roots: RootSigning,
     #[command(flatten)]
     op_id: OpIdOption,
 }
@@ -57,14 +56,13 @@ fn added(add: &Add, done: &Done) -> String {
 pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
     let Command::Add(add) = command;
     let client = context.client()?;
-    let key = keyfile::read(&add.root_key)?;
     let status = client.status().await?;
     let op_id = sign::op_id(add.op_id.op_id);
-    let op =
-        sign::sign(&status, &key, Role::Root, op_id, Payload::UnitDefined(defined(&status, &add)), None)?;
-    let id = op_id.to_string();
-    let done = client.post_op(&op, &id).await.map_err(|e| Failure::from(e).repeatable_with(&id))?;
-    Ok(Report::new(added(&add, &done), &done, "weft.done/1"))
+    let payload = Payload::UnitDefined(defined(&status, &add));
+    match roots::carry_out(&client, &status, &add.roots, op_id, payload, Vec::new()).await? {
+        Carried::Done(done) => Ok(Report::new(added(&add, &done), &done, "weft.done/1")),
+        Carried::Requested(report) => Ok(report),
+    }
 }
 
 fn defined(status: &Status, add: &Add) -> UnitDefined {
@@ -95,7 +93,7 @@ mod tests {
             name: "Hour".into(),
             kind: Measures::Time,
             scale: None,
-            root_key: PathBuf::new(),
+            roots: RootSigning::here(std::path::PathBuf::new()),
             op_id: OpIdOption { op_id: None },
         };
         let unit = defined(&status(), &add);

@@ -36,3 +36,16 @@ pub struct BoundKey {
     /// The public key, hex.
     pub key: String,
 }
+
+/// `POST /api/v1/keys/{purpose}/next`: the node's next key, for the root set to bind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NextKey {
+    /// Name of this schema: `weft.next-key/1`.
+    pub schema: String,
+    /// What for.
+    pub purpose: String,
+    /// Its number among the keys of this purpose.
+    pub epoch: u32,
+    /// The public key, hex.
+    pub key: String,
+}

@@ -64,6 +64,8 @@ pub struct Pairing {
     pub accord: String,
     /// `waiting-for-us`, `waiting-for-them`, `done`, `expired`.
     pub state: String,
+    /// Until when both root sets can sign.
+    pub expires_ms: u64,
 }
 
 /// `GET /api/v1/peers/pairings`

@@ -7,7 +7,8 @@ use crate::network::{PeerId, Protocol};
 use crate::service::{PushIn, short};
 use weft_protocol::clearing::engine::AskAnswer;
 use weft_protocol::encoding::Blob;
-use weft_protocol::ids::LedgerId;
+use weft_protocol::entry::Entry;
+use weft_protocol::ids::{LedgerId, PUBLIC_STREAM};
 use weft_protocol::log::witness::{AddCheckpoint, Answer};
 use weft_protocol::seal::Envelope;
 use weft_protocol::wire::{
@@ -30,7 +31,8 @@ impl Clearing {
             (Protocol::Stream, Some(ledger)) => self.push_in(ledger, bytes).await,
             (Protocol::Claim, Some(ledger)) => self.ask_in(ledger, bytes).await,
             (Protocol::Witness, Some(ledger)) => self.witness_in(ledger, bytes).await,
-            (Protocol::Stream | Protocol::Claim | Protocol::Witness, None) => {
+            (Protocol::Stream, None) => self.push_in_unknown(bytes).await,
+            (Protocol::Claim | Protocol::Witness, None) => {
                 Err("there is no accord with this network".to_owned())
             }
         };
@@ -58,13 +60,33 @@ impl Clearing {
         Ok(Hello { message: 2, versions: vec![WIRE_VERSION], ledger: us, descriptor, resume }.to_bytes())
     }
 
+    /// A push of who is no peer by its connection: the public entries of a peer that has bound another libp2p key while
+    /// we did not hear it. They carry their own proof.
+    async fn push_in_unknown(&self, bytes: &[u8]) -> Result<Vec<u8>, String> {
+        let push = Push::parse(bytes).map_err(|e| e.to_string())?;
+        let first = push.entries.first().filter(|_| push.channel == PUBLIC_STREAM);
+        let ledger = first.and_then(|entry| Entry::parse(&entry.0).ok()).map(|entry| entry.body().ledger);
+        let ledger = ledger.ok_or_else(|| "there is no accord with this network".to_owned())?;
+        let run = self.0.ledger.run(move |core| core.engine().state().channel_with(&ledger).is_some());
+        if run.await.map_err(|e| e.to_string())? {
+            self.push_in(ledger, bytes).await
+        } else {
+            Err("there is no accord with this network".to_owned())
+        }
+    }
+
     async fn push_in(&self, peer: LedgerId, bytes: &[u8]) -> Result<Vec<u8>, String> {
         let push = Push::parse(bytes).map_err(|e| e.to_string())?;
         let sidecars: Result<Vec<Envelope>, _> =
             push.sidecars.iter().map(|b| Envelope::parse(&b.0)).collect();
         let sidecars = sidecars.map_err(|e| e.to_string())?;
-        let push = PushIn { peer, channel: push.channel, entries: push.entries, sidecars };
+        let Push { channel, entries, proofs, .. } = push;
+        let public = channel == PUBLIC_STREAM;
+        let push = PushIn { peer, channel, entries, sidecars, proofs };
         let pushed = self.0.ledger.run(move |core| core.push_in(push)).await.map_err(|e| e.to_string())?;
+        if public {
+            self.follow_identity(peer).await;
+        }
         Ok(pushed.to_bytes())
     }
 

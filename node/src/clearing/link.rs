@@ -7,8 +7,8 @@ use super::{Clearing, peer_id};
 use crate::network::{PeerId, Protocol, RequestError};
 use std::time::Duration;
 use tokio::sync::watch;
-use weft_protocol::ids::{LedgerId, StreamId};
-use weft_protocol::wire::{EvidenceTaken, Hello, Message, Pushed, WIRE_VERSION};
+use weft_protocol::ids::{LedgerId, PUBLIC_STREAM, StreamId};
+use weft_protocol::wire::{EvidenceTaken, Hello, Message, Push, Pushed, WIRE_VERSION};
 
 /// First wait after a failure; doubles.
 const RETRY_MIN: Duration = Duration::from_millis(250);
@@ -66,11 +66,12 @@ async fn session(
     let mut revision = shared.ledger.revision();
     let mut next = hello(clearing, link).await?;
     shared.ledger.run(move |core| core.forget_left(&link.ledger)).await?;
+    let mut public = ask_public(clearing, link).await?;
     loop {
         revision.mark_unchanged();
         show_evidence(clearing, link).await?;
         let channel = link.channel;
-        let outgoing = shared.ledger.run(move |core| core.outgoing(channel, next)).await?;
+        let outgoing = shared.ledger.run(move |core| core.next_outgoing(channel, next, public)).await?;
         let Some(outgoing) = outgoing.map_err(LinkError::Refused)? else {
             tokio::select! {
                 changed = revision.changed() => if changed.is_err() { return Ok(()) },
@@ -78,20 +79,32 @@ async fn session(
             }
             continue;
         };
+        let sent = outgoing.push.channel;
         let bytes = shared.network.request(link.peer, Protocol::Stream, outgoing.push.to_bytes()).await?;
         let pushed = Pushed::parse(&bytes)?;
         if pushed.next > outgoing.next {
             let why = format!("it says it has {} entries, we sent {}", pushed.next, outgoing.next);
             return Err(LinkError::Refused(why));
         }
-        let (channel, got) = (link.channel, pushed.next);
-        shared.ledger.run(move |core| core.pushed(&channel, got)).await?;
-        if pushed.next <= next {
+        let got = pushed.next;
+        shared.ledger.run(move |core| core.pushed(&sent, got)).await?;
+        let before = if sent == channel { next } else { public.unwrap_or(0) };
+        if pushed.next <= before {
+            if sent == channel
+                && let Some(from) = public
+            {
+                // What stops the channel must not keep our keys from the peer, a revocation least of all.
+                push_public(clearing, link, from).await?;
+            }
             return Err(LinkError::Refused(
                 pushed.problem.unwrap_or_else(|| "it took nothing in".to_owned()),
             ));
         }
-        next = pushed.next;
+        if sent == channel {
+            next = pushed.next;
+        } else {
+            public = Some(pushed.next);
+        }
         *wait = RETRY_MIN;
     }
 }
@@ -115,6 +128,40 @@ async fn show_evidence(clearing: &Clearing, link: Link) -> Result<(), LinkError>
         shared.ledger.run(move |core| core.note_shown(ledger, id, taken)).await?;
     }
     Ok(())
+}
+
+/// How far the peer has our public stream: a push without entries asks. `None` when it takes none, as earlier versions.
+/// Who refuses may not know our libp2p key yet: the stream from its beginning shows it.
+async fn ask_public(clearing: &Clearing, link: Link) -> Result<Option<u64>, LinkError> {
+    let ask = Push {
+        message: 1,
+        channel: PUBLIC_STREAM,
+        entries: Vec::new(),
+        sidecars: Vec::new(),
+        proofs: Vec::new(),
+    };
+    let bytes = match clearing.0.network.request(link.peer, Protocol::Stream, ask.to_bytes()).await {
+        Ok(bytes) => bytes,
+        Err(RequestError::Refused { .. }) => return Ok(Some(0)),
+        Err(error) => return Err(error.into()),
+    };
+    let pushed = Pushed::parse(&bytes)?;
+    Ok(pushed.problem.is_none().then_some(pushed.next))
+}
+
+/// Sends all of our public stream from a place on, as far as the peer takes it.
+async fn push_public(clearing: &Clearing, link: Link, mut from: u64) -> Result<(), LinkError> {
+    let shared = &clearing.0;
+    loop {
+        let outgoing = shared.ledger.run(move |core| core.outgoing(PUBLIC_STREAM, from, None)).await?;
+        let Some(outgoing) = outgoing.map_err(LinkError::Refused)? else { return Ok(()) };
+        let bytes = shared.network.request(link.peer, Protocol::Stream, outgoing.push.to_bytes()).await?;
+        let pushed = Pushed::parse(&bytes)?;
+        if pushed.next <= from {
+            return Ok(());
+        }
+        from = pushed.next;
+    }
 }
 
 /// Both sides say where the streams stand; the answer is the next place to send.

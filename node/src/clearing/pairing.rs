@@ -427,6 +427,7 @@ impl Clearing {
             words: record.words(self.0.keys.log.public().bytes())?,
             accord: record.accord.clone(),
             state: record.state(self.0.clock.now_ms()).to_owned(),
+            expires_ms: record.expires_ms,
         })
     }
 }

@@ -3,6 +3,7 @@
 mod claims;
 mod erasure;
 mod import;
+mod keys;
 mod members;
 mod ops;
 mod payments;
@@ -26,5 +27,6 @@ pub(super) fn routes() -> OpenApiRouter<Ctx> {
         .merge(receipts::routes())
         .merge(claims::routes())
         .merge(peers::routes())
+        .merge(keys::routes())
         .merge(import::routes())
 }

@@ -120,6 +120,7 @@ impl From<OpRefused> for ApiError {
             OpRefused::Reused(_) => Self::new(StatusCode::CONFLICT, "op-reused", refused),
             OpRefused::UnderWay(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, UNDER_WAY, refused),
             OpRefused::Texts => Self::rule("texts-differ", refused),
+            OpRefused::NoSecret { .. } => Self::rule("no-secret", refused),
             OpRefused::NoSealKey => Self::rule("no-seal-key", refused),
             OpRefused::Store(why) => Self::store(why),
         }

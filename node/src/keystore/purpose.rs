@@ -13,3 +13,10 @@ pub const fn name(purpose: Purpose) -> &'static str {
         Purpose::Recovery => "recovery",
     }
 }
+
+/// The purpose that a name means.
+pub fn parse(text: &str) -> Option<Purpose> {
+    let all =
+        [Purpose::Log, Purpose::Witness, Purpose::Seal, Purpose::Libp2p, Purpose::Desk, Purpose::Recovery];
+    all.into_iter().find(|purpose| name(*purpose) == text)
+}

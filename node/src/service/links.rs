@@ -12,9 +12,12 @@ use weft_protocol::encoding::Blob;
 use weft_protocol::entry::{Entry, Payload};
 use weft_protocol::ids::{ClaimId, Hash, LedgerId, PUBLIC_STREAM, StreamId};
 use weft_protocol::ledger::Rejected;
+use weft_protocol::ledger::identity::Purpose;
 use weft_protocol::ledger::state::Closing;
+use weft_protocol::log::proof::build_inclusion;
+use weft_protocol::log::tile::{TilePath, TileReader};
 use weft_protocol::seal::Envelope;
-use weft_protocol::wire::{MAX_PUSH_BYTES, MAX_PUSH_ENTRIES, Push, Pushed, Resume};
+use weft_protocol::wire::{MAX_PUSH_BYTES, MAX_PUSH_ENTRIES, Push, PushProof, Pushed, Resume};
 
 /// Longest reason told to a peer: the texts of the canonical gate.
 const MAX_REASON_BYTES: usize = 256;
@@ -41,32 +44,87 @@ pub struct PushIn {
     pub entries: Vec<Blob>,
     /// The sealed sidecars.
     pub sidecars: Vec<Envelope>,
+    /// Paths of entries that were signed under a revoked log key.
+    pub proofs: Vec<PushProof>,
 }
 
 impl Core {
-    /// The entries of our stream of a channel from a place on, with the sealed sidecars of the claims in them.
+    /// The entries of our stream of a channel from a place on, with the sealed sidecars of the claims in them. `before`
+    /// ends them at a place of the ledger.
     ///
     /// # Errors
     /// When the stores cannot be read.
-    pub fn outgoing(&self, channel: StreamId, from: u64) -> Result<Option<Outgoing>, String> {
+    pub fn outgoing(
+        &self,
+        channel: StreamId,
+        from: u64,
+        before: Option<u64>,
+    ) -> Result<Option<Outgoing>, String> {
         let end = self.engine().state().stream(&channel).next;
-        if from >= end {
-            return Ok(None);
-        }
-        let (mut entries, mut sidecars, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let (mut entries, mut sidecars, mut proofs, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for sseq in from..end {
             let entry = self.own_stream_entry(&channel, sseq)?;
+            if before.is_some_and(|before| entry.body().seq >= before) {
+                break;
+            }
             let sealed = self.sealed_for(&entry)?;
-            let more = entry.bytes().len() + sealed.as_ref().map_or(0, Vec::len) + 16;
+            let path = if channel == PUBLIC_STREAM { None } else { self.path_for(&entry)? };
+            let path_bytes = path.as_ref().map_or(0, |path| path.len() * (Hash::LEN + 2) + 8);
+            let more = entry.bytes().len() + sealed.as_ref().map_or(0, Vec::len) + path_bytes + 16;
             if !entries.is_empty() && (bytes + more > MAX_PUSH_BYTES || entries.len() >= MAX_PUSH_ENTRIES) {
                 break;
             }
             bytes += more;
+            let place = u8::try_from(entries.len()).map_err(|e| e.to_string())?;
             entries.push(Blob(entry.bytes().to_vec()));
             sidecars.extend(sealed.map(Blob));
+            proofs.extend(path.map(|path| PushProof { entry: place, path }));
+        }
+        if entries.is_empty() {
+            return Ok(None);
         }
         let next = from + entries.len() as u64;
-        Ok(Some(Outgoing { push: Push { message: 1, channel, entries, sidecars }, next }))
+        Ok(Some(Outgoing { push: Push { message: 1, channel, entries, sidecars, proofs }, next }))
+    }
+
+    /// What goes to a peer next, in the order of the ledger: of our public stream, or of the channel. So an entry comes
+    /// after the key that it is signed with, and before the end of it.
+    ///
+    /// # Errors
+    /// When the stores cannot be read.
+    pub fn next_outgoing(
+        &self,
+        channel: StreamId,
+        from: u64,
+        public_from: Option<u64>,
+    ) -> Result<Option<Outgoing>, String> {
+        let Some(public_from) = public_from else { return self.outgoing(channel, from, None) };
+        let place = |stream: StreamId, sseq: u64| -> Result<Option<u64>, String> {
+            if sseq >= self.engine().state().stream(&stream).next {
+                return Ok(None);
+            }
+            Ok(Some(self.own_stream_entry(&stream, sseq)?.body().seq))
+        };
+        match (place(PUBLIC_STREAM, public_from)?, place(channel, from)?) {
+            (None, _) => self.outgoing(channel, from, None),
+            (Some(public), Some(ours)) if ours < public => self.outgoing(channel, from, Some(public)),
+            (Some(_), ours) => self.outgoing(PUBLIC_STREAM, public_from, ours),
+        }
+    }
+
+    /// The path of an entry that was signed under a log key revoked by now, if the last good tree holds it.
+    fn path_for(&self, entry: &Entry) -> Result<Option<Vec<Hash>>, String> {
+        let identity = self.engine().state().identity().map_err(|e| e.to_string())?;
+        let Some(revoked) = identity.revoked(Purpose::Log, entry.body().epoch) else { return Ok(None) };
+        let (seq, size) = (entry.body().seq, revoked.last_good.size);
+        if seq >= size || size > self.checkpoint_size() {
+            return Ok(None);
+        }
+        let public = self.public_folder();
+        let mut tiles = TileReader::new(self.checkpoint_size(), |path: &TilePath| {
+            std::fs::read(public.join(path.to_string())).ok()
+        });
+        build_inclusion(&mut tiles, seq, size).map(Some).map_err(|e| format!("no path for entry {seq}: {e}"))
     }
 
     /// One entry of ours by its place in a stream.
@@ -97,8 +155,30 @@ impl Core {
         Ok(sealed.map(|s| s.envelope))
     }
 
+    /// Takes in what a peer pushed of its public stream; answers how far we then have it.
+    fn push_public(&mut self, push: &PushIn) -> Pushed {
+        let mut problem = None;
+        for bytes in &push.entries {
+            let of_peer = Entry::parse(&bytes.0).is_ok_and(|entry| entry.body().ledger == push.peer);
+            let taken = if of_peer {
+                self.receive_public(std::slice::from_ref(bytes)).map_err(|refusal| refusal.to_string())
+            } else {
+                Err("it is no entry of the network that sent it".to_owned())
+            };
+            if let Err(why) = taken {
+                tracing::warn!(peer = %push.peer.short(), %why, "a peer's public entry was refused");
+                problem = Some(short(why));
+                break;
+            }
+        }
+        Pushed { message: 2, next: self.engine().peers().public_next(&push.peer), problem }
+    }
+
     /// Takes in what a peer pushed; answers how far we then have its stream.
     pub fn push_in(&mut self, push: PushIn) -> Pushed {
+        if push.channel == PUBLIC_STREAM {
+            return self.push_public(&push);
+        }
         let known = self.engine().state().channel_with(&push.peer).map(|(id, _)| id);
         let Some(channel) = known.filter(|id| *id == push.channel) else {
             return Pushed {
@@ -115,8 +195,10 @@ impl Core {
         }
         self.take_sidecars(&push);
         let mut problem = None;
-        for bytes in &push.entries {
-            let taken = self.with_engine(|engine, cx| engine.receive(&push.peer, &bytes.0, cx));
+        for (place, bytes) in push.entries.iter().enumerate() {
+            let path = push.proofs.iter().find(|proof| usize::from(proof.entry) == place);
+            let path = path.map(|proof| &proof.path[..]);
+            let taken = self.with_engine(|engine, cx| engine.receive_proven(&push.peer, &bytes.0, path, cx));
             match taken {
                 Ok(()) => {}
                 Err(Refusal::Known { sseq }) => {
@@ -175,7 +257,9 @@ impl Core {
                 self.sealed.push(SealedSidecar { commitment, envelope, direction, claim });
                 continue;
             }
-            let payee = match envelope.open(&self.keys().seal, claim) {
+            let seals = std::iter::once(&self.keys().seal).chain(&self.keys().other_seals);
+            let opened = seals.map(|seal| envelope.open(seal, claim));
+            let payee = match opened.reduce(|first, next| first.or(next)).expect("there is one at least") {
                 Err(_) => Payee::Bad,
                 Ok(opened) => {
                     let payee = resolve(&self.names, &opened.content);
@@ -243,7 +327,9 @@ impl Core {
 
     /// The peer has answered a push.
     pub fn pushed(&mut self, channel: &StreamId, next: u64) {
-        self.parts.engine.acked(channel, next);
+        if *channel != PUBLIC_STREAM {
+            self.parts.engine.acked(channel, next);
+        }
     }
 
     /// A question about a claim from a network on its route.

@@ -17,6 +17,7 @@ use weft_protocol::clearing::replay::Replay;
 use weft_protocol::clearing::step::StepArgs;
 use weft_protocol::entry::{Entry, Payload};
 use weft_protocol::ids::{Hash, KeyBytes};
+use weft_protocol::keys::SecretKey;
 use weft_protocol::ledger::author::Author;
 use weft_protocol::ledger::identity::Purpose;
 use weft_protocol::log::checkpoint::Checkpoint;
@@ -87,7 +88,8 @@ pub fn open(
 ) -> Result<Opened, OpenFailure> {
     let clock = Clock;
     let mut remarks: Vec<String> = migrate(data)?.into_iter().collect();
-    let keys = Arc::new(data.keys()?);
+    // Said before anything long is read: without the passphrase nothing can start.
+    data.seed("handle-secret")?;
     let private = Arc::new(Private::open(&data.private())?);
     let checkpoint = published(data);
     let covered = Covered { min_own_entries: checkpoint, clean_stop: data.take_clean_stop()? };
@@ -126,8 +128,11 @@ pub fn open(
     } else {
         head.boot.saturating_add(1).max(clock.now_ms())
     };
+    let keys = Arc::new(data.keys_of(replay.state().identity.as_ref())?);
     check_keys(&replay, &keys)?;
-    let author = Author::new(weft_protocol::keys::SecretKey::from_seed(&keys.log.seed()), boot);
+    let copy = |key: &SecretKey| SecretKey::from_seed(&key.seed());
+    let mut author = Author::new(copy(&keys.log), boot);
+    keys.other_logs.iter().for_each(|key| author.hold(copy(key)));
     let engine = replay.into_engine(author, *keys.handle_secret);
     let parts = ServiceParts {
         data: data.clone(),

@@ -75,6 +75,14 @@ pub enum OpRefused {
     /// The payee's network has no seal key that can be used.
     #[error("the payee's network has no key to seal the name and memo to")]
     NoSealKey,
+    /// A key whose secret the node does not hold.
+    #[error(
+        "this node has no secret for that key in keys/{file}: ask it for its next key first (`weft key rotate`)"
+    )]
+    NoSecret {
+        /// The key file that is missing or holds another key.
+        file: String,
+    },
     /// The stores cannot be read.
     #[error("the stores cannot be read: {0}")]
     Store(String),
@@ -130,8 +138,11 @@ impl Core {
         let answer = if let Payload::Hold(hold) = &op.payload {
             self.pay(&signed, hold.payee_network, hold.unit, &prepared)?
         } else {
+            self.take_up(&op.payload)?;
             let written = self.with_engine(|engine, cx| engine.submit(&signed, cx));
-            answer(written.map_err(|e| self.refused(e, &op))?, None)
+            let written = written.map_err(|e| self.refused(e, &op))?;
+            self.refresh_keys(&op.payload);
+            answer(written, None)
         };
         let account = match &op.payload {
             Payload::Hold(hold) => Some(hold.account),

@@ -74,7 +74,8 @@ impl Core {
         let root = self.parts.tiles.root();
         let checkpoint = Checkpoint::new(&ledger.origin(), size, root)
             .map_err(|e| PublishError::Checkpoint(e.to_string()))?;
-        let note = checkpoint.sign(&self.parts.keys.log);
+        let key = self.engine().log_key().map_err(|e| PublishError::Checkpoint(e.to_string()))?;
+        let note = checkpoint.sign(key);
         write_file(&public.join("checkpoint"), note.to_string().as_bytes())?;
         self.parts.checkpoint = size;
         self.witness.published = Some(note);

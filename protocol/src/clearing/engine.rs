@@ -114,6 +114,19 @@ impl Engine {
         Self { state, peers, author, secret, batch: Batch::default() }
     }
 
+    /// Gives the engine one more log key: the one that is to be bound next.
+    pub fn hold_log_key(&mut self, log_key: crate::keys::SecretKey) {
+        self.author.hold(log_key);
+    }
+
+    /// The log key in force: signs checkpoints and descriptors.
+    ///
+    /// # Errors
+    /// When this node does not hold it.
+    pub fn log_key(&self) -> Result<&crate::keys::SecretKey, Rejected> {
+        self.author.log_key(self.state.identity()?, log_epoch(&self.state)?)
+    }
+
     /// Our state.
     pub fn state(&self) -> &State {
         &self.state
@@ -312,7 +325,21 @@ impl Engine {
     /// # Errors
     /// Why it is not taken in; nothing changed.
     pub fn receive(&mut self, peer: &LedgerId, bytes: &[u8], cx: &mut Cx<'_>) -> Result<(), Refusal> {
-        let checked = self.peers.check(&self.state, peer, bytes);
+        self.receive_proven(peer, bytes, None, cx)
+    }
+
+    /// A peer's entry with the proof that it is in the last good checkpoint of a revocation (specs/keys.md §3).
+    ///
+    /// # Errors
+    /// Why it is not taken in; nothing changed.
+    pub fn receive_proven(
+        &mut self,
+        peer: &LedgerId,
+        bytes: &[u8],
+        proof: Option<&[Hash]>,
+        cx: &mut Cx<'_>,
+    ) -> Result<(), Refusal> {
+        let checked = self.peers.check(&self.state, peer, bytes, proof);
         if matches!(checked, Err(Refusal::Known { .. })) {
             self.compare_known(bytes, cx);
         }
@@ -417,8 +444,11 @@ impl Engine {
         Ok(Decision::sign(DecisionBody { v, decider, epoch, claim, outcome, code }, key))
     }
 
-    /// Our word as we gave it: signatures are deterministic, so it is the same bytes.
+    /// Our word as we gave it. Signatures are deterministic, so where it is not remembered it is made again.
     fn decision(&self, claim: ClaimId, row: &DecisionRow) -> Result<Decision, Rejected> {
+        if let Some(word) = self.peers.own_word(&claim) {
+            return Ok(*word);
+        }
         let v = super::intent::CLAIM_VERSION;
         let body = DecisionBody {
             v,
@@ -458,6 +488,7 @@ impl Engine {
         for claim in self.peers.claims() {
             self.react(&claim, cx);
         }
+        self.pass_on_identities(cx);
         self.peers.prune(&self.state);
     }
 
@@ -520,7 +551,7 @@ impl Engine {
         self.own(payload, channel.as_bytes(), about, 0, cx)
     }
 
-    /// Shows the peer of a channel who a network is, once, before its first use there.
+    /// Shows the peer of a channel who a network is, each identity entry once, before they are needed there.
     pub(super) fn introduce(
         &mut self,
         channel: StreamId,
@@ -528,15 +559,31 @@ impl Engine {
         cx: &mut Cx<'_>,
     ) -> Result<(), Rejected> {
         let row = self.state.channels.get(&channel).ok_or(Rejected::UnknownChannel { channel })?;
-        if row.peer == ledger || row.introduced.contains(&ledger) || self.state.ledger()? == ledger {
+        if row.peer == ledger || self.state.ledger()? == ledger {
             return Ok(());
         }
-        for entry in self.peers.identity_entries(&ledger).to_vec() {
+        for entry in self.peers.not_shown(&channel, &ledger).to_vec() {
             let about = Hash::of("", &[&entry]);
             let args = StepArgs::Key(super::step::KeyArgs { entry: Blob(entry) });
             self.step_about(channel, None, None, args, about.as_bytes(), cx)?;
         }
         Ok(())
+    }
+
+    /// Shows what we have learned of the keys of networks to the peers that know those networks through us
+    /// (specs/keys.md §6). It comes after all that claims ask for: what was signed before a revocation has been passed
+    /// on by then.
+    fn pass_on_identities(&mut self, cx: &mut Cx<'_>) {
+        let channels = self.state.channels.iter();
+        let known = channels.flat_map(|(id, row)| row.introduced.iter().map(|ledger| (*id, *ledger)));
+        let behind: Vec<_> =
+            known.filter(|(id, ledger)| !self.peers.not_shown(id, ledger).is_empty()).collect();
+        for (channel, ledger) in behind {
+            // Our own books do not stand against a KEY; should they, it is tried at the next tick.
+            if self.introduce(channel, ledger, cx).is_err() {
+                break;
+            }
+        }
     }
 
     /// Appends an operation of the node itself.

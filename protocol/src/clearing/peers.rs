@@ -14,9 +14,10 @@ use super::step::{Step, StepArgs};
 use crate::entry::{Entry, EntryError, Payload};
 use crate::ids::{ClaimId, Hash, LedgerId, PUBLIC_STREAM, StreamId, UnitId};
 use crate::ledger::Rejected;
-use crate::ledger::identity::{Identity, is_identity};
+use crate::ledger::identity::{Identity, LastGood, Purpose, is_identity};
 use crate::ledger::state::{State, StreamRow};
 use crate::ledger::units::UnitDefined;
+use crate::log::proof::verify_inclusion;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An answer to a claim that has not come to us is kept this long: until after it expires, whatever it says.
@@ -31,6 +32,10 @@ pub struct Peers {
     streams: BTreeMap<StreamId, PeerStream>,
     decisions: BTreeMap<(ClaimId, LedgerId), Decision>,
     identity_entries: BTreeMap<LedgerId, Vec<Vec<u8>>>,
+    /// How many identity entries of a network we have shown on a channel.
+    shown: BTreeMap<(StreamId, LedgerId), usize>,
+    /// Our own Decisions as we signed them: the key of that time may be gone.
+    own_words: BTreeMap<ClaimId, Decision>,
     frozen: BTreeSet<LedgerId>,
     contradicted: BTreeSet<(ClaimId, LedgerId)>,
     findings: Vec<Finding>,
@@ -132,6 +137,17 @@ pub enum Refusal {
         /// What came.
         got: u64,
     },
+    /// It is signed under a log key that is revoked, and nothing shows that it was signed before that.
+    #[error(
+        "it is signed under log key {epoch}, which its network has revoked: only entries proven to be among its \
+         first {size} count"
+    )]
+    Revoked {
+        /// Epoch of the key.
+        epoch: u32,
+        /// Size of the last good checkpoint.
+        size: u64,
+    },
     /// A place we have, whose bytes the caller compares: the same is a duplicate, others are evidence.
     #[error("place {sseq} was received before")]
     Known {
@@ -224,6 +240,22 @@ impl Peers {
         all
     }
 
+    /// Identity entries of a network that we have not yet shown on a channel.
+    pub(super) fn not_shown(&self, channel: &StreamId, ledger: &LedgerId) -> &[Vec<u8>] {
+        let shown = self.shown.get(&(*channel, *ledger)).copied().unwrap_or(0);
+        self.identity_entries(ledger).get(shown..).unwrap_or_default()
+    }
+
+    /// Our own Decision on a claim, as long as our state knows it.
+    pub(super) fn own_word(&self, claim: &ClaimId) -> Option<&Decision> {
+        self.own_words.get(claim)
+    }
+
+    /// Forgets our Decisions that our state has forgotten.
+    pub(super) fn forget_words(&mut self, state: &State) {
+        self.own_words.retain(|claim, _| state.decisions.contains_key(claim));
+    }
+
     /// The next place of a ledger's public stream that we do not have.
     pub fn public_next(&self, ledger: &LedgerId) -> u64 {
         self.public.get(ledger).map_or(0, |row| row.next)
@@ -289,15 +321,31 @@ impl Peers {
         Ok(())
     }
 
-    /// Checks an entry of a channel: form, place, chain, signature. Nothing is taken in yet.
+    /// Checks an entry of a channel: form, place, chain, signature. Nothing is taken in yet. `proof` is the path
+    /// from the entry up to the root of a revocation's last good checkpoint, where there is one.
     ///
     /// # Errors
     /// Why it cannot be taken in.
-    pub fn check(&self, state: &State, peer: &LedgerId, bytes: &[u8]) -> Result<Entry, Refusal> {
+    pub fn check(
+        &self,
+        state: &State,
+        peer: &LedgerId,
+        bytes: &[u8],
+        proof: Option<&[Hash]>,
+    ) -> Result<Entry, Refusal> {
         let entry = Entry::parse(bytes).map_err(Refusal::Malformed)?;
         let step = self.check_place(state, peer, &entry)?;
         let identity = self.identities.get(peer).ok_or(Refusal::Rejected(Rejected::NoGenesis))?;
-        let key = identity.log_key(entry.body().epoch).map_err(Refusal::Rejected)?;
+        let (epoch, seq) = (entry.body().epoch, entry.body().seq);
+        let key = identity.log_key_at(epoch, seq).map_err(Refusal::Rejected)?;
+        if let Some(revoked) = identity.revoked(Purpose::Log, epoch) {
+            let LastGood { size, root } = revoked.last_good;
+            let leaf = entry.leaf();
+            let proven = proof.is_some_and(|path| verify_inclusion(&leaf, seq, size, path, &root).is_ok());
+            if !proven {
+                return Err(Refusal::Revoked { epoch, size });
+            }
+        }
         key.verify_message(&entry.node_message(), entry.node_sig())
             .map_err(|e| Refusal::Rejected(Rejected::Signature(e)))?;
         let ours = state.stream(&step.channel);
@@ -377,17 +425,36 @@ impl Peers {
         self.frozen.contains(ledger)
     }
 
-    /// Notes what our own entries say to a peer, as far as it is needed for longer than our state keeps it.
+    /// Notes what our own entries say to a peer, as far as it is needed beside our state: REJECTs for longer than it
+    /// keeps them, our Decisions as signed, and whom we have shown.
     pub(super) fn absorb_own(&mut self, entry: &Entry) {
         if let Payload::FreezeLifted(lifted) = &entry.op().payload {
             self.frozen.remove(&lifted.accused);
         }
-        let Payload::Step(Step { channel, claim: Some(claim), args: StepArgs::Reject(_), .. }) =
-            &entry.op().payload
-        else {
-            return;
+        let Payload::Step(step) = &entry.op().payload else { return };
+        let decision = match &step.args {
+            StepArgs::Accept(args) => Some(&args.decision),
+            StepArgs::Reject(args) => args.decision.as_ref(),
+            StepArgs::Key(args) => {
+                if let Ok(known) = Entry::parse(&args.entry.0) {
+                    let shown = self.shown.entry((step.channel, known.body().ledger)).or_default();
+                    *shown = shown.saturating_add(1);
+                }
+                None
+            }
+            StepArgs::Accord(_)
+            | StepArgs::Propose(_)
+            | StepArgs::Done(_)
+            | StepArgs::Free
+            | StepArgs::Return => None,
         };
-        if let Some(said) = self.streams.get_mut(channel).and_then(|stream| stream.claims.get_mut(claim)) {
+        if let Some(word) = decision.filter(|word| word.body.decider == entry.body().ledger) {
+            self.own_words.insert(word.body.claim, *word);
+        }
+        let (Some(claim), StepArgs::Reject(_)) = (&step.claim, &step.args) else { return };
+        if let Some(said) =
+            self.streams.get_mut(&step.channel).and_then(|stream| stream.claims.get_mut(claim))
+        {
             said.refused = Some(entry.leaf());
         }
     }
@@ -399,6 +466,10 @@ impl Peers {
     pub fn learn_decision(&mut self, decision: &Decision) -> Result<(), Rejected> {
         let decider = decision.body.decider;
         let identity = self.identities.get(&decider).ok_or(Rejected::NotIntroduced { ledger: decider })?;
+        // Nothing shows that it was signed before the key was revoked; in a stream its place does.
+        if identity.revoked(Purpose::Log, decision.body.epoch).is_some() {
+            return Err(Rejected::KeyRevoked { epoch: decision.body.epoch });
+        }
         decision.verify(identity)?;
         self.keep(decision, Hash::ZERO);
         Ok(())
@@ -435,6 +506,7 @@ impl Peers {
                     || said.heard_ms.saturating_add(KEEP_ANSWER_MS) > state.head.time_ms
             });
         }
+        self.forget_words(state);
         let streams = &self.streams;
         self.decisions.retain(|(claim, _), _| {
             state.claim(claim).is_some() || streams.values().any(|s| s.claims.contains_key(claim))

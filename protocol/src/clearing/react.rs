@@ -13,6 +13,7 @@ use crate::encoding::Blob;
 use crate::entry::Payload;
 use crate::ids::{AccountId, ClaimId, Hash, StreamId, UnitId};
 use crate::ledger::clearing::{accepted_on, check_hop, room};
+use crate::ledger::identity::Purpose;
 use crate::ledger::state::{Answer, ClaimRow, Closing, InHop, Origin, OutHop, State};
 use crate::ledger::transfer::{Book, Credit, End, Posting, Returned, may_credit, move_value};
 use crate::ledger::{Rejected, own_accounts};
@@ -240,6 +241,10 @@ impl Engine {
         let unit = check_hop(row, hop).map_err(|_| broken)?;
         let payer = self.peers.identity(&intent.payer).ok_or(broken)?;
         proposal.signed.verify(payer, intent.epoch).map_err(|_| broken)?;
+        // Turning it down binds nobody, so what a stolen key may have signed is.
+        if payer.revoked(Purpose::Log, intent.epoch).is_some() {
+            return Err(broken);
+        }
         let now_ms = cx.now_ms.max(self.state.head.time_ms);
         if intent.expires_ms > now_ms.saturating_add(MAX_EXPIRY_SEEN_MS) {
             return Err(broken);

@@ -15,6 +15,9 @@ use crate::ids::{ClaimId, PUBLIC_STREAM};
 use crate::ledger::author::Author;
 use crate::ledger::{Rejected, State, apply};
 
+/// Own entries between two looks at which of our Decisions the state still knows.
+const FORGET_EVERY: u64 = 4_096;
+
 /// A ledger and its peers' words being read back.
 #[derive(Debug, Default)]
 pub struct Replay {
@@ -36,6 +39,9 @@ impl Replay {
         let transition = apply(&self.state, entry)?;
         self.state.commit(&transition);
         self.peers.absorb_own(entry);
+        if entry.body().seq.is_multiple_of(FORGET_EVERY) {
+            self.peers.forget_words(&self.state);
+        }
         if let Some(claim) = claim_of(entry) {
             forget_if_settled(&self.state, &mut self.peers, &claim);
         }

@@ -25,7 +25,7 @@ use crate::clearing::weak::{self, Weak};
 use crate::entry::Entry;
 use crate::ids::{ClaimId, Hash, LedgerId, StreamId, UnitId};
 use crate::keys;
-use crate::ledger::identity::{Purpose, is_identity};
+use crate::ledger::identity::{Purpose, RootSet, is_identity};
 use std::collections::BTreeMap;
 
 /// Signatures inside a step that our own identity can judge.
@@ -62,7 +62,7 @@ pub(super) fn step_signatures(identity: &Identity, step: &Step) -> Result<Vec<Si
     }
 }
 
-/// The signatures of one root set under an accord, a quorum of them.
+/// The signatures of the root set in force under an accord, a quorum of them.
 ///
 /// # Errors
 /// A signer outside the set, one twice, or too few.
@@ -71,17 +71,29 @@ pub fn accord_signatures(
     accord: &[u8],
     sigs: &[crate::clearing::step::RootSig],
 ) -> Result<Vec<SigCheck>, Rejected> {
+    accord_signatures_of(&identity.root, accord, sigs)
+}
+
+/// The signatures of one certain root set under an accord, a quorum of them.
+///
+/// # Errors
+/// A signer outside the set, one twice, or too few.
+pub fn accord_signatures_of(
+    root: &RootSet,
+    accord: &[u8],
+    sigs: &[crate::clearing::step::RootSig],
+) -> Result<Vec<SigCheck>, Rejected> {
     let mut seen = std::collections::BTreeSet::new();
     let mut checks = Vec::new();
     for sig in sigs {
-        let key = identity.root.key_of(sig.signer).ok_or(Rejected::UnknownSigner { signer: sig.signer })?;
+        let key = root.key_of(sig.signer).ok_or(Rejected::UnknownSigner { signer: sig.signer })?;
         if !seen.insert(sig.signer) {
             return Err(Rejected::SignedTwice { signer: sig.signer });
         }
         checks.push(SigCheck { key, message: keys::message(keys::ACCORD, &[accord]), sig: sig.sig });
     }
-    if seen.len() < usize::from(identity.root.threshold) {
-        return Err(Rejected::RootQuorum { need: identity.root.threshold, have: seen.len() });
+    if seen.len() < usize::from(root.threshold) {
+        return Err(Rejected::RootQuorum { need: root.threshold, have: seen.len() });
     }
     Ok(checks)
 }

@@ -58,6 +58,18 @@ impl Site {
         config.network.redial_min_ms = 50;
         config.network.redial_max_ms = 400;
         init(&data, &config, &[hour()])?;
+        Self::opened_with(data, name, arguments).await
+    }
+
+    /// Starts the node of a network that was founded already in a folder of its name.
+    ///
+    /// # Errors
+    /// When the node does not start.
+    pub async fn opened(folder: &Path, name: &str) -> Outcome<Self> {
+        Self::opened_with(DataDir::new(folder.join(name)), name, &[]).await
+    }
+
+    async fn opened_with(data: DataDir, name: &str, arguments: &[&str]) -> Outcome<Self> {
         let mut site = Self::of(data, name, arguments).await?;
         site.start().await?;
         Ok(site)

@@ -75,7 +75,36 @@ pub(super) struct Node {
     salts: Random,
 }
 
+/// What a network has written and received, and its keys.
+#[derive(Debug)]
+pub struct Recorded {
+    /// Its id.
+    pub ledger: LedgerId,
+    /// Seed of its log key.
+    pub log: [u8; 32],
+    /// Seed of its desk key.
+    pub desk: [u8; 32],
+    /// Its entries, by place.
+    pub own: Vec<Entry>,
+    /// Entries of others, in the order of their coming.
+    pub received: Vec<Entry>,
+}
+
 impl Node {
+    /// Takes the network apart.
+    pub(super) fn recorded(self) -> Recorded {
+        let (mut own, mut received) = (Vec::new(), Vec::new());
+        for stored in self.disk {
+            match stored {
+                Stored::Own(entry) => own.push(entry),
+                Stored::Received(entry) => received.push(entry),
+                Stored::Evidence(_) => {}
+            }
+        }
+        let (log, desk) = (*self.keys.log().seed(), *self.keys.desk.seed());
+        Recorded { ledger: self.ledger, log, desk, own, received }
+    }
+
     /// A network just founded, with nothing durable yet.
     pub(super) fn new(founded: Founded, salts: Random, skew_ms: u64) -> Self {
         let Founded { keys, members, ledger, public, engine } = founded;

@@ -9,7 +9,7 @@ use super::checkers;
 use super::convictions;
 use super::founding::{self, Founded, START_MS};
 use super::liar::{Liar, Map};
-use super::node::{Link, Node};
+use super::node::{Link, Node, Recorded};
 use super::payments::{Market, Payment};
 use super::random::Random;
 use super::wire::{Envelope, Faults, Message};
@@ -42,6 +42,12 @@ impl Party {
     pub(super) fn honest(&self) -> Option<&Node> {
         match self {
             Self::Honest(node) => Some(node),
+            Self::Liar(_) => None,
+        }
+    }
+    fn recorded(self) -> Option<Recorded> {
+        match self {
+            Self::Honest(node) => Some(node.recorded()),
             Self::Liar(_) => None,
         }
     }
@@ -163,22 +169,35 @@ impl World {
     /// # Errors
     /// What did not hold.
     pub fn run(mut self) -> Result<Tally, Violation> {
+        self.live()?;
+        if self.parties.iter().all(|p| p.honest().is_some()) {
+            self.much_later()?;
+        }
+        Ok(self.tally)
+    }
+
+    /// The same without the ninety days after it, and every honest network with its keys as it then stands.
+    ///
+    /// # Errors
+    /// What did not hold.
+    pub fn recorded(mut self) -> Result<Vec<Recorded>, Violation> {
+        self.live()?;
+        Ok(self.parties.into_iter().filter_map(Party::recorded).collect())
+    }
+
+    fn live(&mut self) -> Result<(), Violation> {
         self.until(START_MS + CHAOS_MS + 10_000)?;
         self.faults = Faults::NONE;
         let last_expiry = self.payments.iter().map(|p| p.expires_ms).max().unwrap_or(0);
         let deadline = last_expiry.max(self.now_ms) + SETTLE_MS;
-        while self.now_ms < deadline && !(self.now_ms > last_expiry && checkers::is_quiet(&self)) {
+        while self.now_ms < deadline && !(self.now_ms > last_expiry && checkers::is_quiet(self)) {
             self.until(self.now_ms + 5_000)?;
         }
         // What a liar has just said still has to go its way.
         self.liars_silent = true;
         self.until(self.now_ms + 10_000)?;
-        checkers::ended(&mut self)?;
-        convictions::passed_on(&self)?;
-        if self.parties.iter().all(|p| p.honest().is_some()) {
-            self.much_later()?;
-        }
-        Ok(self.tally)
+        convictions::passed_on(self)?;
+        checkers::ended(self)
     }
 
     /// Ninety days on, with one entry that lets the ledger's own time pass.

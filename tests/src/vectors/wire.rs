@@ -11,11 +11,11 @@ use weft_protocol::clearing::step::RootSig;
 use weft_protocol::encoding::Blob;
 use weft_protocol::federation::descriptor::{DESCRIPTOR_VERSION, Descriptor, DescriptorError};
 use weft_protocol::federation::invite::{Covered, Invite, InviteError, check_words};
-use weft_protocol::ids::{Hash, KeyBytes, LedgerId, SigBytes, Signer, StreamId};
+use weft_protocol::ids::{Hash, KeyBytes, LedgerId, PUBLIC_STREAM, SigBytes, Signer, StreamId};
 use weft_protocol::ledger::identity::{Identity, Purpose};
 use weft_protocol::wire::{
-    Ask, Asked, EvidenceShown, EvidenceTaken, Hello, Message, PairAnswer, PairAsk, Push, Pushed, Resume,
-    WitnessAnswer, WitnessAsk,
+    Ask, Asked, EvidenceShown, EvidenceTaken, Hello, Message, PairAnswer, PairAsk, Push, PushProof, Pushed,
+    Resume, WitnessAnswer, WitnessAsk,
 };
 
 pub(super) fn vectors() -> Value {
@@ -48,7 +48,7 @@ fn hello() -> Hello {
 
 fn push() -> Push {
     let (entries, sidecars) = (vec![Blob(b"entry 4".to_vec()), Blob(b"entry 5".to_vec())], Vec::new());
-    Push { message: 1, channel: StreamId([0xcc; 16]), entries, sidecars }
+    Push { message: 1, channel: StreamId([0xcc; 16]), entries, sidecars, proofs: Vec::new() }
 }
 
 fn intent() -> SignedIntent {
@@ -120,11 +120,15 @@ fn messages() -> Vec<Value> {
             DecisionBody { v: CLAIM_VERSION, decider: LedgerId([0xbb; 32]), epoch: 0, claim, outcome, code };
         Decision::sign(body, &key(20))
     };
+    let path = PushProof { entry: 1, path: vec![Hash([7; 32]), Hash([8; 32])] };
+    let question = Push { channel: PUBLIC_STREAM, entries: Vec::new(), ..push() };
     vec![
         case("a hello with where the streams stand", "Hello", &hello()),
         case("the answer of a stranger", "Hello", &Hello { message: 2, resume: None, ..hello() }),
         case("two entries", "Push", &push()),
         case("with a sealed sidecar", "Push", &Push { sidecars: vec![Blob(b"envelope".to_vec())], ..push() }),
+        case("with the path of an entry", "Push", &Push { proofs: vec![path], ..push() }),
+        case("of the public stream, without entries: a question", "Push", &question),
         case("all of it", "Pushed", &Pushed { message: 2, next: 6, problem: None }),
         case(
             "not all of it",

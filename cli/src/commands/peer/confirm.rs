@@ -7,16 +7,17 @@
 use super::Signing;
 use crate::context::Context;
 use crate::outcome::{Exit, Failure, Outcome, Report, clean};
-use crate::{keyfile, progress, sign};
+use crate::{progress, roots, sign};
 use data_encoding::HEXLOWER_PERMISSIVE;
 use std::io::{BufRead, Write};
 use std::time::Duration;
 use weft_api::{Confirm, Pairing, RootSignature};
 use weft_client::Client;
+use weft_protocol::ceremony::What;
 use weft_protocol::clearing::accord::Accord;
+use weft_protocol::encoding::Blob;
 use weft_protocol::federation::invite::WORDS;
-use weft_protocol::ids::LedgerId;
-use weft_protocol::keys::{ACCORD, SecretKey};
+use weft_protocol::ids::{LedgerId, SigBytes, Signer};
 
 /// How often the node is asked whether the other side has confirmed.
 const STEP: Duration = Duration::from_millis(500);
@@ -86,7 +87,7 @@ pub(super) async fn waiting(client: &Client, id: Option<&str>) -> Result<Pairing
 /// # Errors
 /// As [`keyfile::read`].
 pub(super) fn check_key(signing: &Signing) -> Result<(), Failure> {
-    keyfile::read(&signing.root_key).map(drop)
+    signing.roots.keys().map(drop)
 }
 
 /// Compares, signs, and waits until payments can go.
@@ -97,7 +98,10 @@ pub(super) async fn run(context: &Context, client: &Client, pairing: Pairing, si
     let pairing = ready.map_err(|_time_is_over| no_words(&pairing))??;
     let mut now = match pairing.state.as_str() {
         SIGNED => pairing.clone(),
-        _ => sign_accord(context, client, &pairing, signing).await?,
+        _ => match sign_accord(context, client, &pairing, signing).await? {
+            Signed::Confirmed(pairing) => *pairing,
+            Signed::Requested(report) => return Ok(report),
+        },
     };
     let opened = tokio::time::timeout(time, open(client, &pairing));
     match progress::during(context, "waiting for the other operator", opened).await {
@@ -119,22 +123,34 @@ async fn with_words(client: &Client, mut pairing: Pairing) -> Result<Pairing, Fa
     if pairing.state == EXPIRED { Err(expired(&pairing)) } else { Ok(pairing) }
 }
 
+/// What our side has come to.
+enum Signed {
+    /// The node has our signatures.
+    Confirmed(Box<Pairing>),
+    /// The holders of the root keys are asked.
+    Requested(Report),
+}
+
 async fn sign_accord(
     context: &Context,
     client: &Client,
     pairing: &Pairing,
     signing: &Signing,
-) -> Result<Pairing, Failure> {
-    let key = keyfile::read(&signing.root_key)?;
+) -> Result<Signed, Failure> {
+    signing.roots.keys()?;
     let accord = accord_bytes(client, pairing).await?;
     compare(context, pairing, signing.words.as_deref())?;
-    let confirm = Confirm { words: pairing.words.clone(), signatures: vec![signature(&key, &accord)] };
-    Ok(client.confirm(&pairing.id, &confirm).await?)
-}
-
-fn signature(key: &SecretKey, accord: &[u8]) -> RootSignature {
-    let sig = key.sign(ACCORD, &[accord]).to_string();
-    RootSignature { signer: key.public().signer().to_string(), sig }
+    let what = What::Accord(Blob(accord), pairing.id.clone(), pairing.words.clone());
+    let request = roots::request(&client.status().await?, what, pairing.expires_ms, None, Vec::new())?;
+    let Some(collected) = signing.roots.collect(&request)? else {
+        return signing.roots.write(&request).map(Signed::Requested);
+    };
+    let one = |(signer, sig): (Signer, SigBytes)| RootSignature {
+        signer: signer.to_string(),
+        sig: sig.to_string(),
+    };
+    let confirm = Confirm { words: pairing.words.clone(), signatures: collected.iter().map(one).collect() };
+    Ok(Signed::Confirmed(Box::new(client.confirm(&pairing.id, &confirm).await?)))
 }
 
 /// The bytes to sign, when they are an accord between our ledger and the one that is shown.
@@ -214,9 +230,11 @@ async fn open(client: &Client, pairing: &Pairing) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{FakeNode, Running, accord, pairing, peer, status};
+    use crate::keyfile;
+    use crate::roots::RootSigning;
+    use crate::testing::{FakeNode, Running, accord, pairing, peer, with_root};
     use weft_api::{Pairings, Peers};
-    use weft_protocol::ids::SigBytes;
+    use weft_protocol::keys::{ACCORD, SecretKey};
 
     const SAME: &str = "Ant bee  cat dog elk fox";
 
@@ -227,7 +245,7 @@ mod tests {
             Peers { schema: String::new(), peers: vec![peer] }
         };
         FakeNode::new()
-            .answering("GET /api/v1/status", 200, &status())
+            .answering("GET /api/v1/status", 200, &with_root(&SecretKey::from_seed(&[8; 32])))
             .answering("GET /api/v1/peers/pairings", 200, &pairings)
             .answering("GET /api/v1/peers", 200, &peers(false))
             .answering("GET /api/v1/peers", 200, &peers(true))
@@ -238,9 +256,9 @@ mod tests {
     fn signing(node: &Running, words: Option<&str>) -> Signing {
         let root_key = node.file("root");
         if !root_key.exists() {
-            keyfile::create(&root_key).unwrap();
+            keyfile::write(&root_key, &SecretKey::from_seed(&[8; 32])).unwrap();
         }
-        Signing { root_key, words: words.map(str::to_owned), wait: 5 }
+        Signing { roots: RootSigning::here(root_key), words: words.map(str::to_owned), wait: 5 }
     }
 
     async fn confirm(node: &Running, words: Option<&str>) -> Outcome {
@@ -297,7 +315,7 @@ mod tests {
         let early = Pairing { words: Vec::new(), ..pairing.clone() };
         let soon = Pairings { schema: String::new(), pairings: vec![early.clone()] };
         let node = FakeNode::new()
-            .answering("GET /api/v1/status", 200, &status())
+            .answering("GET /api/v1/status", 200, &with_root(&SecretKey::from_seed(&[8; 32])))
             .answering("GET /api/v1/peers/pairings", 200, &soon)
             .answering("GET /api/v1/peers/pairings", 200, &pairings)
             .answering("GET /api/v1/peers", 200, &none)

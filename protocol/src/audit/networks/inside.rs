@@ -10,7 +10,7 @@ use crate::entry::Entry;
 use crate::ids::{LedgerId, SigBytes};
 use crate::keys;
 use crate::ledger::SigCheck;
-use crate::ledger::clearing::accord_signatures;
+use crate::ledger::clearing::accord_signatures_of;
 
 const DECISION: &str = "the decider's signature under its Decision";
 const ACCORD: &str = "a root signature under the accord";
@@ -105,7 +105,10 @@ impl Networks {
             self.left_out = self.left_out.saturating_add(1);
             return findings.add(finding(Class::NotChecked, what));
         };
-        match accord_signatures(identity, bytes, sigs) {
+        // Where it was signed in the other ledger is not known here: any root set that ever was in force may have.
+        let former = identity.former.iter().rev().map(|former| &former.set);
+        let by_former = former.filter_map(|set| accord_signatures_of(set, bytes, sigs).ok()).next();
+        match accord_signatures_of(&identity.root, bytes, sigs).or_else(|why| by_former.ok_or(why)) {
             Ok(checks) => {
                 for check in checks {
                     self.clearing_signatures = self.clearing_signatures.saturating_add(1);

@@ -127,8 +127,9 @@ impl Peers {
         }
         let identity = self.identities.get(&peer).ok_or("an accord of a network we do not know")?;
         let sigs = if accord.a == peer { &args.sigs_a } else { &args.sigs_b };
+        let root = identity.root_at(entry.body().seq);
         let checks =
-            clearing::accord_signatures(identity, bytes, sigs).map_err(|_| "an accord without a quorum")?;
+            clearing::accord_signatures_of(root, bytes, sigs).map_err(|_| "an accord without a quorum")?;
         if checks.iter().any(|check| check.verify().is_err()) {
             return Err("an accord with a signature that does not verify");
         }
