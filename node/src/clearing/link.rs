@@ -109,27 +109,6 @@ async fn session(
     }
 }
 
-/// Evidence that this peer has not been shown: before anything else, so that it is warned first.
-async fn show_evidence(clearing: &Clearing, link: Link) -> Result<(), LinkError> {
-    let shared = &clearing.0;
-    let ledger = link.ledger;
-    while let Some((id, shown)) = shared.ledger.run(move |core| core.evidence_out(&ledger)).await? {
-        let bytes = shared.network.request(link.peer, Protocol::Stream, shown.to_bytes()).await;
-        let taken = match bytes {
-            Ok(bytes) => {
-                let taken = EvidenceTaken::parse(&bytes)?.taken;
-                tracing::info!(peer = %ledger.short(), %id, taken, "evidence was shown to a peer");
-                taken
-            }
-            // It is busy, or does not know the message: it is shown again when something is written, or at the next hello.
-            Err(RequestError::Refused { .. }) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
-        shared.ledger.run(move |core| core.note_shown(ledger, id, taken)).await?;
-    }
-    Ok(())
-}
-
 /// How far the peer has our public stream: a push without entries asks. `None` when it takes none, as earlier versions.
 /// Who refuses may not know our libp2p key yet: the stream from its beginning shows it.
 async fn ask_public(clearing: &Clearing, link: Link) -> Result<Option<u64>, LinkError> {
@@ -162,6 +141,27 @@ async fn push_public(clearing: &Clearing, link: Link, mut from: u64) -> Result<(
         }
         from = pushed.next;
     }
+}
+
+/// Evidence that this peer has not been shown: before anything else, so that it is warned first.
+async fn show_evidence(clearing: &Clearing, link: Link) -> Result<(), LinkError> {
+    let shared = &clearing.0;
+    let ledger = link.ledger;
+    while let Some((id, shown)) = shared.ledger.run(move |core| core.evidence_out(&ledger)).await? {
+        let bytes = shared.network.request(link.peer, Protocol::Stream, shown.to_bytes()).await;
+        let taken = match bytes {
+            Ok(bytes) => {
+                let taken = EvidenceTaken::parse(&bytes)?.taken;
+                tracing::info!(peer = %ledger.short(), %id, taken, "evidence was shown to a peer");
+                taken
+            }
+            // It is busy, or does not know the message: it is shown again when something is written, or at the next hello.
+            Err(RequestError::Refused { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        shared.ledger.run(move |core| core.note_shown(ledger, id, taken)).await?;
+    }
+    Ok(())
 }
 
 /// Both sides say where the streams stand; the answer is the next place to send.

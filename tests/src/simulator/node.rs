@@ -98,6 +98,7 @@ impl Node {
             match stored {
                 Stored::Own(entry) => own.push(entry),
                 Stored::Received(entry) => received.push(entry),
+                // What is recorded of others is in our own entries; a bundle of the kit holds entries only.
                 Stored::Evidence(_) => {}
             }
         }

@@ -196,8 +196,8 @@ impl World {
         // What a liar has just said still has to go its way.
         self.liars_silent = true;
         self.until(self.now_ms + 10_000)?;
-        convictions::passed_on(self)?;
-        checkers::ended(self)
+        checkers::ended(self)?;
+        convictions::passed_on(self)
     }
 
     /// Ninety days on, with one entry that lets the ledger's own time pass.
