@@ -295,7 +295,7 @@ impl DataDir {
             seal: seals.next().ok_or_else(|| none("seal"))?,
             other_seals: seals.collect(),
             libp2p: first(Purpose::Libp2p)?,
-            handle_secret: self.seed("handle-secret")?,
+            handle_secret: store.read("handle-secret")?,
             api_token: Zeroizing::new(api_token.trim().to_owned()),
         })
     }

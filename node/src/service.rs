@@ -7,6 +7,7 @@
 
 mod core;
 mod erasure;
+mod evidence;
 mod found;
 mod guard;
 mod keys;

@@ -4,6 +4,7 @@
 //! what the peer has said is decided here, as a pure function; [`engine`] joins it with our own ledger.
 
 pub mod accord;
+pub mod convict;
 pub mod engine;
 pub mod guard;
 pub mod intent;

@@ -9,6 +9,7 @@ pub mod author;
 pub mod authority;
 pub mod clearing;
 pub mod erasure;
+pub mod evidence;
 pub mod forward;
 pub mod identity;
 pub mod members;
@@ -216,6 +217,8 @@ fn decide(state: &State, entry: &Entry, authority: &Authority) -> Result<Transit
         Payload::Erasure(erasure) => erasure::apply_erasure(state, authority, erasure, body.seq)?,
         Payload::Forward(forward) => forward::apply_forward(state, authority, forward)?,
         Payload::PeerView(view) => witness::apply_view(state, view, body.time_ms)?,
+        Payload::EvidenceRecorded(recorded) => evidence::apply_recorded(state, recorded)?,
+        Payload::FreezeLifted(lifted) => evidence::apply_lifted(state, authority, entry, lifted)?,
         Payload::Step(step) => clearing::apply_step(state, entry, step)?,
     };
     let done = |signer| Change::Op(signer, entry.op().op_id, entry.op().not_after_ms);
@@ -302,6 +305,7 @@ fn check_author(entry: &Entry, authority: &Authority) -> Result<(), Rejected> {
         | Payload::Returned(_)
         | Payload::Recovered(_)
         | Payload::PeerView(_)
+        | Payload::EvidenceRecorded(_)
         | Payload::Step(_) => true,
         Payload::Genesis(_)
         | Payload::KeyBound(_)
@@ -316,6 +320,7 @@ fn check_author(entry: &Entry, authority: &Authority) -> Result<(), Rejected> {
         | Payload::RuleSet(_)
         | Payload::Transfer(_)
         | Payload::Reversal(_)
+        | Payload::FreezeLifted(_)
         | Payload::Hold(_)
         | Payload::Erasure(_)
         | Payload::Forward(_) => false,

@@ -6,11 +6,13 @@ mod rotation;
 
 use crate::amount::Amount;
 use crate::clearing::accord::{ACCORD_VERSION, Accord, Side, UnitPair};
+use crate::clearing::convict::Taken;
 use crate::clearing::engine::{Cx, Engine, Payee, Record, Route};
-use crate::clearing::peers::Refusal;
+use crate::clearing::peers::{Place, Refusal};
 use crate::clearing::step::{AccordArgs, RootSig};
 use crate::encoding::Blob;
 use crate::entry::{Entry, How, Op, Payload, Role, SignedOp};
+use crate::evidence::Evidence;
 use crate::ids::{AccountId, ClaimId, Hash, KeyBytes, LedgerId, OpId, PUBLIC_STREAM, Salt, UnitId};
 use crate::keys::{ACCORD, SecretKey};
 use crate::ledger::Rejected;
@@ -163,7 +165,7 @@ impl TestNetwork {
     pub fn own(&self) -> Vec<Entry> {
         let own = |record: &Record| match record {
             Record::Own(written) => Some(written.entry.clone()),
-            Record::Received(_) => None,
+            Record::Received(_) | Record::Evidence(_) => None,
         };
         self.records.iter().filter_map(own).collect()
     }
@@ -171,7 +173,7 @@ impl TestNetwork {
     /// What it has received, in order.
     pub fn received(&self) -> Vec<Entry> {
         let received = |record: &Record| match record {
-            Record::Own(_) => None,
+            Record::Own(_) | Record::Evidence(_) => None,
             Record::Received(entry) => Some(Entry::clone(entry)),
         };
         self.records.iter().filter_map(received).collect()
@@ -207,7 +209,9 @@ impl TestNetwork {
         let payees = |_: &ClaimId, commitment: &Hash| {
             known.get(commitment).map_or(Payee::Unknown, |account| Payee::Account(*account))
         };
-        let mut cx = Cx { now_ms: self.now_ms, salt: &mut salt, payees: &payees };
+        let stored = &self.records;
+        let held = |place: &Place| stored.iter().find_map(|record| record.received_at(place));
+        let mut cx = Cx { now_ms: self.now_ms, salt: &mut salt, payees: &payees, held: &held };
         let result = act(&mut self.engine, &mut cx);
         self.drawn = drawn;
         self.records.extend(self.engine.take_batch().records);
@@ -220,6 +224,29 @@ impl TestNetwork {
     /// The rule it breaks.
     pub fn submit(&mut self, signed: &SignedOp) -> Result<(), Rejected> {
         self.with_cx(|engine, cx| engine.submit(signed, cx).map(|_| ()))
+    }
+
+    /// A line of another network's channel, exactly as given.
+    ///
+    /// # Errors
+    /// Why it is not taken in.
+    pub fn receive(&mut self, from: &LedgerId, bytes: &[u8]) -> Result<(), Refusal> {
+        self.with_cx(|engine, cx| engine.receive(from, bytes, cx))
+    }
+
+    /// Evidence that somebody shows.
+    pub fn take(&mut self, evidence: &Evidence) -> Taken {
+        self.with_cx(|engine, cx| engine.take_evidence(evidence, cx))
+    }
+
+    /// Something done by the root set that commits to texts.
+    ///
+    /// # Errors
+    /// The rule it breaks.
+    pub fn by_root_with(&mut self, payload: Payload, sidecars: Vec<Hash>) -> Result<(), Rejected> {
+        let op = self.op(payload, sidecars);
+        let ledger = self.ledger();
+        self.submit(&SignedOp::unsigned(&op).signed(&ledger, &self.root(), Role::Root, How::OwnKey))
     }
 
     /// Something done by the root set.

@@ -192,6 +192,57 @@ pub struct PairAnswer {
     pub refused: Option<String>,
 }
 
+/// `/weft/stream/1`, request: evidence against another network that we have recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct EvidenceShown {
+    /// 3.
+    #[n(0)]
+    pub message: u8,
+    /// An [`Evidence`](crate::evidence::Evidence).
+    #[n(1)]
+    pub evidence: Blob,
+}
+
+/// `/weft/stream/1`, answer to evidence.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct EvidenceTaken {
+    /// 4.
+    #[n(0)]
+    pub message: u8,
+    /// Which evidence.
+    #[n(1)]
+    pub id: Hash,
+    /// What became of it: 1 recorded, now or before; 2 left aside; 3 it proves nothing.
+    #[n(2)]
+    pub taken: u8,
+}
+
+impl EvidenceShown {
+    /// Its message number.
+    pub const NUMBER: u8 = 3;
+}
+
+impl EvidenceTaken {
+    /// Its message number.
+    pub const NUMBER: u8 = 4;
+    /// Recorded, now or before.
+    pub const RECORDED: u8 = 1;
+    /// About a network that is unknown here or of which enough is recorded, or about the receiver itself.
+    pub const LEFT: u8 = 2;
+    /// It proves nothing.
+    pub const UNPROVEN: u8 = 3;
+}
+
+/// The number of a message, before it is known which it is.
+pub fn number_of(bytes: &[u8]) -> Option<u8> {
+    let mut decoder = minicbor::Decoder::new(bytes);
+    decoder.map().ok()?;
+    (decoder.u8().ok()? == 0).then_some(())?;
+    decoder.u8().ok()
+}
+
 /// `/weft/witness/1`, request (specs/network.md §9).
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -263,6 +314,8 @@ messages! {
     Hello, 8 * 1024, [1, 2];
     Push, 256 * 1024, [1];
     Pushed, 8 * 1024, [2];
+    EvidenceShown, 64 * 1024, [3];
+    EvidenceTaken, 8 * 1024, [4];
     Ask, 64 * 1024, [1];
     Asked, 8 * 1024, [2];
     PairAsk, 16 * 1024, [1, 3, 5];

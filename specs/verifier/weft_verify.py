@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""Reads every vector of specs/vectors and agrees, or checks the structure of an audit bundle.
+"""Reads every vector of specs/vectors and agrees, or audits bundles (specs/audit.md).
 
     weft_verify.py [VECTORS_DIR]
-    weft_verify.py bundle DIR
+    weft_verify.py bundle DIR [--earlier FILE] [--ledger HEX] [--policy FILE] [--json]
+    weft_verify.py compare DIR DIR [--json]
+    weft_verify.py bundles          one JSON request a line: {"dir": …, "earlier": …}; one report a line
     weft_verify.py evidence FILE [VKEY]
 
-Written from the texts in specs/ alone; Python 3.11 or later, standard library only. Exit: 0 all passed, 1 not.
+Written from the texts in specs/ alone; Python 3.11 or later, standard library only. Exit: 0 nothing wrong, 1 something
+wrong, 2 wrong arguments, 3 something essential could not be looked at.
 """
 
 import copy
@@ -13,7 +16,7 @@ import json
 import sys
 from pathlib import Path
 
-import wbundle
+import waudit
 import wevidence
 import wlog
 import wpublic
@@ -343,9 +346,13 @@ def witness(run, v):
     wwitness.witness(run, v, refused_entry, lambda run, ledgers: ledgers_of(run, ledgers, {}))
 
 
+def evidence(run, v):
+    wevidence.evidence(run, v, refused_entry, lambda run, ledgers: ledgers_of(run, ledgers, {}))
+
+
 FILES = {"encoding": encoding, "keys": keys, "entries": entries, "identity": identity, "postings": postings,
          "clearing": clearing, "log": log, "wire": wwire.wire, "sealed": wseal.sealed, "witness": witness,
-         "evidence": wevidence.evidence, "erasure": entries}
+         "evidence": evidence, "erasure": entries}
 
 
 def vectors(folder):
@@ -359,12 +366,55 @@ def vectors(folder):
     return run
 
 
+def bundle(folder, earlier=None, ledger=None, policy=None):
+    return waudit.Audit(Path(folder), Path(earlier) if earlier else None, bytes.fromhex(ledger) if ledger else None,
+                        Path(policy) if policy else None)
+
+
+def show(report, as_json):
+    """Prints a report and gives its exit code."""
+    if as_json:
+        print(json.dumps(report))
+        return report["exit"]
+    for finding in report["findings"]:
+        at = "".join(f"{place}: " for place in finding["at"])
+        file = f" [{finding['file']}]" if finding["file"] else ""
+        print(f"{finding['class']}: {at}{finding['what']}{file}")
+    says = {0: "nothing wrong was found", 1: "something is WRONG", 3: "something essential could NOT be looked at"}
+    print(f"{report['entries']} entries: {says[report['exit']]}")
+    return report["exit"]
+
+
+def options(arguments):
+    """Folders, and what stands behind `--name`."""
+    folders, named, rest = [], {}, iter(arguments)
+    for argument in rest:
+        if argument == "--json":
+            named["json"] = True
+        elif argument in ("--earlier", "--ledger", "--policy"):
+            named[argument[2:]] = next(rest, None)
+        else:
+            folders.append(argument)
+    return folders, named
+
+
 def main(arguments):
     here = Path(__file__).resolve().parent
+    folders, named = options(arguments[1:])
     match arguments:
-        case ["bundle", folder]:
-            run = Run()
-            wbundle.check(run, Path(folder))
+        case ["bundle", *_] if len(folders) == 1 and Path(folders[0]).is_dir():
+            report = bundle(folders[0], named.get("earlier"), named.get("ledger"), named.get("policy")).report()
+            return show(report, named.get("json"))
+        case ["compare", *_] if len(folders) == 2 and all(Path(folder).is_dir() for folder in folders):
+            return show(waudit.compare(*map(bundle, folders)), named.get("json"))
+        case ["bundles"]:
+            for line in sys.stdin:
+                request = json.loads(line)
+                print(json.dumps(bundle(request["dir"], request.get("earlier")).report()), flush=True)
+            return 0
+        case ["bundle" | "compare", *_] if folders:
+            print("there is no such folder", file=sys.stderr)
+            return 3
         case ["evidence", file, *key] if len(key) <= 1:
             return wevidence.file(Path(file), *key)
         case []:

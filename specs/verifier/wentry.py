@@ -60,6 +60,8 @@ PAYLOADS = {
     0x0507: record(k0=H, k1=POSTINGS),
     0x0508: record(k0=H, k1=U8, k2=fixed(16), k3=H, k4=POSTINGS),
     0x0D01: record(k0=H, k1=text, k2=U64, k3=H, k4=H),
+    0x0E01: record(k0=H, k1=H, k2=one_of(1, 2, 3, 4, 6)),
+    0x0E02: record(k0=H),
     0x0F01: record(k0=fixed(16), k1=one_of(0, 1, 2)),
     0x1001: record(k0=H),
 }
@@ -110,6 +112,10 @@ class Entry:
         self.ledger, self.seq, self.time, self.boot = self.body[1], self.body[2], self.body[4], self.body[11]
         self.auth, self.stream = self.body.get(8, []), self.body.get(10)
         self.leaf = leaf_hash(data)
+
+    @property
+    def is_step(self):
+        return self.kind >> 8 == 0x0B
 
     @property
     def context_ledger(self):

@@ -5,11 +5,12 @@ import base64
 import wlog
 from wcbor import Refused, blob, decode, encode, fixed, list_of, one_of, record, tuple_of, uint
 from wentry import DECISION, GENESIS, Entry, decision_message
-from wkeys import key_fault, sha256, signer_of, tagged, verify
+from wkeys import key_fault, sha256, tagged, verify
+from wledger import Authority, State
 
 NOTES, PROOFS, ENTRIES, DECISIONS, SEEN = 1, 2, 3, 4, 6
 MAX_EVIDENCE, MAX_HALF, MAX_TEXT = 61_440, 16_384, 83_253
-KEY_BOUND, LOG, WITNESS = 0x0102, 1, 2
+IDENTITY, LOG, WITNESS = range(0x0101, 0x0105), 1, 2
 EVIDENCE = record(lists=(3,), k0=uint(8), k1=one_of(NOTES, PROOFS, ENTRIES, DECISIONS, SEEN), k2=fixed(32),
                   k3=list_of(blob), k4=tuple_of(blob, blob))
 PROOF = tuple_of(blob, uint(64), fixed(32), list_of(fixed(32)))
@@ -108,67 +109,48 @@ def is_number(text):
 
 
 class Identity:
-    """Keys by purpose, and the place where each log key was bound, from entries of area 1 in order."""
+    """Keys, where each was in force, and which are revoked: the rules of area 1 alone, all signatures checked."""
 
     def __init__(self, entries):
-        self.keys, self.log_bound_at = {}, []
+        self.state = State()
         try:
             for entry in entries:
                 self._take(entry)
         except Refused:
             raise Refused("identity") from None
+        self.keys, self.since, self.revoked = self.state.ident[4], self.state.ident[6], self.state.ident[7]
 
     def _take(self, entry):
-        if not self.keys:
-            need(entry.kind == GENESIS and entry.seq == 0 and entry.ledger_id() == entry.ledger, "identity")
-            self.root = entry.payload[0]
-            self.keys = {purpose: [key] for purpose, key in entry.payload[2]}
-            need(list(self.keys) == [1, 2, 3, 4, 5], "identity")
-            self.log_bound_at = [0]
-            self._signed(entry)
-            return
-        self._signed(entry)
-        if entry.kind == KEY_BOUND:
-            purpose, epoch, key = entry.payload[0], entry.payload[1], entry.payload[2]
-            known = self.keys.setdefault(purpose, [])
-            need(epoch == len(known) and all(key not in keys for keys in self.keys.values()), "identity")
-            known.append(key)
-            if purpose == LOG:
-                self.log_bound_at.append(entry.seq)
+        if self.state.ident is None:
+            need(entry.kind == GENESIS and entry.body[5] == 0, "identity")
         else:
-            need(entry.kind != GENESIS, "identity")
+            need(entry.kind != GENESIS and entry.body[5] == self.state.signing_epoch(entry), "identity")
+        authority = Authority(self.state, entry)
+        getattr(self.state, f"_kind_{entry.kind:04x}")(entry, authority)
+        node = (self.state.log_key(entry.body[5]), entry.node_message(), entry.node_sig)
+        need(all(verify(*check) for check in [node, *authority.checks]), "identity")
 
-    def _signed(self, entry):
-        epoch = entry.body[5]
-        need(epoch < len(self.keys[LOG]), "identity")
-        key = self.keys[LOG][epoch]
-        need(not key_fault(key) and entry.node_signed_by(key), "identity")
-        signed = set()
-        for auth in entry.auth:
-            signer, role, how, sig = auth
-            key = next((key for key in self.root[1] if signer_of(key) == signer), None)
-            need(key and (role, how) == (5, 0) and signer not in signed, "identity")
-            need(verify(key, entry.auth_message(auth), sig), "identity")
-            signed.add(signer)
-        need(len(signed) >= self.root[0], "identity")
-
-    def bound_at(self, epoch):
-        return self.log_bound_at[epoch] if epoch < len(self.log_bound_at) else None
+    def in_force_at(self, epoch, seq):
+        first = self.since[epoch - 1] if epoch else 0
+        return first <= seq and (epoch >= len(self.since) or seq < self.since[epoch])
 
     def check(self, half):
         if half.kind == SEEN:
-            names = {name for name, _, _ in half.lines}
-            found = [half.cosigned_by(name, key) for key in self.keys[WITNESS] for name in names]
-            need(any(found), "signature")
+            self._seen(half)
         elif half.kind in (NOTES, PROOFS):
             self._head(half)
         else:
             epoch = half.entry.body[5] if half.kind == ENTRIES else half.decision[0][2]
             need(epoch < len(self.keys[LOG]), "signature")
             check_signed(half, self.keys[LOG][epoch])
-            if half.kind == ENTRIES:
-                seq, begin, end = half.entry.seq, self.bound_at(epoch), self.bound_at(epoch + 1)
-                need((seq > begin or seq == begin == 0) and (end is None or seq <= end), "key-not-in-force")
+            need((LOG, epoch) not in self.revoked, "key-not-in-force")
+            need(half.kind != ENTRIES or self.in_force_at(epoch, half.entry.seq), "key-not-in-force")
+
+    def _seen(self, half):
+        names = {name for name, _, _ in half.lines}
+        found = [epoch for epoch, key in enumerate(self.keys[WITNESS]) for name in names if half.cosigned_by(name, key)]
+        need(found, "signature")
+        need(any((WITNESS, epoch) not in self.revoked for epoch in found), "key-not-in-force")
 
     def _head(self, half):
         signed = False
@@ -176,8 +158,9 @@ class Identity:
             lines = half.lines_by(half.origin, 1, key)
             need(all(verify(key, half.text.encode(), sig) for sig in lines), "signature")
             if lines:
-                signed, end = True, self.bound_at(epoch + 1)
-                if self.bound_at(epoch) < half.size and not (end is not None and end < half.size):
+                signed = True
+                last = half.size > 0 and self.in_force_at(epoch, half.size - 1)
+                if (LOG, epoch) not in self.revoked and (last or self.in_force_at(epoch, half.size)):
                     return
         need(signed, "signature")
         raise Refused("key-not-in-force")
@@ -221,7 +204,7 @@ def identity_entry(data, accused):
         entry = Entry(data)
     except Refused:
         raise Refused("identity") from None
-    need(entry.kind >> 8 == 1 and entry.ledger == accused, "identity")
+    need(entry.kind in IDENTITY and entry.ledger == accused, "identity")
     return entry
 
 
@@ -295,7 +278,10 @@ def file(path, key=None):
     return 0
 
 
-def evidence(run, v):
+def evidence(run, v, refused_entry, ledgers):
+    states = ledgers(run, v["recorded"]["ledgers"])
+    for case in v["recorded"]["invalid"]:
+        refused_entry(run, states[v["recorded"]["of"]], case)
     for case in v["valid"]:
         where, data = f"evidence: {case['about']}", bytes.fromhex(case["hex"])
         got = run.accepted(where, lambda: prove(data))

@@ -1,5 +1,6 @@
 """Hashes and Ed25519 with the signature rule of specs/entry.md §5, in plain Python (RFC 8032)."""
 
+import functools
 import hashlib
 
 P = 2**255 - 19
@@ -70,26 +71,69 @@ def _small(point):
     return _same(_times(8, point), IDENTITY)
 
 
+def _table(point):
+    """16 multiples of `point` for each of the 64 digits of a scalar in base 16."""
+    rows = []
+    for _ in range(64):
+        row = [IDENTITY]
+        for _ in range(15):
+            row.append(_add(row[-1], point))
+        rows.append(row)
+        point = _add(row[-1], point)
+    return rows
+
+
+def _times_table(n, rows):
+    out, i = IDENTITY, 0
+    while n:
+        if n & 15:
+            out = _add(out, rows[i][n & 15])
+        n >>= 4
+        i += 1
+    return out
+
+
+class _Key:
+    """A public key; once it has verified a few times, with a table of its multiples."""
+
+    ENOUGH = 3
+
+    def __init__(self, data):
+        self.point, self.used, self.rows = _point(data), 0, None
+        self.fault = "key-not-canonical" if self.point is None else "key-weak" if _small(self.point) else None
+
+    def times(self, n):
+        self.used += 1
+        if self.rows is None and self.used >= self.ENOUGH:
+            self.rows = _table(self.point)
+        return _times_table(n, self.rows) if self.rows else _times(n, self.point)
+
+
+_base_rows = _table(BASE)
 _keys = {}
+
+
+def _key(data):
+    if data not in _keys:
+        _keys[data] = _Key(data)
+    return _keys[data]
 
 
 def key_fault(key):
     """None for a key that may verify, else what is wrong with it."""
-    if key not in _keys:
-        point = _point(key)
-        fault = "key-not-canonical" if point is None else "key-weak" if _small(point) else None
-        _keys[key] = (point, fault)
-    return _keys[key][1]
+    return _key(key).fault
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def verify(key, message, sig):
+    """The rule of specs/signatures.md 1.1: alone, strictly."""
     if len(sig) != 64 or key_fault(key):
         return False
     r, s = _point(sig[:32]), int.from_bytes(sig[32:], "little")
     if r is None or _small(r) or s >= L:
         return False
     k = int.from_bytes(hashlib.sha512(sig[:32] + key + message).digest(), "little") % L
-    return _same(_times(s, BASE), _add(r, _times(k, _keys[key][0])))
+    return _same(_times_table(s, _base_rows), _add(r, _key(key).times(k)))
 
 
 def public_of(seed):

@@ -3,7 +3,7 @@
 `State.apply` refuses with the code of specs/ledger.md §7 and then leaves the state unchanged.
 """
 
-import copy
+import marshal
 
 from wcbor import Refused, encode
 from wclearing import Clearing, own_account
@@ -149,7 +149,7 @@ class State(Clearing):
     TABLES = ("accounts", "signers", "units", "limits", "balances", "ops", "transfers", "holds", "streams",
               "channels", "claims", "decisions", "nonces")
     # Tables of later versions, by field: absent when empty.
-    LATER = {15: "views", 17: "successions", 18: "erased"}
+    LATER = {15: "views", 16: "accused", 17: "successions", 18: "erased"}
 
     def __init__(self):
         self.ident, self.head = None, [0, ZERO32, 0, 0]
@@ -217,17 +217,39 @@ class State(Clearing):
 
     # Applying an entry
 
-    def apply_or_stop(self, entry):
-        """As `apply`, but after a refusal the state is of no more use."""
-        self._apply(entry)
-
     def apply(self, entry):
-        kept = (copy.deepcopy(self.ident), list(self.head), copy.deepcopy(self.t))
+        """The entry with its signatures, one by one: it is accepted, or Refused with the state unchanged."""
+        kept = self._kept()
+        checks = self.rules(entry)
+        if not all(verify(*check) for check in checks):
+            self._restore(kept)
+            raise Refused("signature")
+
+    def rules(self, entry):
+        """What the rules alone say. Gives the signatures that must verify as well, or Refused with the state unchanged."""
+        kept = self._kept()
         try:
-            self._apply(entry)
+            return self._apply(entry)
         except Refused:
-            self.ident, self.head, self.t = kept
+            self._restore(kept)
             raise
+
+    def _kept(self):
+        return marshal.dumps((self.ident, self.head, self.t))
+
+    def _restore(self, kept):
+        self.ident, self.head, self.t = marshal.loads(kept)
+
+    def sums(self):
+        out = {}
+        for (_, unit), balance in self.t["balances"].items():
+            out[unit] = out.get(unit, 0) + balance
+        return out
+
+    def claims_out(self, entry):
+        """The channel that an `end` takes value over, as it stands before it."""
+        row = self.t["claims"].get((entry.payload[0], entry.payload[1])) if entry.kind == 0x0504 else None
+        return row[1][0] if row and row[1] else None
 
     def _apply(self, entry):
         self.checks = []
@@ -235,7 +257,8 @@ class State(Clearing):
         self._operation(entry)
         authority = Authority(self, entry)
         signed = bool(entry.auth)
-        by_node = 0x0B00 <= entry.kind < 0x0F00 or 0x0504 <= entry.kind <= 0x0508 or entry.kind == 0x0106
+        by_node = (0x0B00 <= entry.kind < 0x0F00 and entry.kind != 0x0E02) or 0x0504 <= entry.kind <= 0x0508
+        by_node = by_node or entry.kind == 0x0106
         need(not (by_node and signed), "node-only")
         need(by_node or signed, "unsigned")
         getattr(self, f"_kind_{entry.kind:04x}", self._step)(entry, authority)
@@ -245,8 +268,8 @@ class State(Clearing):
             self.t["streams"][entry.stream[0]] = [entry.stream[1] + 1, entry.leaf]
         self.head = [entry.seq + 1, entry.leaf, entry.time, entry.boot]
         node = (self.log_key(self._epoch_before), entry.node_message(), entry.node_sig)
-        need(all(verify(*check) for check in [node, *authority.checks, *self.checks]), "signature")
         self._forget()
+        return [node, *authority.checks, *self.checks]
 
     def _place(self, entry):
         if self.ident is not None:
@@ -261,7 +284,7 @@ class State(Clearing):
         need(entry.body[3] == leaf, "prev")
         need(entry.time >= time, "time-back")
         need(entry.boot >= boot, "boot-back")
-        wanted = ZERO16 if entry.kind in PUBLIC else entry.payload[0] if 0x0B00 <= entry.kind < 0x0C00 else None
+        wanted = ZERO16 if entry.kind in PUBLIC else entry.payload[0] if entry.is_step else None
         need(wanted == (entry.stream[0] if entry.stream else None), "stream-header")
         if wanted is not None:
             place = self.t["streams"].get(wanted, [0, ZERO32])
@@ -601,3 +624,21 @@ class State(Clearing):
         need(hold[5] is None, "hold-bound")
         self.exactly(entry.payload[1], move(own_account("hold"), hold[0], hold[1], hold[2]))
         del self.t["holds"][entry.payload[0]]
+
+    # Area 14
+
+    def _kind_0e01(self, entry, authority):
+        evidence, accused, kind = (entry.payload[i] for i in range(3))
+        need(accused != self.identity()[0], "own-network")
+        recorded = self.t["accused"].get(accused, [[], False])[0]
+        need(all(known != evidence for known, _ in recorded), "nothing-to-do")
+        need(len(recorded) < 8, "evidence-enough")
+        self.t["accused"][accused] = [[*recorded, [evidence, kind]], True]
+
+    def _kind_0e02(self, entry, authority):
+        accused = entry.payload[0]
+        authority.root_quorum(self.identity()[2])
+        known = accused in self.t["accused"] or any(row[0] == accused for row in self.t["channels"].values())
+        need(known, "no-accord")
+        need(len(entry.op.get(3, [])) == 1, "reason-sidecar")
+        self.t["accused"][accused] = [self.t["accused"].get(accused, [[], False])[0], False]

@@ -142,6 +142,17 @@ def read_note(data):
     return text + "\n", out
 
 
+def parse_checkpoint(text):
+    """Origin, size and root that the text of a note states."""
+    parts = text[:-1].split("\n")
+    if len(parts) != 3 or not _is_name(parts[0]):
+        raise Refused("refused", "not three lines")
+    size, root = strict_decimal(parts[1]), strict_base64(parts[2])
+    if len(root) != 32 or (size == 0 and root != sha256()):
+        raise Refused("refused", "root")
+    return parts[0], size, root
+
+
 def open_checkpoint(data, origin, key):
     """Size and root of the checkpoint that `key` signed as the log `origin`; also the lines of others."""
     text, lines = read_note(data)
@@ -149,12 +160,9 @@ def open_checkpoint(data, origin, key):
     others = len(lines) - len(ours)
     if not ours or not all(verify(key, text.encode(), sig) for sig in ours):
         raise Refused("refused", "not signed by the log")
-    parts = text[:-1].split("\n")
-    if len(parts) != 3 or parts[0] != origin:
-        raise Refused("refused", "not three lines of this origin")
-    size, root = strict_decimal(parts[1]), strict_base64(parts[2])
-    if len(root) != 32 or (size == 0 and root != sha256()):
-        raise Refused("refused", "root")
+    named, size, root = parse_checkpoint(text)
+    if named != origin:
+        raise Refused("refused", "another origin")
     return size, root, others
 
 
@@ -199,16 +207,22 @@ def _row(level, count):
         yield level, count >> 8, count & 255
 
 
-def split_bundle(data, count):
+def split_bundle_loosely(data, count):
+    """The entries that can be told apart, and what is wrong with the rest."""
     out, at = [], 0
     for _ in range(count):
         length = int.from_bytes(data[at:at + 2], "big")
         if at + 2 + length > len(data):
-            raise Refused("truncated")
+            return out, "truncated"
         out.append(data[at + 2:at + 2 + length])
         at += 2 + length
-    if at != len(data):
-        raise Refused("trailing")
+    return out, None if at == len(data) else "trailing"
+
+
+def split_bundle(data, count):
+    out, problem = split_bundle_loosely(data, count)
+    if problem:
+        raise Refused(problem)
     return out
 
 

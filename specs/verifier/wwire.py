@@ -19,6 +19,8 @@ MESSAGES = {
     "Hello": (8 * KIB, {1, 2}, record(optional=(4,), k0=U8, k1=list_of(U16), k2=H, k3=blob, k4=RESUME)),
     "Push": (256 * KIB, {1}, record(lists=(3, 4), k0=U8, k1=fixed(16), k2=BLOBS, k3=BLOBS, k4=PROOFS)),
     "Pushed": (8 * KIB, {2}, record(optional=(2,), k0=U8, k1=U64, k2=text)),
+    "EvidenceShown": (64 * KIB, {3}, record(k0=U8, k1=blob)),
+    "EvidenceTaken": (8 * KIB, {4}, record(k0=U8, k1=H, k2=U8)),
     "Ask": (64 * KIB, {1}, record(lists=(3,), k0=U8, k1=SIGNED_INTENT, k2=boolean, k3=BLOBS)),
     "Asked": (8 * KIB, {2}, record(optional=(1, 2), k0=U8, k1=DECISION, k2=text)),
     "PairAsk": (16 * KIB, {1, 3, 5}, record(optional=(3, 4, 5, 6), lists=(2, 7), k0=U8, k1=fixed(16), k2=BLOBS, k3=blob,

@@ -1,5 +1,6 @@
 //! The commands of `weft-tests`: arguments in, lines out; the work is in the library.
 
+pub(crate) mod corruptions;
 pub(crate) mod kills;
 pub(crate) mod powerloss;
 pub(crate) mod rebuild;

@@ -4,7 +4,7 @@
 mod commands;
 
 use clap::{Parser, Subcommand};
-use commands::{kills, powerloss, rebuild, simulator};
+use commands::{corruptions, kills, powerloss, rebuild, simulator};
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
@@ -20,6 +20,8 @@ enum Command {
     Simulator(simulator::Arguments),
     /// Kill nodes at random moments while two networks pay each other
     Kills(kills::Arguments),
+    /// Bundles corrupted at random, judged by two auditors
+    Corruptions(corruptions::Arguments),
     /// Run a node in this process and pay it, for tests/powerloss.py
     PowerlossWorker(powerloss::Worker),
     /// Check what a power loss has left, for tests/powerloss.py
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Simulator(arguments) => simulator::run(&arguments),
         Command::Kills(arguments) => kills::run(&arguments),
+        Command::Corruptions(arguments) => corruptions::run(&arguments),
         Command::PowerlossWorker(arguments) => powerloss::work(&arguments),
         Command::PowerlossVerify(arguments) => powerloss::verify(&arguments),
         Command::Rebuild(arguments) => rebuild::run(&arguments),

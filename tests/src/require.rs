@@ -31,6 +31,8 @@ pub enum Tool {
     Python,
     /// Python 3.12 or later with the package `aics-tlog`, a third-party verifier of transparency logs.
     Tlog,
+    /// Go, and the sources of its packages for transparency logs.
+    Go,
     /// What `tests/powerloss.py` needs: Python, root, a free loop device, ext4 tools, a RAM disk.
     PowerLoss,
     /// `bean-check` and `bean-query` of Beancount.
@@ -50,6 +52,7 @@ impl Tool {
         match self {
             Self::Python => "python",
             Self::Tlog => "tlog",
+            Self::Go => "go",
             Self::PowerLoss => "powerloss",
             Self::Beancount => "beancount",
             Self::Hledger => "hledger",
@@ -64,6 +67,7 @@ impl Tool {
         match self {
             Self::Python => "Python 3.11",
             Self::Tlog => "Python 3.12 with aics-tlog (WEFT_PY312)",
+            Self::Go => "Go with golang.org/x/mod (Debian: golang-go golang-golang-x-mod-dev)",
             Self::PowerLoss => "root, a loop device and e2fsprogs",
             Self::Beancount => {
                 "Beancount (WEFT_BEANCOUNT, a virtual environment with beancount and beanquery)"
@@ -79,6 +83,7 @@ impl Tool {
         match self {
             Self::Python => python(),
             Self::Tlog => tlog_python(),
+            Self::Go => go(),
             Self::PowerLoss => python().filter(|_| can_lose_power()),
             Self::Beancount => bean_check(),
             Self::Hledger => starts("hledger"),
@@ -147,6 +152,15 @@ fn starts(name: &str) -> Option<PathBuf> {
     succeeds(Command::new(name).arg("--version")).then(|| PathBuf::from(name))
 }
 
+/// Where Debian puts the sources of Go packages.
+pub const GO_PACKAGES: &str = "/usr/share/gocode";
+
+/// Go, where the packages that `tests/go` reads bundles with are installed beside it.
+fn go() -> Option<PathBuf> {
+    let tlog = Path::new(GO_PACKAGES).join("src/golang.org/x/mod/sumdb/tlog/tlog.go");
+    (tlog.is_file() && succeeds(Command::new("go").arg("version"))).then(|| PathBuf::from("go"))
+}
+
 /// Whether this Python runs `code` with exit status 0.
 fn python_runs(program: &Path, code: &str) -> bool {
     succeeds(Command::new(program).args(["-c", code]))
@@ -185,9 +199,10 @@ fn succeeds(command: &mut Command) -> bool {
 mod tests {
     use super::*;
 
-    const TOOLS: [Tool; 7] = [
+    const TOOLS: [Tool; 8] = [
         Tool::Python,
         Tool::Tlog,
+        Tool::Go,
         Tool::PowerLoss,
         Tool::Beancount,
         Tool::Hledger,
@@ -216,8 +231,9 @@ mod tests {
     fn a_tool_that_is_found_can_be_started() {
         for tool in TOOLS {
             if let Some(program) = need(tool) {
+                let version = if tool == Tool::Go { "version" } else { "--version" };
                 assert!(
-                    succeeds(Command::new(&program).arg("--version")),
+                    succeeds(Command::new(&program).arg(version)),
                     "{} does not start",
                     program.display()
                 );

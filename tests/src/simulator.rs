@@ -7,6 +7,7 @@
 
 pub mod books;
 mod checkers;
+mod convictions;
 pub mod founding;
 pub mod liar;
 mod node;
@@ -19,6 +20,7 @@ use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use node::Recorded;
 pub use world::World;
 
 /// Which networks there are, and who of them lies.
@@ -36,19 +38,31 @@ pub enum Topology {
     LyingMiddle,
     /// Four in a line; the second one lies: a middle, a last hop and a payer's neighbour.
     LyingSecond,
+    /// Three in a line; the last one signs things twice.
+    ForgingEnd,
+    /// Three in a line; the middle one signs things twice.
+    ForgingMiddle,
 }
 
 impl Topology {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Pair, Self::Three, Self::Four, Self::LyingEnd, Self::LyingMiddle, Self::LyingSecond];
+    pub const ALL: [Self; 8] = [
+        Self::Pair,
+        Self::Three,
+        Self::Four,
+        Self::LyingEnd,
+        Self::LyingMiddle,
+        Self::LyingSecond,
+        Self::ForgingEnd,
+        Self::ForgingMiddle,
+    ];
 
     /// How many networks.
     #[must_use]
     pub fn networks(self) -> usize {
         match self {
             Self::Pair => 2,
-            Self::Three | Self::LyingEnd | Self::LyingMiddle => 3,
+            Self::Three | Self::LyingEnd | Self::LyingMiddle | Self::ForgingEnd | Self::ForgingMiddle => 3,
             Self::Four | Self::LyingSecond => 4,
         }
     }
@@ -58,9 +72,15 @@ impl Topology {
     pub fn liar(self) -> Option<usize> {
         match self {
             Self::Pair | Self::Three | Self::Four => None,
-            Self::LyingEnd => Some(2),
-            Self::LyingMiddle | Self::LyingSecond => Some(1),
+            Self::LyingEnd | Self::ForgingEnd => Some(2),
+            Self::LyingMiddle | Self::LyingSecond | Self::ForgingMiddle => Some(1),
         }
+    }
+
+    /// Whether the one that lies also signs things twice, beyond what it says in its channels.
+    #[must_use]
+    pub fn forges(self) -> bool {
+        matches!(self, Self::ForgingEnd | Self::ForgingMiddle)
     }
 
     /// Its name on the command line.
@@ -73,6 +93,8 @@ impl Topology {
             Self::LyingEnd => "lying-end",
             Self::LyingMiddle => "lying-middle",
             Self::LyingSecond => "lying-second",
+            Self::ForgingEnd => "forging-end",
+            Self::ForgingMiddle => "forging-middle",
         }
     }
 
@@ -155,6 +177,8 @@ tally! {
     entries,
     /// What honest networks found wrong in others' streams.
     findings,
+    /// Evidence that honest networks recorded.
+    evidence,
 }
 
 /// Runs one seed.

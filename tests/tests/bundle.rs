@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use weft_audit::{VerifyOptions, verify_dir, write_bundle};
 use weft_tests::kit::{Books, Outcome, Site};
-use weft_tests::require::{Tool, need};
+use weft_tests::require::{GO_PACKAGES, Tool, need};
 use weft_tests::source_root;
 
 /// Payments: enough entries for a full tile and a partial one.
@@ -61,6 +61,7 @@ async fn a_bundle_is_verified_by_us_and_by_others() {
     let report = weft_audit::report_text(outcome.report());
     assert_eq!((outcome.exit_code, outcome.report().entries), (0, bundle.entries), "{report}");
     by_tlog(&bundle, temporary.path());
+    by_go(&bundle, temporary.path());
     by_specs(&bundle);
 }
 
@@ -97,11 +98,52 @@ fn by_tlog(bundle: &Bundle, temporary: &Path) {
                 print(t.tree_root_from_tiles(r, int(sys.argv[2])).hex())";
     let size = bundle.entries.to_string();
     let out = Command::new(&python).args(["-c", root, &tiles, &size]).output().expect("Python starts");
+    assert_eq!(say(&out).trim(), tree_of(bundle).root().to_string());
+}
+
+/// The Go project's `x/mod/sumdb`: the note, every tile, every entry, proofs of inclusion and of consistency.
+fn by_go(bundle: &Bundle, temporary: &Path) {
+    let Some(go) = need(Tool::Go) else { return };
+    // Built with the sources that the system has, without modules and without the network.
+    let program = temporary.join("reader");
+    let mut build = Command::new(go);
+    build.env("GO111MODULE", "off").env("GOPATH", GO_PACKAGES).env("GOFLAGS", "").env("GOPROXY", "off");
+    build.env("GOCACHE", source_root().join("target/ci/go-cache"));
+    build.arg("build").arg("-o").arg(&program).arg(source_root().join("tests/go/main.go"));
+    let out = build.output().expect("Go starts");
+    assert!(out.status.success(), "{}", say(&out));
+    let read = |folder: &Path| {
+        Command::new(&program).arg(folder).arg(&bundle.vkey).output().expect("the reader starts")
+    };
+    let out = read(&bundle.folder);
+    assert!(out.status.success(), "{}", say(&out));
+    let (size, root) = (bundle.entries, tree_of(bundle).root());
+    let printed = data_encoding::BASE64.encode(root.as_bytes());
+    assert_eq!(say(&out).trim(), format!("{size} {printed}"));
+    for name in ["checkpoint", "tile/0/000", "tile/entries/001.p"] {
+        let spoiled = temporary.join("spoiled");
+        weft_tests::kit::copy_folder(&bundle.folder, &spoiled).expect("a copy");
+        let mut file = spoiled.join(name);
+        if file.is_dir() {
+            let mut inside = fs::read_dir(&file).expect("a folder").map(|item| item.expect("a file").path());
+            file = inside.next().expect("a partial tile");
+        }
+        let mut bytes = fs::read(&file).expect("a file of the bundle");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&file, bytes).expect("written");
+        assert!(!read(&spoiled).status.success(), "Go takes a changed {name}");
+        fs::remove_dir_all(&spoiled).expect("removed");
+    }
+}
+
+/// The tree over the entries of a bundle.
+fn tree_of(bundle: &Bundle) -> weft_protocol::log::tile::TileBuilder {
     let mut tree = weft_protocol::log::tile::TileBuilder::new();
     for entry in &bundle.books.own[..usize::try_from(bundle.entries).expect("small")] {
         tree.push(entry.leaf());
     }
-    assert_eq!(say(&out).trim(), tree.root().to_string());
+    tree
 }
 
 /// Our verifier in Python, which was written from the texts alone.

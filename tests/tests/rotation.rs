@@ -108,6 +108,13 @@ async fn a_peer_goes_on_clearing_through_the_rotation_of_every_key() -> Outcome<
     rotate(&york, "log")?;
     pay_both_ways(&hull, &york).await?;
     rotate(&hull, "libp2p")?;
+    // A peer that has not heard of the new key before the start would not know who calls.
+    for _ in 0..200 {
+        if york.log_text().contains("has another libp2p key now") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
     hull.stop().await?;
     hull.start().await?;
     hull.until_open("york").await?;

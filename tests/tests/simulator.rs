@@ -87,6 +87,18 @@ fn a_liar_between_honest_networks_costs_them_nothing() {
     assert!(tally.returns > 0, "no RETURN was needed: {tally}");
 }
 
+#[test]
+fn who_signs_things_twice_at_the_end_of_a_line_is_convicted_and_nobody_else_is() {
+    let tally = hold(Topology::ForgingEnd, 60).tally;
+    assert!(tally.evidence > 100, "hardly anything was recorded: {tally}");
+}
+
+#[test]
+fn who_signs_things_twice_in_the_middle_is_convicted_and_nobody_else_is() {
+    let tally = hold(Topology::ForgingMiddle, 60).tally;
+    assert!(tally.evidence > 100, "hardly anything was recorded: {tally}");
+}
+
 /// The first violation with a rule turned off, which the same seed with the rule on does not show.
 fn caught(rule: Weak, topology: Topology, seeds: u64) -> Violation {
     for seed in 0..seeds {

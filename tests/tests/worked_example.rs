@@ -39,8 +39,10 @@ impl Network {
         let payee = self.payee;
         let payees = |_: &ClaimId, sidecar: &Hash| if *sidecar == SIDECAR { payee } else { Payee::Missing };
         let mut salt = || Salt([7; 16]);
-        let result =
-            act(&mut self.founded.engine, &mut Cx { now_ms: NOW_MS, salt: &mut salt, payees: &payees });
+        let result = act(
+            &mut self.founded.engine,
+            &mut Cx { now_ms: NOW_MS, salt: &mut salt, payees: &payees, held: &|_| None },
+        );
         let mut kinds = Vec::new();
         for record in self.founded.engine.take_batch().records {
             if let Record::Own(written) = record {

@@ -8,7 +8,8 @@
 //! peers/<ledger, hex>/channel      the peer's stream to this ledger, in the same form
 //! openings/<commitment, hex>       a text that somebody opened for the audit, behind its salt
 //! ```
-//! Nothing else belongs there, and no tile that a log of the checkpoint's size does not have.
+//! Nothing else belongs there, and no tile that a log of the checkpoint's size does not have. A channel without the public
+//! stream beside it says nothing: nobody could verify it (specs/audit.md §1).
 
 use crate::files::{self, Folder};
 use std::collections::{BTreeMap, VecDeque};
@@ -17,7 +18,8 @@ use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 use weft_protocol::audit::{EntryRef, Finding, Item, NamedBytes, Source};
-use weft_protocol::ids::LedgerId;
+use weft_protocol::entry::Entry;
+use weft_protocol::ids::{LedgerId, PUBLIC_STREAM};
 use weft_protocol::log::note::MAX_NOTE_BYTES;
 use weft_protocol::log::tile::{MAX_ENTRY_BYTES, TILE_WIDTH, TileKind, TilePath, all_tiles};
 
@@ -43,11 +45,17 @@ enum Todo {
     Entries(TilePath),
 }
 
+/// The last part of the names of peers' files.
+const PUBLIC: &str = "/public";
+const CHANNEL: &str = "/channel";
+
 /// A peer's file, read entry by entry.
 #[derive(Debug)]
 struct PeerFile {
     reader: BufReader<File>,
     from: LedgerId,
+    /// Whether it is for the public stream.
+    public: bool,
     file: Arc<str>,
 }
 
@@ -68,14 +76,23 @@ impl DirSource {
             };
             folder.names().filter_map(of).collect::<Vec<_>>()
         };
-        let mut todo: VecDeque<Todo> = peers("/public").into();
+        let mut todo: VecDeque<Todo> = peers(PUBLIC).into();
         let widest = |((kind, _), paths): (&(TileKind, u64), &Vec<TilePath>)| {
             let widest = paths.iter().max_by_key(|path| path.width())?;
             (*kind == TileKind::Entries).then_some(Todo::Entries(*widest))
         };
         todo.extend(tiles.iter().filter_map(widest));
-        todo.extend(peers("/channel"));
-        let ready = folder.take_problems().into_iter().map(Item::Problem).collect();
+        let channels = peers(CHANNEL);
+        let unverifiable = channels.iter().filter_map(|todo| match todo {
+            Todo::Peer(_, name) => Some(format!("{}{PUBLIC}", name.strip_suffix(CHANNEL)?)),
+            Todo::Entries(_) => None,
+        });
+        let missing =
+            |name| Finding::error("it is missing, and nothing on the channel can be verified").in_file(name);
+        let missing: Vec<Item> =
+            unverifiable.filter(|name| !folder.has(name)).map(|name| Item::Problem(missing(name))).collect();
+        todo.extend(channels);
+        let ready = folder.take_problems().into_iter().map(Item::Problem).chain(missing).collect();
         let read_before = BTreeMap::new();
         Ok(Self { folder, tiles, todo, ready, reading: None, read_before })
     }
@@ -89,7 +106,9 @@ impl DirSource {
             Todo::Peer(from, name) => match self.folder.open_file(&name, self.before(&name)) {
                 Ok(file) => {
                     let reader = BufReader::new(file);
-                    self.reading = Some(PeerFile { reader, from, file: self.folder.shown(&name).into() });
+                    let public = name.ends_with(PUBLIC);
+                    self.reading =
+                        Some(PeerFile { reader, from, public, file: self.folder.shown(&name).into() });
                 }
                 Err(finding) => self.ready.push_back(Item::Problem(finding)),
             },
@@ -147,6 +166,16 @@ impl PeerFile {
             }
             Err(why) => Err(Finding::unreadable(format!("it cannot be read: {why}")).in_file(&*self.file)),
         })
+    }
+}
+
+impl PeerFile {
+    /// Whether an entry is of another stream than its file is for. One that cannot be read is reported by who reads it.
+    fn misplaced(&self, bytes: &[u8]) -> Option<Finding> {
+        let entry = Entry::parse(bytes).ok()?;
+        let public = entry.body().stream?.id == PUBLIC_STREAM;
+        let what = "an entry is of another stream than this file is for";
+        (public != self.public).then(|| Finding::error(what).in_file(&*self.file))
     }
 }
 
@@ -211,6 +240,7 @@ impl Source for DirSource {
                 match peer.next_entry() {
                     Some(Ok(bytes)) => {
                         let (from, file) = (peer.from, peer.file.clone());
+                        self.ready.extend(peer.misplaced(&bytes).map(Item::Problem));
                         return Some(Item::Received { from, place: None, bytes, file });
                     }
                     Some(Err(finding)) => {

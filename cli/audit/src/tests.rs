@@ -13,7 +13,7 @@ use weft_protocol::log::checkpoint::Checkpoint;
 use weft_protocol::log::receipt::Receipt;
 use weft_protocol::log::tile::TileBuilder;
 use weft_protocol::log::witness::{Policy, witness_key};
-use weft_protocol::record::{RecordKey, RecordRef, Seal};
+use weft_protocol::record::{NoteKind, RecordKey, RecordRef, Seal};
 use weft_protocol::testing::TestNetwork;
 
 /// Two networks with payments both ways; the first has more than one full tile.
@@ -42,7 +42,7 @@ pub(crate) fn write_store(network: &TestNetwork, data: &Path, checkpoint_size: u
     let segments = data.join("ledger/segments");
     fs::create_dir_all(&segments).unwrap();
     for (number, records) in network.records.chunks(RECORDS).enumerate() {
-        let mut bytes = Vec::new();
+        let mut segment = Vec::new();
         for record in records {
             let (key, entry): (_, &Entry) = match record {
                 Stored::Own(written) => (RecordKey::Own { seq: written.entry.body().seq }, &written.entry),
@@ -51,11 +51,16 @@ pub(crate) fn write_store(network: &TestNetwork, data: &Path, checkpoint_size: u
                     let (ledger, stream, sseq, boot) = (body.ledger, header.id, header.sseq, body.boot);
                     (RecordKey::Received { ledger, stream, sseq, boot }, entry)
                 }
+                Stored::Evidence(bytes) => {
+                    let key = RecordKey::Note { kind: NoteKind::EVIDENCE, name: Hash::of("", &[bytes]).0 };
+                    RecordRef::new(key, bytes).unwrap().encode(&mut segment);
+                    continue;
+                }
             };
-            RecordRef::new(key, entry.bytes()).unwrap().encode(&mut bytes);
+            RecordRef::new(key, entry.bytes()).unwrap().encode(&mut segment);
         }
-        Seal { offset: bytes.len() as u64, sha256: Hash::of("", &[&bytes]).0 }.encode(&mut bytes);
-        fs::write(segments.join(format!("{number:08}.seg")), bytes).unwrap();
+        Seal { offset: segment.len() as u64, sha256: Hash::of("", &[&segment]).0 }.encode(&mut segment);
+        fs::write(segments.join(format!("{number:08}.seg")), segment).unwrap();
     }
     let public = data.join("ledger/public");
     let mut tree = TileBuilder::new();

@@ -4,9 +4,9 @@ use crate::{Client, Error, Request, escape};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 use weft_api::{
-    Claim, Claims, Confirm, ConfirmTime, Done, Erased, ImportPayments, Imported, Invitation, Join, Member,
-    Members, NewErasure, NewInvitation, NewMember, NewPayment, NextKey, NodeTime, Pairing, Pairings, Peers,
-    PostOp, Receipt, Statement, Status,
+    Claim, Claims, Confirm, ConfirmTime, Done, Erased, EvidenceList, ImportPayments, Imported, Invitation,
+    Join, Member, Members, NewErasure, NewInvitation, NewMember, NewPayment, NextKey, NodeTime, Pairing,
+    Pairings, Peers, PostOp, Receipt, Statement, Status,
 };
 
 /// How long the node may take to rewrite its private store.
@@ -120,6 +120,11 @@ impl Client {
     /// All peers.
     pub async fn peers(&self) -> Result<Peers, Error> {
         self.get(&format!("{API}/peers")).await
+    }
+
+    /// Evidence that the network has recorded.
+    pub async fn evidence(&self) -> Result<EvidenceList, Error> {
+        self.get(&format!("{API}/peers/evidence")).await
     }
 
     /// Makes an invitation.

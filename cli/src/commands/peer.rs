@@ -1,9 +1,10 @@
-//! `weft peer invite|join|confirm|list|show`: other networks, and how two of them become peers.
+//! `weft peer invite|join|confirm|list|show|evidence|unfreeze`: other networks, and how two of them become peers.
 //!
 //! One invites, the other joins, both operators compare six words by voice and confirm ([`confirm`]): only then
 //! does each root key sign the accord.
 
 mod confirm;
+mod evidence;
 mod show;
 
 use crate::context::Context;
@@ -33,6 +34,10 @@ pub(crate) enum Command {
     List,
     /// Show one peer
     Show(Show),
+    /// Show, or write as files, what proves that networks signed two things that exclude each other
+    Evidence(evidence::List),
+    /// Let payments with a network go on, although it was shown to have lied
+    Unfreeze(evidence::Unfreeze),
 }
 
 /// Makes a link for the operator of another network.
@@ -118,6 +123,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
         }
         Command::List => show::list(context, &client).await,
         Command::Show(args) => show::one(context, &client, &args.alias).await,
+        Command::Evidence(args) => evidence::list(&client, &args).await,
+        Command::Unfreeze(args) => evidence::unfreeze(&client, args).await,
     }
 }
 

@@ -145,3 +145,30 @@ pub struct Peers {
     /// In order of alias.
     pub peers: Vec<Peer>,
 }
+
+/// Evidence that a network has signed two things that exclude each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Evidence {
+    /// Its id.
+    pub id: String,
+    /// Ledger of the network that signed both.
+    pub accused: String,
+    /// Its type (specs/evidence.md).
+    #[serde(rename = "type")]
+    pub kind: u8,
+    /// Whether new payments with that network are stopped.
+    pub frozen: bool,
+    /// Who signed which two things, in sentences.
+    pub words: Vec<String>,
+    /// The file, for anybody to check: a `.weft-evidence`.
+    pub file: String,
+}
+
+/// `GET /api/v1/peers/evidence`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EvidenceList {
+    /// Name of this schema: `weft.evidence-list/1`.
+    pub schema: String,
+    /// In the order recorded.
+    pub evidence: Vec<Evidence>,
+}

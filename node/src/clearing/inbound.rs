@@ -12,7 +12,8 @@ use weft_protocol::ids::{LedgerId, PUBLIC_STREAM};
 use weft_protocol::log::witness::{AddCheckpoint, Answer};
 use weft_protocol::seal::Envelope;
 use weft_protocol::wire::{
-    Ask, Asked, Hello, Message, PairAsk, Push, WIRE_VERSION, WitnessAnswer, WitnessAsk,
+    Ask, Asked, EvidenceShown, Hello, Message, PairAsk, Push, WIRE_VERSION, WitnessAnswer, WitnessAsk,
+    number_of,
 };
 
 impl Clearing {
@@ -24,6 +25,9 @@ impl Clearing {
                 Ok(ask) => Ok(self.pair_in(peer, ask).await.to_bytes()),
                 Err(error) => Err(error.to_string()),
             },
+            (Protocol::Stream, Some(ledger)) if number_of(bytes) == Some(EvidenceShown::NUMBER) => {
+                self.evidence_in(ledger, bytes).await
+            }
             (Protocol::Stream, Some(ledger)) => self.push_in(ledger, bytes).await,
             (Protocol::Claim, Some(ledger)) => self.ask_in(ledger, bytes).await,
             (Protocol::Witness, Some(ledger)) => self.witness_in(ledger, bytes).await,
@@ -85,6 +89,13 @@ impl Clearing {
             self.follow_identity(peer).await;
         }
         Ok(pushed.to_bytes())
+    }
+
+    async fn evidence_in(&self, from: LedgerId, bytes: &[u8]) -> Result<Vec<u8>, String> {
+        let shown = EvidenceShown::parse(bytes).map_err(|e| e.to_string())?;
+        let run = self.0.ledger.run(move |core| core.evidence_in(&from, &shown.evidence.0));
+        let taken = run.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+        Ok(taken.to_bytes())
     }
 
     async fn ask_in(&self, asker: LedgerId, bytes: &[u8]) -> Result<Vec<u8>, String> {

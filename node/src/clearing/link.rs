@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use weft_protocol::ids::{LedgerId, PUBLIC_STREAM, StreamId};
-use weft_protocol::wire::{Hello, Message, Push, Pushed, WIRE_VERSION};
+use weft_protocol::wire::{EvidenceTaken, Hello, Message, Push, Pushed, WIRE_VERSION};
 
 /// First wait after a failure; doubles.
 const RETRY_MIN: Duration = Duration::from_millis(250);
@@ -74,9 +74,11 @@ async fn session(
     let shared = &clearing.0;
     let mut revision = shared.ledger.revision();
     let mut next = hello(clearing, link).await?;
+    shared.ledger.run(move |core| core.forget_left(&link.ledger)).await?;
     let mut public = ask_public(clearing, link).await?;
     loop {
         revision.mark_unchanged();
+        show_evidence(clearing, link).await?;
         let channel = link.channel;
         let outgoing = shared.ledger.run(move |core| core.next_outgoing(channel, next, public)).await?;
         let Some(outgoing) = outgoing.map_err(LinkError::Refused)? else {
@@ -148,6 +150,27 @@ async fn push_public(clearing: &Clearing, link: Link, mut from: u64) -> Result<(
         }
         from = pushed.next;
     }
+}
+
+/// Evidence that this peer has not been shown: before anything else, so that it is warned first.
+async fn show_evidence(clearing: &Clearing, link: Link) -> Result<(), LinkError> {
+    let shared = &clearing.0;
+    let ledger = link.ledger;
+    while let Some((id, shown)) = shared.ledger.run(move |core| core.evidence_out(&ledger)).await? {
+        let bytes = shared.network.request(link.peer, Protocol::Stream, shown.to_bytes()).await;
+        let taken = match bytes {
+            Ok(bytes) => {
+                let taken = EvidenceTaken::parse(&bytes)?.taken;
+                tracing::info!(peer = %ledger.short(), %id, taken, "evidence was shown to a peer");
+                taken
+            }
+            // It is busy, or does not know the message: it is shown again when something is written, or at the next hello.
+            Err(RequestError::Refused { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        shared.ledger.run(move |core| core.note_shown(ledger, id, taken)).await?;
+    }
+    Ok(())
 }
 
 /// Both sides say where the streams stand; the answer is the next place to send.

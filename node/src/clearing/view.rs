@@ -27,6 +27,7 @@ fn read(core: &Core, connected: &BTreeMap<LedgerId, bool>) -> Vec<Peer> {
         let local = core.private().peer(&row.peer).ok().flatten();
         let mut problems: Vec<String> = core.problems().get(&row.peer).cloned().into_iter().collect();
         let findings = core.engine().peers().findings().iter().filter(|f| f.ledger == row.peer);
+        problems.extend(core.accusations(&row.peer));
         problems.extend(findings.map(|f| format!("{} (entry {})", f.what, f.leaf)));
         Peer {
             ledger: row.peer.to_string(),

@@ -7,13 +7,15 @@ use crate::clock::Clock;
 use crate::data::{DataDir, Keys};
 use crate::keystore::Kept;
 use crate::store::private::{Direction, SealedSidecar, Sidecar};
-use crate::store::segments::{Position, RecordKey, RecordRef};
+use crate::store::segments::{NoteKind, Position, RecordKey, RecordRef};
 use crate::store::{Index, IndexBatch, Private, SegmentReader, Segments};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use weft_api::KeysKept;
 use weft_protocol::clearing::engine::{Batch, Cx, Engine, Payee, Record};
+use weft_protocol::clearing::peers::Place;
+use weft_protocol::evidence::Evidence;
 use weft_protocol::ids::{AccountId, ClaimId, Hash, LedgerId, Salt};
 use weft_protocol::log::tile::{TileBuilder, TilePath};
 use weft_protocol::sidecar::Content;
@@ -66,6 +68,7 @@ pub struct Core {
     /// Written in memory, not yet indexed.
     pending: Vec<(Position, Record)>,
     pub(super) notes: Notes,
+    pub(super) shown: super::evidence::Shown,
     pub(super) time: TimeGuard,
     counts: crate::store::index::Applied,
     pub(super) watch: super::guard::Watch,
@@ -109,6 +112,7 @@ impl Core {
             sealed: Vec::new(),
             pending: Vec::new(),
             notes: Notes::default(),
+            shown: super::evidence::Shown::default(),
             time,
             counts,
             watch: super::guard::Watch::default(),
@@ -213,14 +217,20 @@ impl Core {
             }
         };
         let mut salt = || -> Salt { clock.salt() };
-        let mut cx = Cx { now_ms, salt: &mut salt, payees: &lookup };
+        let (index, reader) = (&self.parts.index, &self.reader);
+        let held = |place: &Place| {
+            let at = index.as_ref()?.received(&place.ledger, &place.stream, place.sseq).ok()??;
+            reader.read(at).ok().map(|record| record.bytes)
+        };
+        let mut cx = Cx { now_ms, salt: &mut salt, payees: &lookup, held: &held };
         input(&mut self.parts.engine, &mut cx)
     }
 
     /// Makes everything durable that the tasks of a group wrote: sidecars first, then the segment with one sync.
     /// A crash before the sync leaves nothing acknowledged; sidecars without an entry are swept at the next start.
     pub(super) fn commit_group(&mut self) -> Result<bool, String> {
-        let batch: Batch = self.parts.engine.take_batch();
+        let Batch { records, .. } = self.parts.engine.take_batch();
+        let records = self.keep_evidence(records)?;
         if !self.clear.is_empty() || !self.sealed.is_empty() {
             let written = self.parts.private.put_sidecars(&self.clear, &self.sealed);
             written.map_err(|e| format!("the private store could not be written: {e}"))?;
@@ -232,7 +242,7 @@ impl Core {
         if self.payees.len() > MAX_PAYEES {
             self.payees.clear();
         }
-        if batch.records.is_empty() && self.notes.waiting.is_empty() {
+        if records.is_empty() && self.notes.waiting.is_empty() {
             return Ok(false);
         }
         if self.parts.hooks.ack_early {
@@ -241,16 +251,35 @@ impl Core {
         }
         // Notes come first: an entry of the same group may rest on one.
         let notes = self.notes.waiting.iter().map(crate::store::Record::as_ref);
-        let records: Result<Vec<RecordRef<'_>>, _> =
-            notes.chain(batch.records.iter().map(record_ref)).collect();
-        let records = records.map_err(|e| e.to_string())?;
-        let mut positions = self.parts.segments.append(&records).map_err(|e| e.to_string())?;
+        let all: Result<Vec<RecordRef<'_>>, _> = notes.chain(records.iter().filter_map(record_ref)).collect();
+        let all = all.map_err(|e| e.to_string())?;
+        let mut positions = self.parts.segments.append(&all).map_err(|e| e.to_string())?;
         self.parts.segments.sync().map_err(|e| e.to_string())?;
         let entries = positions.split_off(self.notes.waiting.len());
         self.notes.written(&positions);
-        self.pending.extend(entries.into_iter().zip(batch.records));
+        self.pending.extend(entries.into_iter().zip(records));
         self.note_told();
         Ok(true)
+    }
+
+    /// Evidence of a group is kept as notes, which stand before its entries.
+    fn keep_evidence(&mut self, records: Vec<Record>) -> Result<Vec<Record>, String> {
+        let mut entries = Vec::with_capacity(records.len());
+        for record in records {
+            match record {
+                Record::Evidence(bytes) => {
+                    if let Ok(evidence) = Evidence::parse(&bytes) {
+                        let (accused, id) = (evidence.accused(), evidence.id());
+                        let what = evidence.kind().text();
+                        tracing::error!(%accused, %id, "a network {what}: no new payments with it");
+                    }
+                    let name = Hash::of("", &[&bytes]).0;
+                    self.keep_note(NoteKind::EVIDENCE, name, bytes).map_err(|e| e.to_string())?;
+                }
+                Record::Own(_) | Record::Received(_) => entries.push(record),
+            }
+        }
+        Ok(entries)
     }
 
     /// Brings the index and the tiles up to what is durable, and publishes when it is time.
@@ -273,6 +302,7 @@ impl Core {
                         self.counts.received_entries += 1;
                         rows::received(&mut batch, *position, entry);
                     }
+                    Record::Evidence(_) => {}
                 }
             }
             if let Err(error) = self.index().commit(batch, self.counts) {
@@ -329,8 +359,10 @@ impl Core {
     }
 }
 
-fn record_ref(record: &Record) -> Result<RecordRef<'_>, crate::store::segments::RecordTooLong> {
-    match record {
+/// The record of an entry.
+fn record_ref(record: &Record) -> Option<Result<RecordRef<'_>, crate::store::segments::RecordTooLong>> {
+    Some(match record {
+        Record::Evidence(_) => return None,
         Record::Own(written) => {
             RecordRef::new(RecordKey::Own { seq: written.entry.body().seq }, written.entry.bytes())
         }
@@ -340,7 +372,7 @@ fn record_ref(record: &Record) -> Result<RecordRef<'_>, crate::store::segments::
             let key = RecordKey::Received { ledger, stream: header.id, sseq: header.sseq, boot };
             RecordRef::new(key, entry.bytes())
         }
-    }
+    })
 }
 
 /// Names that differ only in case or outer spaces are the same name.

@@ -389,7 +389,7 @@ impl Core {
     /// Why one is refused; those before it stay.
     pub fn receive_public(&mut self, entries: &[Blob]) -> Result<(), Refusal> {
         for bytes in entries {
-            match self.with_engine(|engine, _| engine.receive_public(&bytes.0)) {
+            match self.with_engine(|engine, cx| engine.hear_public(&bytes.0, cx)) {
                 Ok(()) | Err(Refusal::Known { .. }) => {}
                 Err(refusal) => return Err(refusal),
             }

@@ -301,6 +301,9 @@ impl Reading {
             }
             RecordKey::Note { kind, name } => {
                 self.notes.insert((kind, name), at);
+                if kind == NoteKind::EVIDENCE {
+                    self.replay.evidence(record.bytes()).map_err(VisitError::new)?;
+                }
                 // No rows, but the index says how many records it knows of.
                 self.batched += usize::from(!known);
             }

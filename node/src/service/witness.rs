@@ -9,6 +9,7 @@ use crate::data::write_file;
 use crate::store::segments::NoteKind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use weft_protocol::evidence::EvidenceType;
 use weft_protocol::ids::{Hash, LedgerId};
 use weft_protocol::keys::PublicKey;
 use weft_protocol::ledger::identity::Purpose;
@@ -212,6 +213,9 @@ impl Core {
             "it has signed two different heads of its log at one size: it shows two histories".to_owned();
         tracing::error!(peer = %peer.short(), "{why}");
         self.problems.insert(peer, why);
+        // Recorded before the answer leaves: both halves are signed, so this is evidence for anybody.
+        let halves = [found.held.to_string(), found.given.to_string()];
+        self.accuse(EvidenceType::Notes, peer, halves.each_ref().map(String::as_bytes));
         let both = format!("{}{}", found.held, found.given);
         if let Err(error) = self.private().set_setting(&format!("{CONTRADICTION}{peer}"), both.as_bytes()) {
             tracing::error!(%error, "two contradictory checkpoints could not be kept");

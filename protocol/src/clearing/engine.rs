@@ -6,7 +6,7 @@
 //! arrived, goes on from there ([`Engine::recover`]).
 
 use super::intent::{Decision, DecisionBody, Hop, Intent, Outcome, Part, RejectCode, SignedIntent};
-use super::peers::{Peers, Refusal};
+use super::peers::{Peers, Place, Refusal};
 use super::step::{AccordArgs, Ack, Step, StepArgs};
 use crate::amount::Amount;
 use crate::encoding::Blob;
@@ -27,6 +27,8 @@ pub struct Cx<'a> {
     pub salt: &'a mut dyn FnMut() -> Salt,
     /// Who is meant by the sealed sidecar with this commitment, of this claim.
     pub payees: &'a dyn Fn(&ClaimId, &Hash) -> Payee,
+    /// The exact bytes of an entry received and stored earlier.
+    pub held: &'a dyn Fn(&Place) -> Option<Vec<u8>>,
 }
 
 /// What the sealed sidecar of a claim says.
@@ -49,6 +51,17 @@ pub enum Record {
     Own(Box<Written>),
     /// A peer's entry, exactly as it came.
     Received(Box<Entry>),
+    /// Evidence that convicts a network: its exact bytes.
+    Evidence(Vec<u8>),
+}
+
+impl Record {
+    /// The bytes of the entry received at a place, when this is its record.
+    pub fn received_at(&self, place: &Place) -> Option<Vec<u8>> {
+        let Self::Received(entry) = self else { return None };
+        let header = entry.body().stream.filter(|h| h.id == place.stream && h.sseq == place.sseq);
+        (header.is_some() && entry.body().ledger == place.ledger).then(|| entry.bytes().to_vec())
+    }
 }
 
 /// Records to be made durable together, in this order.
@@ -136,6 +149,23 @@ impl Engine {
         self.batch.records.push(Record::Received(Box::new(entry)));
         Ok(())
     }
+    /// Takes in a public entry as [`Engine::receive_public`] does, and compares one at a place that is known.
+    ///
+    /// # Errors
+    /// Why it is not taken in.
+    pub fn hear_public(&mut self, bytes: &[u8], cx: &mut Cx<'_>) -> Result<(), Refusal> {
+        if let Ok(entry) = Entry::parse(bytes)
+            && self.peers.identity(&entry.body().ledger).is_some()
+        {
+            match entry.body().stream.map(|header| header.sseq < self.peers.public_next(&entry.body().ledger))
+            {
+                Some(true) => self.compare_known(bytes, cx),
+                Some(false) => self.compare_seq(&entry, cx),
+                None => {}
+            }
+        }
+        self.receive_public(bytes)
+    }
     /// The records since the last call.
     pub fn take_batch(&mut self) -> Batch {
         std::mem::take(&mut self.batch)
@@ -181,7 +211,7 @@ impl Engine {
             return Err(Rejected::HoldMismatch { what: "the payee's network" });
         }
         let (id, channel) = self.open_channel(route.ledgers.get(1))?;
-        if self.peers.is_frozen(&intent.payee) {
+        if self.is_frozen(&intent.payee) {
             return Err(Rejected::PeerFrozen { peer: intent.payee });
         }
         let hop = first_hop(&intent)?;
@@ -263,7 +293,7 @@ impl Engine {
         if theirs != Some(channel.accord_id) {
             return Err(Rejected::NoAccord { peer: *peer });
         }
-        if self.peers.is_frozen(peer) {
+        if self.is_frozen(peer) {
             return Err(Rejected::PeerFrozen { peer: *peer });
         }
         if self.hushed.contains(&id) {
@@ -317,9 +347,15 @@ impl Engine {
         proof: Option<&[Hash]>,
         cx: &mut Cx<'_>,
     ) -> Result<(), Refusal> {
-        let entry = self.peers.check(&self.state, peer, bytes, proof)?;
+        let checked = self.peers.check(&self.state, peer, bytes, proof);
+        if matches!(checked, Err(Refusal::Known { .. })) {
+            self.compare_known(bytes, cx);
+        }
+        let entry = checked?;
+        self.compare_seq(&entry, cx);
         let claim = self.peers.absorb(&self.state, &entry);
         self.batch.records.push(Record::Received(Box::new(entry)));
+        self.convict_contradictions(cx);
         if let Some(claim) = claim {
             self.react(&claim, cx);
         }
@@ -444,6 +480,7 @@ impl Engine {
             return Err(Rejected::UnknownClaim { claim });
         }
         self.peers.learn_decision(decision)?;
+        self.convict_contradictions(cx);
         self.react(&claim, cx);
         Ok(())
     }
@@ -480,6 +517,7 @@ impl Engine {
         let mut claims: BTreeSet<ClaimId> = self.peers.claims().into_iter().collect();
         claims.extend(self.state.claims.iter().filter(|(_, row)| !row.is_closed()).map(|((c, _), _)| *c));
         claims.extend(self.state.decisions.iter().filter(|(_, row)| !row.credited).map(|(c, _)| *c));
+        self.recover_evidence(cx);
         for claim in claims {
             self.react(&claim, cx);
         }

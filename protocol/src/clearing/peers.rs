@@ -5,6 +5,9 @@
 //! stream for ever); a line that breaks a rule of clearing has no effect and becomes a [`Finding`].
 
 mod effect;
+mod places;
+
+pub use places::Place;
 
 use super::guard::{Fence, Newest, StreamHead};
 use super::intent::{Decision, RejectCode, SignedIntent};
@@ -39,6 +42,10 @@ pub struct Peers {
     findings: Vec<Finding>,
     newest: BTreeMap<LedgerId, Newest>,
     fences: BTreeMap<LedgerId, Fence>,
+    pub(super) places: places::Places,
+    pub(super) watch: crate::evidence::watch::Watch,
+    pub(super) evidence: Vec<(Hash, Vec<u8>)>,
+    pub(super) contradictions: Vec<super::convict::Contradiction>,
 }
 
 /// A peer's stream of one channel.
@@ -303,6 +310,7 @@ impl Peers {
         }
         self.public.insert(ledger, StreamRow { next: next.saturating_add(1), head: entry.leaf() });
         self.note_newest(entry);
+        self.places.note(entry);
         Ok(())
     }
 
@@ -443,6 +451,7 @@ impl Peers {
     pub fn absorb(&mut self, state: &State, entry: &Entry) -> Option<ClaimId> {
         let Payload::Step(step) = &entry.op().payload else { return None };
         let header = entry.body().stream?;
+        self.places.note(entry);
         let stream = self.streams.entry(step.channel).or_insert_with(PeerStream::new);
         stream.next = header.sseq.saturating_add(1);
         stream.head = entry.leaf();
@@ -478,6 +487,9 @@ impl Peers {
                 self.absorb_own(&lost);
             }
             return;
+        }
+        if let Payload::FreezeLifted(lifted) = &entry.op().payload {
+            self.frozen.remove(&lifted.accused);
         }
         let Payload::Step(step) = &entry.op().payload else { return };
         let decision = match &step.args {

@@ -253,7 +253,7 @@ impl Engine {
         if intent.expires_ms > now_ms.saturating_add(MAX_EXPIRY_SEEN_MS) {
             return Err(broken);
         }
-        if [row.peer, intent.payer, intent.payee].iter().any(|ledger| self.peers.is_frozen(ledger)) {
+        if [row.peer, intent.payer, intent.payee].iter().any(|ledger| self.is_frozen(ledger)) {
             return Err(broken);
         }
         if self.room_in(channel, hop.pair) < 0 {

@@ -10,6 +10,7 @@ use super::engine::Engine;
 use super::peers::{Peers, Refusal};
 use super::react::forget_if_settled;
 use crate::entry::{Entry, Payload};
+use crate::evidence::{Evidence, NotEvidence};
 use crate::ids::{ClaimId, PUBLIC_STREAM};
 use crate::ledger::author::Author;
 use crate::ledger::{Rejected, State, apply};
@@ -62,6 +63,16 @@ impl Replay {
         Ok(())
     }
 
+    /// The next evidence recorded.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn evidence(&mut self, bytes: &[u8]) -> Result<(), NotEvidence> {
+        let evidence = Evidence::parse(bytes)?;
+        self.peers.keep_evidence(evidence.id(), bytes.to_vec());
+        Ok(())
+    }
+
     /// The state so far.
     pub fn state(&self) -> &State {
         &self.state
@@ -102,6 +113,8 @@ fn claim_of(entry: &Entry) -> Option<ClaimId> {
         | Payload::Hold(_)
         | Payload::Release(_)
         | Payload::PeerView(_)
+        | Payload::EvidenceRecorded(_)
+        | Payload::FreezeLifted(_)
         | Payload::Erasure(_)
         | Payload::Forward(_) => None,
     }

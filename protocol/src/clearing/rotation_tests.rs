@@ -36,6 +36,7 @@ fn restarts(network: &TestNetwork) {
         match record {
             Record::Own(written) => replay.own(&written.entry).unwrap(),
             Record::Received(entry) => replay.received(entry).unwrap(),
+            Record::Evidence(bytes) => replay.evidence(bytes).unwrap(),
         }
     }
     assert_eq!(replay.state().digest(), network.state().digest());

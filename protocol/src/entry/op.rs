@@ -5,6 +5,7 @@ use crate::clearing::step::Step;
 use crate::encoding::{EncodingError, check_shape, encodes_to};
 use crate::ids::{Hash, OpId};
 use crate::ledger::erasure::Erasure;
+use crate::ledger::evidence::{EvidenceRecorded, FreezeLifted};
 use crate::ledger::forward::Forward;
 use crate::ledger::identity::{Genesis, KeyBound, KeyRevoked, RootChanged};
 use crate::ledger::members::{AccountChanged, AccountClosed, AccountOpened, RoleGranted};
@@ -138,6 +139,10 @@ payloads! {
     0x0508 Returned(Returned),
     /// The head of a peer's log that we have cosigned.
     0x0d01 PeerView(PeerView),
+    /// Evidence against another network that we hold.
+    0x0e01 EvidenceRecorded(EvidenceRecorded),
+    /// Payments with a network may go on.
+    0x0e02 FreezeLifted(FreezeLifted),
     /// Everything personal about a holder destroyed.
     0x0f01 Erasure(Erasure),
     /// The books as they stand, so that older entries may go.
@@ -169,6 +174,8 @@ impl Kind {
             Self::Release => "release",
             Self::Returned => "returned",
             Self::PeerView => "peer-view",
+            Self::EvidenceRecorded => "evidence-recorded",
+            Self::FreezeLifted => "freeze-lifted",
             Self::Erasure => "erasure",
             Self::Forward => "forward",
             Self::Step(0) => "step-accord",

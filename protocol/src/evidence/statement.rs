@@ -5,9 +5,9 @@ use crate::clearing::intent::{Decision, Outcome};
 use crate::encoding::{Blob, EncodingError, decode_canonical, encode};
 use crate::entry::{Entry, EntryError};
 use crate::ids::{Hash, LedgerId, PUBLIC_STREAM};
+use crate::ledger::witness::is_origin_of;
 use crate::log::checkpoint::{Checkpoint, CheckpointError};
 use crate::log::note::{Note, NoteError};
-use crate::log::parse_decimal;
 use crate::log::proof::{ProofError, verify_inclusion};
 use minicbor::{Decode, Encode};
 
@@ -208,10 +208,4 @@ impl Statement {
             ),
         }
     }
-}
-
-/// Whether checkpoints of a ledger may have this origin: its own, or that after a succession, `/` and its number.
-fn is_origin_of(origin: &str, ledger: &LedgerId) -> bool {
-    let Some(rest) = origin.strip_prefix(&ledger.origin()) else { return false };
-    rest.is_empty() || rest.strip_prefix('/').and_then(parse_decimal).is_some_and(|n| n > 0)
 }

@@ -49,6 +49,8 @@ impl Payload {
             | Self::UnitDefined(_)
             | Self::RuleSet(_)
             | Self::PeerView(_)
+            | Self::EvidenceRecorded(_)
+            | Self::FreezeLifted(_)
             | Self::Erasure(_)
             | Self::Forward(_)
             | Self::Step(_) => return None,

@@ -258,6 +258,11 @@ pub enum Rejected {
     ViewBack { last: u64, got: u64 },
     #[error("the log was recorded with {size} entries and another root")]
     ViewConflict { size: u64 },
+    // Evidence
+    #[error("enough evidence against network {accused} is recorded")]
+    EvidenceEnough { accused: LedgerId },
+    #[error("lifting a freeze names exactly one sidecar: the reason")]
+    ReasonSidecar,
 }
 
 impl Rejected {

@@ -8,6 +8,7 @@ mod canonical;
 pub use canonical::{MAX_STATE_BYTES, StateError};
 
 use super::erasure::ErasureRow;
+use super::evidence::AccusedRow;
 use super::identity::Identity;
 use super::members::OwnerKind;
 use super::rules::{Limit, LimitScope};
@@ -356,6 +357,8 @@ pub struct State {
     pub nonces: BTreeMap<(LedgerId, Hash), ClaimId>,
     #[cbor(n(15), with = "super::witness::table", has_nil)]
     pub views: BTreeMap<(LedgerId, String), ViewRow>,
+    #[cbor(n(16), with = "super::witness::table", has_nil)]
+    pub accused: BTreeMap<LedgerId, AccusedRow>,
     #[cbor(n(17), with = "super::witness::table", has_nil)]
     pub successions: BTreeMap<u32, SuccessionRow>,
     #[cbor(n(18), with = "super::witness::table", has_nil)]
@@ -414,6 +417,7 @@ pub enum Change {
     Decision(ClaimId, DecisionRow),
     Succession(u32, SuccessionRow),
     View(LedgerId, String, ViewRow),
+    Accused(LedgerId, AccusedRow),
     Erased(AccountId, ErasureRow),
 }
 
@@ -560,6 +564,7 @@ impl State {
                 self.expiring.extend(row.prune_at().map(|at| (at, Expiring::Claim(claim, part))));
                 self.claims.insert((claim, part), *row);
             }
+            Change::Accused(ledger, row) => drop(self.accused.insert(ledger, row)),
             Change::View(peer, origin, row) => drop(self.views.insert((peer, origin), row)),
             Change::Erased(account, row) => drop(self.erased.insert(account, row)),
             Change::Decision(claim, row) => {
@@ -597,6 +602,11 @@ impl State {
                 }
             }
         }
+    }
+
+    /// Whether new payments with a network are stopped, because it was shown to have lied.
+    pub fn is_frozen(&self, ledger: &LedgerId) -> bool {
+        self.accused.get(ledger).is_some_and(|row| row.frozen)
     }
 
     /// The stream an entry of this kind belongs to, if any.

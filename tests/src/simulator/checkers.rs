@@ -127,6 +127,7 @@ pub(super) fn ended(world: &mut World) -> Result<(), Violation> {
         replayed(node)?;
         blamed(world, node)?;
         world.tally.returns += node.books.returns;
+        world.tally.evidence += node.running().peers().evidence().len() as u64;
         world.tally.findings += node.running().peers().findings().len() as u64;
         if honest {
             at_rest(node)?;

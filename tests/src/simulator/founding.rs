@@ -81,6 +81,11 @@ impl Keys {
         SecretKey::from_seed(&self.log)
     }
 
+    /// The witness key.
+    pub fn witness(&self) -> SecretKey {
+        SecretKey::from_seed(&self.seed_of("witness").0)
+    }
+
     /// The node's hand at its start number `boot`.
     pub fn author(&self, boot: u64) -> Author {
         Author::new(self.log(), boot)
@@ -93,8 +98,11 @@ impl Keys {
     }
 
     fn unused(&self, purpose: &str) -> KeyBytes {
-        let seed = Hash::of("", &[self.desk.public().bytes().as_bytes(), purpose.as_bytes()]);
-        SecretKey::from_seed(&seed.0).public().bytes()
+        SecretKey::from_seed(&self.seed_of(purpose).0).public().bytes()
+    }
+
+    fn seed_of(&self, purpose: &str) -> Hash {
+        Hash::of("", &[self.desk.public().bytes().as_bytes(), purpose.as_bytes()])
     }
 
     fn genesis(&self) -> Genesis {
@@ -147,7 +155,7 @@ impl Founded {
             let signed = keys.by_roots(ledger, &op);
             let mut salt = || random.salt();
             let payees = |_: &_, _: &_| Payee::Missing;
-            let mut cx = Cx { now_ms: START_MS, salt: &mut salt, payees: &payees };
+            let mut cx = Cx { now_ms: START_MS, salt: &mut salt, payees: &payees, held: &|_| None };
             engine.submit(&signed, &mut cx).expect("founding keeps the rules").entry
         };
         let genesis = write(&LedgerId::ZERO, Payload::Genesis(keys.genesis()));

@@ -1,6 +1,7 @@
 //! A network that lies. It signs with its real keys and its streams are well chained, so that every line of it must be
 //! taken in; what the lines say is up to `moves`. It never crashes and forgets nothing.
 
+mod forge;
 mod moves;
 
 use super::founding::{Founded, Keys};
@@ -14,6 +15,7 @@ use weft_protocol::clearing::intent::Decision;
 use weft_protocol::clearing::step::{Ack, KeyArgs, Step, StepArgs};
 use weft_protocol::encoding::Blob;
 use weft_protocol::entry::{Body, ENTRY_VERSION, Entry, Op, Payload, StreamHeader};
+use weft_protocol::evidence::Evidence;
 use weft_protocol::ids::{AccountId, ClaimId, Hash, LedgerId, OpId, StreamId};
 
 /// What a liar knows of the world.
@@ -57,6 +59,9 @@ pub struct Liar {
     /// Intents of its own.
     own: Vec<ClaimId>,
     out: Vec<(usize, Message)>,
+    forges: bool,
+    /// Lines that others have signed, a few of each.
+    heard_lines: BTreeMap<usize, Vec<Vec<u8>>>,
 }
 
 impl Liar {
@@ -65,6 +70,7 @@ impl Liar {
         mut random: Random,
         map: Map,
         channels: BTreeMap<usize, StreamId>,
+        forges: bool,
     ) -> Self {
         let line = |id: StreamId| Line {
             id,
@@ -77,7 +83,8 @@ impl Liar {
         let mut liar = Self {
             map,
             keys: founded.keys,
-            honesty: random.pick(&[0, 500, 850]),
+            // Who signs things twice does its work otherwise: else it would be shut out before.
+            honesty: if forges { 1_000 } else { random.pick(&[0, 500, 850]) },
             random,
             lines: channels.into_iter().map(|(index, id)| (index, line(id))).collect(),
             seq: 0,
@@ -87,6 +94,8 @@ impl Liar {
             decisions: BTreeMap::new(),
             own: Vec::new(),
             out: Vec::new(),
+            forges,
+            heard_lines: BTreeMap::new(),
         };
         for record in founded.engine.take_batch().records {
             if let Record::Own(written) = record {
@@ -116,7 +125,11 @@ impl Liar {
             }
             Message::Ask { intent, .. } => self.asked(from, intent),
             Message::Decision(decision) => drop(self.decisions.insert(decision.body.claim, *decision)),
-            Message::Public(_) | Message::Sidecar(..) => {}
+            Message::Evidence(bytes) => {
+                let read = Evidence::parse(bytes).map(|evidence| Message::Read(evidence.id()));
+                self.out.extend(read.ok().map(|read| (from, read)));
+            }
+            Message::Public(_) | Message::Sidecar(..) | Message::Note(..) | Message::Read(_) => {}
         }
         self.send()
     }
@@ -124,7 +137,11 @@ impl Liar {
     /// Time has passed; gives what the liar sends.
     pub(super) fn wake(&mut self, now_ms: u64) -> Vec<(usize, Message)> {
         self.time_ms = self.time_ms.max(now_ms);
-        self.scheme();
+        if self.forges {
+            self.forge();
+        } else {
+            self.scheme();
+        }
         self.send()
     }
 
@@ -146,6 +163,10 @@ impl Liar {
         let header = entry.body().stream?;
         if header.sseq != line.heard.next {
             return None;
+        }
+        let lines = self.heard_lines.entry(from).or_default();
+        if lines.len() < 4 {
+            lines.push(bytes.to_vec());
         }
         line.heard = Ack { next: header.sseq + 1, head: entry.leaf() };
         let Payload::Step(step) = entry.op().payload.clone() else { return None };

@@ -5,16 +5,20 @@
 
 use super::Violation;
 use super::books::Books;
+use super::convictions::SeenNotes;
 use super::founding::{Founded, HOUR, Keys, Member};
 use super::random::Random;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weft_protocol::amount::Amount;
 use weft_protocol::clearing::engine::{Batch, Cx, Engine, Payee, Record};
+use weft_protocol::clearing::peers::Place;
 use weft_protocol::clearing::replay::Replay;
 use weft_protocol::entry::{Entry, Op, Payload, SignedOp};
 use weft_protocol::ids::{ClaimId, Hash, LedgerId, OpId, StreamId};
 use weft_protocol::ledger::transfer::{Transfer, move_value};
+use weft_protocol::log::checkpoint::Checkpoint;
+use weft_protocol::log::tree::root_of;
 
 /// A record on the disk.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub(super) enum Stored {
     Own(Entry),
     /// An entry received.
     Received(Entry),
+    /// Evidence against a network.
+    Evidence(Vec<u8>),
 }
 
 /// A peer, as the running node knows it; forgotten in a crash.
@@ -59,13 +65,47 @@ pub(super) struct Node {
     pub streams: BTreeMap<StreamId, Vec<Arc<[u8]>>>,
     /// What an auditor makes of our durable entries.
     pub books: Books,
+    /// Notes that contradict or not, seen since the last start; kept by the checker.
+    pub notes_seen: SeenNotes,
+    /// Which evidence each peer has read since the last start.
+    pub shown: BTreeMap<usize, BTreeSet<Hash>>,
     /// How far this clock is ahead.
     pub skew_ms: u64,
     boot: u64,
     salts: Random,
 }
 
+/// What a network has written and received, and its keys.
+#[derive(Debug)]
+pub struct Recorded {
+    /// Its id.
+    pub ledger: LedgerId,
+    /// Seed of its log key.
+    pub log: [u8; 32],
+    /// Seed of its desk key.
+    pub desk: [u8; 32],
+    /// Its entries, by place.
+    pub own: Vec<Entry>,
+    /// Entries of others, in the order of their coming.
+    pub received: Vec<Entry>,
+}
+
 impl Node {
+    /// Takes the network apart.
+    pub(super) fn recorded(self) -> Recorded {
+        let (mut own, mut received) = (Vec::new(), Vec::new());
+        for stored in self.disk {
+            match stored {
+                Stored::Own(entry) => own.push(entry),
+                Stored::Received(entry) => received.push(entry),
+                // What is recorded of others is in our own entries; a bundle of the kit holds entries only.
+                Stored::Evidence(_) => {}
+            }
+        }
+        let (log, desk) = (*self.keys.log().seed(), *self.keys.desk.seed());
+        Recorded { ledger: self.ledger, log, desk, own, received }
+    }
+
     /// A network just founded, with nothing durable yet.
     pub(super) fn new(founded: Founded, salts: Random, skew_ms: u64) -> Self {
         let Founded { keys, members, ledger, public, engine } = founded;
@@ -80,6 +120,8 @@ impl Node {
             links: BTreeMap::new(),
             streams: BTreeMap::new(),
             books: Books::default(),
+            notes_seen: SeenNotes::new(),
+            shown: BTreeMap::new(),
             skew_ms,
             boot: 1,
             salts,
@@ -99,11 +141,17 @@ impl Node {
     /// # Panics
     /// When the node is down; callers ask first.
     pub(super) fn input<R>(&mut self, now_ms: u64, act: impl FnOnce(&mut Engine, &mut Cx<'_>) -> R) -> R {
-        let Self { engine, sidecars, salts, skew_ms, .. } = self;
+        let Self { engine, disk, sidecars, salts, skew_ms, .. } = self;
         let engine = engine.as_mut().expect("inputs reach only nodes that are up");
         let mut salt = || salts.salt();
         let payees = |_: &ClaimId, sidecar: &Hash| sidecars.get(sidecar).copied().unwrap_or(Payee::Missing);
-        act(engine, &mut Cx { now_ms: now_ms + *skew_ms, salt: &mut salt, payees: &payees })
+        let held = |place: &Place| {
+            disk.iter().find_map(|stored| match stored {
+                Stored::Received(entry) => Record::Received(Box::new(entry.clone())).received_at(place),
+                Stored::Own(_) | Stored::Evidence(_) => None,
+            })
+        };
+        act(engine, &mut Cx { now_ms: now_ms + *skew_ms, salt: &mut salt, payees: &payees, held: &held })
     }
 
     /// Makes the first `keep` records of a batch durable.
@@ -121,6 +169,7 @@ impl Node {
                     self.disk.push(Stored::Own(written.entry));
                 }
                 Record::Received(entry) => self.disk.push(Stored::Received(*entry)),
+                Record::Evidence(bytes) => self.disk.push(Stored::Evidence(bytes)),
             }
         }
         Ok(())
@@ -129,6 +178,8 @@ impl Node {
     /// Loses everything that is not durable.
     pub(super) fn crash(&mut self) {
         self.engine = None;
+        self.notes_seen.clear();
+        self.shown.clear();
         for link in self.links.values_mut() {
             link.next = 0;
             link.sent = 0;
@@ -149,6 +200,9 @@ impl Node {
                 Stored::Received(entry) => {
                     replay.received(entry).map_err(|e| Violation::of("replay of a received entry", &e))?;
                 }
+                Stored::Evidence(bytes) => {
+                    replay.evidence(bytes).map_err(|e| Violation::of("replay of evidence", &e))?;
+                }
             }
         }
         Ok(replay)
@@ -163,6 +217,14 @@ impl Node {
         let engine = self.replay()?.into_engine(self.keys.author(self.boot), self.keys.secret);
         self.engine = Some(engine);
         self.input(now_ms, |engine, cx| engine.recover(cx)).map_err(|e| Violation::of("recovery", &e))
+    }
+
+    /// The head of our log as it is on the disk, signed.
+    pub(super) fn checkpoint(&self) -> Vec<u8> {
+        let leaves: Vec<Hash> = self.own_entries().map(Entry::leaf).collect();
+        let root = root_of(leaves.iter().copied());
+        let checkpoint = Checkpoint::new(&self.ledger.origin(), leaves.len() as u64, root);
+        checkpoint.expect("a checkpoint of ours").sign(&self.keys.log()).to_string().into_bytes()
     }
 
     /// A payment of one minute from the first member to the second.
@@ -182,7 +244,7 @@ impl Node {
     pub(super) fn own_entries(&self) -> impl Iterator<Item = &Entry> {
         self.disk.iter().filter_map(|stored| match stored {
             Stored::Own(entry) => Some(entry),
-            Stored::Received(_) => None,
+            Stored::Received(_) | Stored::Evidence(_) => None,
         })
     }
 

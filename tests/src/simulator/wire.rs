@@ -4,6 +4,7 @@ use super::random::Random;
 use std::sync::Arc;
 use weft_protocol::clearing::engine::Payee;
 use weft_protocol::clearing::intent::{Decision, SignedIntent};
+use weft_protocol::evidence::EvidenceType;
 use weft_protocol::ids::Hash;
 
 /// A message between two networks.
@@ -28,6 +29,12 @@ pub(super) enum Message {
     },
     /// The answer to a question.
     Decision(Decision),
+    /// A signed note, proof or cosignature of the sender.
+    Note(EvidenceType, Vec<u8>),
+    /// Evidence against somebody.
+    Evidence(Vec<u8>),
+    /// The answer: the sender has read the evidence with this id.
+    Read(Hash),
 }
 
 /// A message on its way.

@@ -6,9 +6,10 @@ mod deliver;
 pub(super) use clients::is_open;
 
 use super::checkers;
+use super::convictions;
 use super::founding::{self, Founded, START_MS};
 use super::liar::{Liar, Map};
-use super::node::{Link, Node};
+use super::node::{Link, Node, Recorded};
 use super::payments::{Market, Payment};
 use super::random::Random;
 use super::wire::{Envelope, Faults, Message};
@@ -16,6 +17,7 @@ use super::{Tally, Topology, Violation};
 use std::collections::BTreeMap;
 use weft_protocol::clearing::accord::channel_id;
 use weft_protocol::clearing::engine::Payee;
+use weft_protocol::evidence::{Evidence, EvidenceType};
 use weft_protocol::ids::{AccountId, ClaimId, LedgerId, PUBLIC_STREAM};
 
 /// Payments of one run.
@@ -40,6 +42,12 @@ impl Party {
     pub(super) fn honest(&self) -> Option<&Node> {
         match self {
             Self::Honest(node) => Some(node),
+            Self::Liar(_) => None,
+        }
+    }
+    fn recorded(self) -> Option<Recorded> {
+        match self {
+            Self::Honest(node) => Some(node.recorded()),
             Self::Liar(_) => None,
         }
     }
@@ -139,7 +147,7 @@ impl World {
         let party = if topology.liar() == Some(index) {
             let channels = neighbours.into_iter().flatten().map(|i| (i, channel(i))).collect();
             let map = Map { us: index, ..map.clone() };
-            Party::Liar(Box::new(Liar::new(founded, random, map, channels)))
+            Party::Liar(Box::new(Liar::new(founded, random, map, channels, topology.forges())))
         } else {
             let skew_ms = self.random.pick(&[0, 0, 300, 2_500]);
             let mut node = Node::new(founded, random, skew_ms);
@@ -161,21 +169,35 @@ impl World {
     /// # Errors
     /// What did not hold.
     pub fn run(mut self) -> Result<Tally, Violation> {
+        self.live()?;
+        if self.parties.iter().all(|p| p.honest().is_some()) {
+            self.much_later()?;
+        }
+        Ok(self.tally)
+    }
+
+    /// The same without the ninety days after it, and every honest network with its keys as it then stands.
+    ///
+    /// # Errors
+    /// What did not hold.
+    pub fn recorded(mut self) -> Result<Vec<Recorded>, Violation> {
+        self.live()?;
+        Ok(self.parties.into_iter().filter_map(Party::recorded).collect())
+    }
+
+    fn live(&mut self) -> Result<(), Violation> {
         self.until(START_MS + CHAOS_MS + 10_000)?;
         self.faults = Faults::NONE;
         let last_expiry = self.payments.iter().map(|p| p.expires_ms).max().unwrap_or(0);
         let deadline = last_expiry.max(self.now_ms) + SETTLE_MS;
-        while self.now_ms < deadline && !(self.now_ms > last_expiry && checkers::is_quiet(&self)) {
+        while self.now_ms < deadline && !(self.now_ms > last_expiry && checkers::is_quiet(self)) {
             self.until(self.now_ms + 5_000)?;
         }
         // What a liar has just said still has to go its way.
         self.liars_silent = true;
         self.until(self.now_ms + 10_000)?;
-        checkers::ended(&mut self)?;
-        if self.parties.iter().all(|p| p.honest().is_some()) {
-            self.much_later()?;
-        }
-        Ok(self.tally)
+        checkers::ended(self)?;
+        convictions::passed_on(self)
     }
 
     /// Ninety days on, with one entry that lets the ledger's own time pass.
@@ -255,6 +277,7 @@ impl World {
         for (to, word) in words {
             self.send(index, to, word);
         }
+        convictions::stopped(self, index)?;
         self.push(index);
         Ok(true)
     }
@@ -307,10 +330,36 @@ impl World {
         }
         let mut words = self.questions(index);
         words.extend(self.gossip(index));
+        words.extend(self.evidence(index));
         if self.commit(index, words)? {
             self.hand_over_sidecars(index);
         }
         Ok(())
+    }
+
+    /// Who lies.
+    pub(super) fn liar(&self) -> Option<LedgerId> {
+        let place = self.parties.iter().position(|party| party.honest().is_none());
+        place.map(|index| self.ledgers[index])
+    }
+
+    /// Evidence goes to every neighbour but the accused until it was read; now and then a note goes along.
+    fn evidence(&mut self, index: usize) -> Vec<(usize, Message)> {
+        let Some(node) = self.parties[index].honest() else { return Vec::new() };
+        let mut words = Vec::new();
+        for to in node.links.keys() {
+            for (id, bytes) in node.running().peers().evidence() {
+                let accused = Evidence::parse(bytes).map(|evidence| evidence.accused());
+                let read = node.shown.get(to).is_some_and(|shown| shown.contains(id));
+                if !read && accused != Ok(self.ledgers[*to]) {
+                    words.push((*to, Message::Evidence(bytes.clone())));
+                }
+            }
+            if self.random.chance(20) {
+                words.push((*to, Message::Note(EvidenceType::Notes, node.checkpoint())));
+            }
+        }
+        words
     }
 
     /// Now and then a node shows its public stream to somebody.
@@ -350,6 +399,7 @@ fn agree(founded: &mut [Founded], random: &mut Random) -> Result<(), Violation> 
                 now_ms: START_MS + 1_500,
                 salt: &mut salt,
                 payees: &payees,
+                held: &|_| None,
             };
             let agreed = founded[side].engine.accord(args.clone(), &mut cx);
             agreed.map_err(|e| Violation::of("an accord", &e))?;

@@ -1,14 +1,16 @@
 //! Evidence of each type: proven, and not, with why.
 
-use super::kit::{Book, genesis, hex, key};
+use super::clearing::{World, ledger_case};
+use super::kit::{Book, class_of, genesis, hex, key, op_id, refusal};
 use serde_json::{Value, json};
 use weft_protocol::clearing::intent::{CLAIM_VERSION, Decision, DecisionBody, Outcome};
 use weft_protocol::encoding::{Blob, encode};
-use weft_protocol::entry::{Body, Entry, How, Payload, Role, StreamHeader};
+use weft_protocol::entry::{Body, Entry, How, Op, Payload, Role, SignedOp, StreamHeader};
 use weft_protocol::evidence::{Evidence, EvidenceType, InclusionHalf, Keys};
 use weft_protocol::ids::UnitId;
 use weft_protocol::ids::{ClaimId, Hash, LedgerId, Salt};
 use weft_protocol::keys::{NOTE, SecretKey};
+use weft_protocol::ledger::evidence::{EvidenceRecorded, FreezeLifted};
 use weft_protocol::ledger::identity::{KeyBound, Purpose};
 use weft_protocol::ledger::units::{UnitDefined, UnitKind};
 use weft_protocol::log::checkpoint::Checkpoint;
@@ -149,6 +151,7 @@ pub(super) fn vectors() -> Value {
         "valid": valid(&accused),
         "invalid": invalid,
         "by_key": by_key,
+        "recorded": recorded(),
     })
 }
 
@@ -452,4 +455,80 @@ fn by_key(accused: &Accused) -> Vec<Value> {
         case
     };
     cases.into_iter().map(case).collect()
+}
+
+/// Hull records evidence against madison, and its root set lifts the freeze.
+fn recorded() -> Value {
+    let mut world = World::new();
+    for i in 0..2 {
+        let now_ms = world.tick();
+        world.networks[i].found(now_ms);
+    }
+    world.deliver();
+    world.peer(0, 1);
+    let madison = world.networks[1].ledger();
+    let against = |n: u8| {
+        let kind = EvidenceType::Decisions;
+        Payload::EvidenceRecorded(EvidenceRecorded { evidence: Hash([n; 32]), accused: madison, kind })
+    };
+    let lift = |accused| Payload::FreezeLifted(FreezeLifted { accused });
+    let reason = vec![Hash([0x77; 32])];
+    for n in 1..=7 {
+        write(&mut world, u64::from(n), against(n), &[], false);
+    }
+    write(&mut world, 20, lift(madison), &reason, true);
+    write(&mut world, 21, against(8), &[], false);
+    let hull = world.networks[0].ledger();
+    let ours = EvidenceRecorded { evidence: Hash([9; 32]), accused: hull, kind: EvidenceType::Notes };
+    let invalid = vec![
+        refused(&world, "the same evidence again", against(3), &[], false),
+        refused(&world, "a ninth", against(9), &[], false),
+        refused(&world, "against ourselves", Payload::EvidenceRecorded(ours), &[], false),
+        refused(&world, "signed by a person", against(9), &[], true),
+        refused(&world, "lifted by the node", lift(madison), &reason, false),
+        refused(&world, "lifted without a reason", lift(madison), &[], true),
+        refused(&world, "lifted of a network without an accord", lift(LedgerId([3; 32])), &reason, true),
+    ];
+    json!({ "ledgers": world.networks[..2].iter().map(ledger_case).collect::<Vec<_>>(), "of": "hull", "invalid": invalid })
+}
+
+/// Hull writes an entry.
+fn write(world: &mut World, n: u64, payload: Payload, sidecars: &[Hash], by_root: bool) {
+    let now_ms = world.tick();
+    let hull = &mut world.networks[0];
+    let op = Op { op_id: op_id(9_000 + n), not_after_ms: now_ms, payload, sidecars: sidecars.to_vec() };
+    let mut signed = SignedOp::unsigned(&op);
+    if by_root {
+        signed = signed.signed(&hull.ledger(), &key(hull.seed), Role::Root, How::OwnKey);
+    }
+    hull.with(now_ms, |engine, cx| engine.submit(&signed, cx)).expect("an entry by the rules");
+}
+
+/// An entry that hull could not write next.
+fn refused(world: &World, about: &str, payload: Payload, sidecars: &[Hash], by_root: bool) -> Value {
+    let hull = &world.networks[0];
+    let state = &hull.state;
+    let op =
+        Op { op_id: op_id(9_999), not_after_ms: state.head.time_ms, payload, sidecars: sidecars.to_vec() };
+    let mut signed = SignedOp::unsigned(&op);
+    if by_root {
+        signed = signed.signed(&hull.ledger(), &key(hull.seed), Role::Root, How::OwnKey);
+    }
+    let body = Body {
+        v: 1,
+        ledger: hull.ledger(),
+        seq: state.head.next_seq,
+        prev: state.head.leaf,
+        time_ms: state.head.time_ms,
+        epoch: 0,
+        kind: signed.kind,
+        op: signed.op,
+        auth: signed.auth,
+        salt: Salt([7; 16]),
+        stream: None,
+        boot: state.head.boot,
+    };
+    let entry = Entry::sign(&body, &key(hull.seed + 1)).expect("a well-formed entry");
+    let (code, _) = refusal(state, entry.bytes()).unwrap_or_else(|| panic!("accepted: {about}"));
+    json!({ "about": about, "hex": hex(entry.bytes()), "class": class_of(&code), "why": code })
 }

@@ -14,8 +14,8 @@ use weft_protocol::federation::invite::{Covered, Invite, InviteError, check_word
 use weft_protocol::ids::{Hash, KeyBytes, LedgerId, PUBLIC_STREAM, SigBytes, Signer, StreamId};
 use weft_protocol::ledger::identity::{Identity, Purpose};
 use weft_protocol::wire::{
-    Ask, Asked, Hello, Message, PairAnswer, PairAsk, Push, PushProof, Pushed, Resume, WitnessAnswer,
-    WitnessAsk,
+    Ask, Asked, EvidenceShown, EvidenceTaken, Hello, Message, PairAnswer, PairAsk, Push, PushProof, Pushed,
+    Resume, WitnessAnswer, WitnessAsk,
 };
 
 pub(super) fn vectors() -> Value {
@@ -135,6 +135,16 @@ fn messages() -> Vec<Value> {
             "Pushed",
             &Pushed { message: 2, next: 5, problem: Some("the next place is 5, got 6".into()) },
         ),
+        case(
+            "evidence",
+            "EvidenceShown",
+            &EvidenceShown { message: 3, evidence: Blob(b"evidence".to_vec()) },
+        ),
+        case(
+            "evidence that was recorded",
+            "EvidenceTaken",
+            &EvidenceTaken { message: 4, id: Hash([9; 32]), taken: EvidenceTaken::RECORDED },
+        ),
         case("asking for the word, or for a no", "Ask", &ask()),
         case("asking for the word alone", "Ask", &Ask { cancel: false, ..ask() }),
         case("still open", "Asked", &Asked { message: 2, decision: None, refused: None }),
@@ -206,6 +216,11 @@ fn invalid() -> Vec<Value> {
             "a request's number in an answer",
             "Pushed",
             &Pushed { message: 1, next: 6, problem: None }.to_bytes(),
+        ),
+        refused::<EvidenceShown>(
+            "a push's number on evidence",
+            "EvidenceShown",
+            &EvidenceShown { message: 1, evidence: Blob(b"evidence".to_vec()) }.to_bytes(),
         ),
         refused::<PairAsk>("an answer's number in a request", "PairAsk", &pair_ask(2).to_bytes()),
         refused::<PairAsk>("a number that nobody has defined", "PairAsk", &pair_ask(7).to_bytes()),

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use weft_api::{Confirm, Invitation, Join, NewInvitation, Pairing, Pairings, Peers};
+use weft_api::{Confirm, EvidenceList, Invitation, Join, NewInvitation, Pairing, Pairings, Peers};
 
 pub(in crate::http) fn routes() -> OpenApiRouter<Ctx> {
     OpenApiRouter::new()
@@ -17,6 +17,7 @@ pub(in crate::http) fn routes() -> OpenApiRouter<Ctx> {
         .routes(routes!(join))
         .routes(routes!(pairings))
         .routes(routes!(confirm))
+        .routes(routes!(evidence))
 }
 
 /// All peers, and what stands between us and them.
@@ -25,6 +26,14 @@ pub(in crate::http) fn routes() -> OpenApiRouter<Ctx> {
 async fn list(State(ctx): State<Ctx>) -> Result<Json<Peers>, ApiError> {
     let peers = ctx.app.clearing.peers().await?;
     Ok(Json(Peers { schema: "weft.peers/1".to_owned(), peers }))
+}
+
+/// Evidence that this network has recorded: who signed two things that exclude each other.
+#[utoipa::path(get, operation_id = "evidence", path = "/api/v1/peers/evidence", tag = "peers",
+    responses((status = 200, description = "In the order recorded", body = EvidenceList)))]
+async fn evidence(State(ctx): State<Ctx>) -> Result<Json<EvidenceList>, ApiError> {
+    let evidence = ctx.on_ledger(|core| Ok(core.recorded_evidence())).await?;
+    Ok(Json(EvidenceList { schema: "weft.evidence-list/1".to_owned(), evidence }))
 }
 
 /// Makes a link, good for one use, that invites another network to pair.
@@ -76,6 +85,8 @@ mod tests {
         let node = Node::start().await;
         let before = node.digest().await;
         let unknown = r#"{"link":"x","unit":"credit","extra":1}"#;
+        let none: weft_api::EvidenceList = node.get("/api/v1/peers/evidence").await.json(200);
+        assert!(none.evidence.is_empty());
         node.post("/api/v1/peers/join", None, unknown).await.problem(400, "malformed-json");
         node.post("/api/v1/peers/join", None, "").await.problem(400, "malformed-json");
         node.post("/api/v1/peers/invitations", None, r#"{"unit":"credit"}"#)

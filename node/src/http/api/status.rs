@@ -75,6 +75,11 @@ fn read(core: &Core) -> Result<Status, ApiError> {
     });
     let mut problems: Vec<String> =
         core.problems().iter().map(|(ledger, why)| format!("network {}: {why}", ledger.short())).collect();
+    let accused = state.accused.iter().filter(|(_, row)| row.frozen);
+    problems.extend(accused.flat_map(|(ledger, _)| {
+        let said = core.accusations(ledger).into_iter();
+        said.map(|what| format!("network {}: {what}", ledger.short())).collect::<Vec<_>>()
+    }));
     problems.extend(core.time_held().map(|held| held.to_string()));
     let off = sums.iter().filter(|(_, sum)| **sum != 0);
     problems.extend(off.map(|(unit, sum)| format!("the balances of unit {unit} sum to {sum}, not to zero")));

@@ -6,6 +6,7 @@ use crate::clearing::intent::{Decision, Intent, Outcome, RejectCode, SignedInten
 use crate::clearing::step::{AccordArgs, Step, StepArgs};
 use crate::clearing::weak::{self, Weak};
 use crate::entry::Entry;
+use crate::evidence::EvidenceType;
 use crate::ids::{ClaimId, Hash};
 use crate::ledger::clearing;
 use crate::ledger::identity::is_identity;
@@ -24,6 +25,7 @@ impl Peers {
                 if self.has_identity_entry(&known) {
                     return Ok(());
                 }
+                self.contradicts_identity(&known);
                 let taken = self.absorb_identity(&known);
                 taken.map_err(|_| "KEY holds an identity entry that does not verify or does not follow")
             }
@@ -102,6 +104,17 @@ impl Peers {
                 self.claim_mut(step)?.returned.get_or_insert(entry.leaf());
                 Ok(())
             }
+        }
+    }
+
+    /// An identity entry at the place of another one that we have.
+    fn contradicts_identity(&mut self, entry: &Entry) {
+        let place = |of: &Entry| of.body().stream.map(|header| (header.id, header.sseq));
+        let known = self.identity_entries(&entry.body().ledger).iter().filter_map(|b| Entry::parse(b).ok());
+        let other = known.into_iter().find(|known| place(known) == place(entry));
+        if let Some(other) = other {
+            let halves = [other.bytes().to_vec(), entry.bytes().to_vec()];
+            self.contradictions.push((EvidenceType::Entries, entry.body().ledger, halves));
         }
     }
 
@@ -189,6 +202,10 @@ impl Peers {
         let (claim, decider) = (decision.body.claim, decision.body.decider);
         let known = self.decisions.entry((claim, decider)).or_insert(*decision);
         if known.body.outcome != decision.body.outcome {
+            if !self.contradicted.contains(&(claim, decider)) {
+                let halves = [crate::encoding::encode(&*known), crate::encoding::encode(decision)];
+                self.contradictions.push((EvidenceType::Decisions, decider, halves));
+            }
             if decision.body.outcome == Outcome::Accept {
                 *known = *decision;
             }

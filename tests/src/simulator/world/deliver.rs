@@ -2,9 +2,12 @@
 
 use super::{Party, World};
 use crate::simulator::Violation;
+use crate::simulator::convictions;
 use crate::simulator::wire::{Envelope, Message};
+use weft_protocol::clearing::convict::Taken;
 use weft_protocol::clearing::engine::AskAnswer;
 use weft_protocol::clearing::peers::Refusal;
+use weft_protocol::evidence::Evidence;
 
 impl World {
     pub(super) fn deliver(&mut self, envelope: Envelope) -> Result<(), Violation> {
@@ -49,7 +52,7 @@ impl World {
             }
             Message::Public(entries) => {
                 for entry in entries {
-                    let _ = node.input(now_ms, |engine, _| engine.receive_public(&entry));
+                    let _ = node.input(now_ms, |engine, cx| engine.hear_public(&entry, cx));
                 }
             }
             Message::Sidecar(commitment, payee) => {
@@ -68,6 +71,30 @@ impl World {
                     }
                     AskAnswer::Refused(_) => {}
                 }
+            }
+            Message::Note(kind, half) => {
+                let seen = node.input(now_ms, |engine, cx| engine.see(kind, sender, &half, cx));
+                if let (Err(refused), true) = (&seen, honest_sender) {
+                    return Err(Violation::of("an honest network's note was refused", refused));
+                }
+                if let Some((subject, word)) = convictions::read(kind, &half).filter(|_| seen.is_ok()) {
+                    node.notes_seen.entry(subject).or_default().insert(word);
+                }
+            }
+            Message::Evidence(bytes) => {
+                let Ok(evidence) = Evidence::parse(&bytes) else { return Ok(()) };
+                let taken = node.input(now_ms, |engine, cx| engine.take_evidence(&evidence, cx));
+                if matches!(taken, Taken::AgainstUs) {
+                    return Err(Violation("evidence against an honest network was proven".into()));
+                }
+                node.shown.entry(from).or_default().insert(evidence.id());
+                // Who does not know the accused yet is shown it again.
+                if taken != Taken::Left {
+                    words.push((from, Message::Read(evidence.id())));
+                }
+            }
+            Message::Read(id) => {
+                node.shown.entry(from).or_default().insert(id);
             }
             Message::Decision(decision) => {
                 // An answer to a question that a crash has made us forget, or of a liar: either way it may be refused.

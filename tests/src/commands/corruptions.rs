@@ -1,0 +1,79 @@
+//! `corruptions`: bundles corrupted at random, judged by `weft audit verify` and by the Python verifier.
+
+use clap::Args;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use weft_tests::corruptions::sources::{from_processes, from_simulator};
+use weft_tests::corruptions::{Ground, Options, run as corrupt};
+use weft_tests::kit::{Failure, Outcome};
+
+/// What to corrupt, and how often.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// How many corruptions.
+    #[arg(long, default_value_t = 500)]
+    count: u64,
+    /// The number of the first.
+    #[arg(long, default_value_t = 0)]
+    first: u64,
+    /// Decides what is done to the ledgers. Those of running nodes have other keys in every run; the simulated one is always the same.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Only the simulated ledger: nothing is started, and the same seed gives the same bytes.
+    #[arg(long)]
+    simulated: bool,
+    /// Keeps bundles that were judged wrongly in this folder.
+    #[arg(long)]
+    keep: Option<PathBuf>,
+}
+
+/// Runs it; fails when anything was missed, not named, or judged differently.
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    super::end(scenario(arguments))
+}
+
+async fn scenario(arguments: &Arguments) -> Outcome<()> {
+    let folder = tempfile::tempdir()?;
+    let grounds = grounds(folder.path(), arguments.simulated, arguments.seed).await?;
+    for ground in &grounds {
+        super::say(&format!(
+            "a ledger of {} entries, {} peers",
+            ground.model.own.len(),
+            ground.model.peers.len()
+        ));
+    }
+    let options = Options {
+        count: arguments.count,
+        first: arguments.first,
+        seed: arguments.seed,
+        keep: arguments.keep.clone(),
+    };
+    let tally = corrupt(&grounds, &options, folder.path(), &mut |line| super::say(line))?;
+    tally.acts.iter().for_each(|(act, times)| super::say(&format!("{times:5}  {act}")));
+    tally.failures.iter().for_each(|failure| super::say(failure));
+    super::say(&format!(
+        "{} corruptions, seed {}: {} found and named, {} not checked and named, {} rewritten unseen and warned of, {} failures; judged by {}",
+        tally.corruptions,
+        arguments.seed,
+        tally.found,
+        tally.not_there,
+        tally.warned,
+        tally.failures.len(),
+        if tally.both { "weft and the Python verifier, which agree" } else { "weft alone" }
+    ));
+    if tally.failures.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::new(format!("{} failures", tally.failures.len())))
+    }
+}
+
+async fn grounds(at: &Path, simulated: bool, seed: u64) -> Outcome<Vec<Ground>> {
+    let simulator = Ground { model: from_simulator(seed)?, bundle: at.join("simulated") };
+    simulator.model.write(&simulator.bundle)?;
+    if simulated {
+        return Ok(vec![simulator]);
+    }
+    let bundle = at.join("processes");
+    Ok(vec![Ground { model: from_processes(at, &bundle).await?, bundle }, simulator])
+}
