@@ -55,6 +55,9 @@ pub(crate) struct Invite {
     /// Payments of others may pass through
     #[arg(long)]
     relay: bool,
+    /// Each keeps a copy of the other's entries that only the other can read: a lost machine then loses no history
+    #[arg(long)]
+    mirror: bool,
     /// How long the link is good (7 days when absent)
     #[arg(long, value_name = "SECONDS")]
     expires: Option<u64>,
@@ -135,6 +138,7 @@ async fn invite(client: &Client, args: Invite) -> Outcome {
         we_may_owe: args.we_may_owe,
         expires_s: args.expires,
         relay: args.relay,
+        mirror: args.mirror,
     };
     let invitation = client.invite(&invitation).await?;
     Ok(Report::new(clean(&invitation.link), &invitation, "weft.invitation/1").noting(hand_over(&invitation)))
@@ -183,6 +187,7 @@ mod tests {
             they_may_owe: "100".into(),
             we_may_owe: "50".into(),
             relay: false,
+            mirror: false,
             expires: None,
         };
         let report = run(&node.context(), Command::Invite(args)).await.unwrap();
