@@ -187,7 +187,7 @@ async fn succeed(site: &Site, terms: &SuccessionTerms) -> Outcome<()> {
     let payload = Payload::Succession(Succession {
         number: terms.number,
         old_size: terms.old_size,
-        old_root: None,
+        old_root: terms.old_root.as_deref().map(str::parse).transpose()?,
         base: terms.base,
         boot: terms.boot,
         unheard: Vec::new(),
@@ -321,6 +321,52 @@ async fn a_mirror_that_gives_bad_pieces_is_named_and_passed_over() -> Outcome<()
     town.open_links().await?;
     town.pay_all(3).await?;
     town.nobody_saw_a_fork().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn local_entries_that_only_a_witness_has_seen_are_known_to_be_missing() -> Outcome<()> {
+    let folder = tempfile::tempdir()?;
+    let mut hull = Site::found(folder.path(), "hull", &[]).await?;
+    let lansing = Site::found(folder.path(), "lansing", &[]).await?;
+    hull.add_member("Ada", None).await?;
+    hull.add_member("Abe", None).await?;
+    hull.pair_with(&lansing, LIMIT).await?;
+    hull.stop().await?;
+    let backup = folder.path().join("backup");
+    copy_folder(hull.data.path(), &backup)?;
+    hull.start().await?;
+    hull.until_open("lansing").await?;
+    hull.pay("Ada", "Abe", 7, 0).await?;
+    let entries = hull.status().await?.entries;
+    let cosigned = tokio::time::timeout(PATIENCE, async {
+        while hull.status().await?.witness.size < entries {
+            tokio::time::sleep(POLL).await;
+        }
+        published(&hull)
+    });
+    let (size, root) = cosigned.await.map_err(|_| Failure::new("the checkpoint is not cosigned"))??;
+    assert_eq!(size, entries);
+    hull.kill().await?;
+    put_back(&backup, hull.data.path())?;
+    hull.start().await?;
+    let terms = terms(&hull).await?;
+    assert_eq!((terms.old_size, terms.base), (size, size - 1), "the payment is missing");
+    assert_eq!(terms.old_root, Some(root.to_string()), "and the root that the witness has seen is known");
+    is_refused(&hull).await?;
+    // Nothing but the question what it had cosigned itself goes out as long as it waits: no checkpoint of its own.
+    let asked = |status: weft_api::Status| {
+        let counts = status.messages.into_iter().find(|one| one.protocol == "/weft/witness/1");
+        counts.map(|one| one.requests_out)
+    };
+    while asked(hull.status().await?) == Some(0) {
+        tokio::time::sleep(POLL).await;
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(asked(hull.status().await?), Some(1));
+    succeed(&hull, &terms).await?;
+    until(&hull, "still guarded", |guard| guard.is_none()).await?;
+    hull.pay("Ada", "Abe", 1, 0).await?;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -107,10 +107,16 @@ pub(crate) struct Show {
     alias: String,
 }
 
-fn hand_over(invitation: &Invitation) -> String {
+fn hand_over(invitation: &Invitation, mirror: bool) -> String {
+    let mirror = if mirror {
+        ""
+    } else {
+        "\nWithout --mirror neither network keeps a copy of the other's entries, and that cannot be added later in this version: \
+         who has no mirror loses history when an old backup is restored."
+    };
     format!(
         "Hand this link to the other network's operator; it is good once, until {}. They run \
-         `weft peer join LINK --unit CODE --root-key FILE`; then run `weft peer confirm --root-key FILE` here.",
+         `weft peer join LINK --unit CODE --root-key FILE`; then run `weft peer confirm --root-key FILE` here.{mirror}",
         moment(invitation.expires_ms)
     )
 }
@@ -141,7 +147,8 @@ async fn invite(client: &Client, args: Invite) -> Outcome {
         mirror: args.mirror,
     };
     let invitation = client.invite(&invitation).await?;
-    Ok(Report::new(clean(&invitation.link), &invitation, "weft.invitation/1").noting(hand_over(&invitation)))
+    let note = hand_over(&invitation, args.mirror);
+    Ok(Report::new(clean(&invitation.link), &invitation, "weft.invitation/1").noting(note))
 }
 
 async fn join(context: &Context, client: &Client, args: Join) -> Outcome {
