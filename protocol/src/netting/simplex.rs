@@ -41,7 +41,8 @@ struct Node {
     edge: u32,
     /// Whether that edge leads to the parent.
     up: bool,
-    depth: u32,
+    /// Nodes below it, and itself.
+    size: u32,
     first_child: u32,
     before: u32,
     after: u32,
@@ -89,7 +90,7 @@ pub(super) fn solve(nodes: usize, arcs: &[Arc], costs: &[i64]) -> Solved {
     }
     Solved {
         left: simplex.edges.iter().take(simplex.real).map(|edge| edge.flow).collect(),
-        potentials: simplex.nodes.iter().take(nodes).map(|node| node.potential).collect(),
+        potentials: simplex.potentials(),
     }
 }
 
@@ -128,7 +129,7 @@ impl Simplex {
             parent: root,
             edge: counted(arcs.len()) + node,
             up: true,
-            depth: 1,
+            size: 1,
             first_child: NONE,
             before: node.checked_sub(1).unwrap_or(NONE),
             after: if node + 1 < root { node + 1 } else { NONE },
@@ -139,7 +140,7 @@ impl Simplex {
             parent: NONE,
             edge: NONE,
             up: true,
-            depth: 0,
+            size: root + 1,
             first_child: if nodes == 0 { NONE } else { 0 },
             before: NONE,
             after: NONE,
@@ -149,9 +150,19 @@ impl Simplex {
         Self { nodes: tree, edges, real: arcs.len(), next: 0, block }
     }
 
+    /// Potentials of the nodes of the instance, the lowest being zero.
+    fn potentials(&self) -> Vec<i64> {
+        let root = self.nodes.last().map_or(0, |root| root.potential);
+        let nodes = self.nodes.iter().take(self.nodes.len() - 1);
+        let of_root: Vec<i64> = nodes.map(|node| node.potential.wrapping_sub(root)).collect();
+        let lowest = of_root.iter().copied().min().unwrap_or(0);
+        of_root.iter().map(|potential| potential - lowest).collect()
+    }
+
     /// How much dearer it gets for each unit that the edge carries more.
     fn reduced_cost(&self, edge: &Edge) -> i64 {
-        edge.cost + self.nodes[at(edge.from)].potential - self.nodes[at(edge.to)].potential
+        let (from, to) = (self.nodes[at(edge.from)].potential, self.nodes[at(edge.to)].potential);
+        edge.cost + from.wrapping_sub(to)
     }
 
     /// The edge of the next block that improves most.
@@ -200,14 +211,15 @@ impl Simplex {
         let left = &mut self.edges[at(left)];
         left.stand = if left.flow == 0 { Stand::Empty } else { Stand::Full };
         let (low, high) = if down { (tail, head) } else { (head, tail) };
+        self.resize(self.nodes[at(out)].parent, high, apex, self.nodes[at(out)].size);
         self.hang(low, high, entering, out);
-        self.lift(low, high);
+        self.shift(low, high);
     }
 
     /// Where the ways of two nodes to the root meet.
     fn apex(&self, mut a: u32, mut b: u32) -> u32 {
         while a != b {
-            if self.nodes[at(a)].depth >= self.nodes[at(b)].depth {
+            if self.nodes[at(a)].size < self.nodes[at(b)].size {
                 a = self.nodes[at(a)].parent;
             } else {
                 b = self.nodes[at(b)].parent;
@@ -263,17 +275,33 @@ impl Simplex {
         }
     }
 
+    /// So many nodes move from below `from` to below `to`; both hang below `apex`.
+    fn resize(&mut self, from: u32, to: u32, apex: u32, moved: u32) {
+        let mut node = from;
+        while node != apex {
+            self.nodes[at(node)].size -= moved;
+            node = self.nodes[at(node)].parent;
+        }
+        node = to;
+        while node != apex {
+            self.nodes[at(node)].size += moved;
+            node = self.nodes[at(node)].parent;
+        }
+    }
+
     /// Turns the way from `low` to `out` round and hangs it below `high` by the entering edge.
     fn hang(&mut self, low: u32, high: u32, entering: u32, out: u32) {
-        let (mut node, mut parent, mut edge) = (low, high, entering);
+        let all = self.nodes[at(out)].size;
+        let (mut node, mut parent, mut edge, mut taken) = (low, high, entering, 0);
         loop {
-            let (old_parent, old_edge) = (self.nodes[at(node)].parent, self.nodes[at(node)].edge);
+            let Node { parent: old_parent, edge: old_edge, size, .. } = self.nodes[at(node)];
             self.unlink(node);
             self.link(node, parent, edge);
+            self.nodes[at(node)].size = all - taken;
             if node == out {
                 return;
             }
-            (node, parent, edge) = (old_parent, node, old_edge);
+            (node, parent, edge, taken) = (old_parent, node, old_edge, size);
         }
     }
 
@@ -299,33 +327,43 @@ impl Simplex {
         (here.parent, here.edge, here.up, here.before, here.after) = (parent, edge, up, NONE, first);
     }
 
-    /// After `low` was hung below `high`: potentials and depths of all that hangs there.
-    fn lift(&mut self, low: u32, high: u32) {
-        let Node { edge, up, potential, .. } = self.nodes[at(low)];
+    /// After `low` was hung below `high`: the potentials of what hangs there, or of all the rest if that is less. Only
+    /// differences count, and those fit; a potential by itself may go round.
+    fn shift(&mut self, low: u32, high: u32) {
+        let Node { edge, up, potential, size, .. } = self.nodes[at(low)];
         let cost = self.edges[at(edge)].cost;
         let above = self.nodes[at(high)].potential;
-        let shift = if up { above - cost } else { above + cost } - potential;
-        let mut node = low;
+        let wanted = if up { above.wrapping_sub(cost) } else { above.wrapping_add(cost) };
+        let by = wanted.wrapping_sub(potential);
+        let root = counted(self.nodes.len() - 1);
+        if size <= counted(self.nodes.len() / 2) {
+            self.walk(low, NONE, by);
+        } else {
+            self.walk(root, low, by.wrapping_neg());
+        }
+    }
+
+    /// Adds to the potentials of a node and of all below it, but for those at and below `left_out`.
+    fn walk(&mut self, top: u32, left_out: u32, by: i64) {
+        let mut node = top;
         loop {
-            let depth = self.nodes[at(self.nodes[at(node)].parent)].depth + 1;
             let here = &mut self.nodes[at(node)];
-            here.potential += shift;
-            here.depth = depth;
-            if here.first_child != NONE {
-                node = here.first_child;
-                continue;
+            here.potential = here.potential.wrapping_add(by);
+            let mut next = here.first_child;
+            if next == left_out && next != NONE {
+                next = self.nodes[at(next)].after;
             }
-            loop {
-                if node == low {
+            while next == NONE {
+                if node == top {
                     return;
                 }
-                let Node { after, parent, .. } = self.nodes[at(node)];
-                if after != NONE {
-                    node = after;
-                    break;
+                next = self.nodes[at(node)].after;
+                if next == left_out && next != NONE {
+                    next = self.nodes[at(next)].after;
                 }
-                node = parent;
+                node = self.nodes[at(node)].parent;
             }
+            node = next;
         }
     }
 }
