@@ -11,7 +11,7 @@ use weft_protocol::clearing::intent::{Decision, Outcome};
 use weft_protocol::clearing::step::StepArgs;
 use weft_protocol::entry::{Entry, Payload};
 use weft_protocol::evidence::EvidenceType;
-use weft_protocol::ids::{ClaimId, LedgerId};
+use weft_protocol::ids::{ClaimId, LedgerId, PUBLIC_STREAM};
 use weft_protocol::log::note::Note;
 
 /// What a note is about: its type, log, and size or index.
@@ -62,6 +62,7 @@ fn both_halves(node: &Node, liar: &LedgerId) -> Option<&'static str> {
     }
     let mut places: BTreeMap<(u64, u64), &Entry> = BTreeMap::new();
     let mut words: BTreeMap<ClaimId, Outcome> = BTreeMap::new();
+    let mut introduced = false;
     for stored in &node.disk {
         let Stored::Received(entry) = stored else { continue };
         let body = entry.body();
@@ -71,9 +72,15 @@ fn both_halves(node: &Node, liar: &LedgerId) -> Option<&'static str> {
         {
             return Some("two entries stand at one place");
         }
+        introduced |= body.ledger == *liar && body.stream.is_some_and(|header| header.id == PUBLIC_STREAM);
         let Payload::Step(step) = &entry.op().payload else { continue };
+        if let StepArgs::Key(args) = &step.args {
+            introduced |= Entry::parse(&args.entry.0).is_ok_and(|shown| shown.body().ledger == *liar);
+        }
         let Some(decision) = decision_in(&step.args).filter(|d| d.body.decider == *liar) else { continue };
-        if node.running().peers().identity(liar).is_none_or(|identity| decision.verify(identity).is_err()) {
+        let identity = node.running().peers().identity(liar);
+        // Before somebody has shown who the liar is, its word is nobody's.
+        if !introduced || identity.is_none_or(|identity| decision.verify(identity).is_err()) {
             continue;
         }
         let (claim, outcome) = (decision.body.claim, decision.body.outcome);
