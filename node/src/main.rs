@@ -9,6 +9,7 @@ use weft_node::demo::{self, Hook};
 use weft_node::keystore::command::{self as keys, KeysCommand, Unlock, parse_public};
 use weft_node::node::{Founding, Node, Options, found};
 use weft_node::service::Hooks;
+use weft_node::upkeep::Prune;
 use weft_protocol::ids::{KeyBytes, UnitId};
 use weft_protocol::ledger::units::{UnitDefined, UnitKind};
 
@@ -79,6 +80,8 @@ enum Command {
     /// How the keys are kept: in plain, or encrypted
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Leave out old entries before a forward; the node is stopped
+    Prune(Prune),
     /// Show two networks paying each other, cut apart, killed and audited; or run a file of real payments
     Demo {
         /// Chooses names, amounts and order; the same seed gives the same output
@@ -135,6 +138,7 @@ fn main() -> ExitCode {
             report(founding.and_then(|founding| make(data, &site, units, founding)))
         }
         Command::Keys(command) => report(keys::run(command).map(|text| say(&text))),
+        Command::Prune(prune) => report(prune.run().map(|text| say(&text))),
         Command::Run { data, listen, external, http, restored, test_hook, test_tap, unlock } => {
             let has = |name: &str| test_hook.iter().any(|hook| hook == name);
             let hooks = Hooks { ack_early: has("ack-early"), no_guard: has("no-guard"), restored };

@@ -8,6 +8,7 @@
 mod core;
 mod erasure;
 mod evidence;
+mod forward;
 mod found;
 mod guard;
 mod keys;
@@ -15,6 +16,7 @@ mod links;
 mod notes;
 mod open;
 mod payments;
+mod prune;
 mod publish;
 mod rows;
 #[cfg(test)]
@@ -28,6 +30,7 @@ pub use keys::NextKeyError;
 pub use links::{Outgoing, PushIn, short};
 pub use open::{OpenFailure, Opened, open};
 pub use payments::{ClaimState, DESK_OP_LIFE_MS, OpAnswer, OpRefused, Prepared, Text};
+pub use prune::{PruneError, PruneOptions, PruneReport, prune};
 pub use rows::HistoryRow;
 pub use time::{Held, MAX_IDLE_MS, MAX_JUMP_MS};
 pub use witness::{Way, WitnessJob, WitnessSettings, WitnessView};
