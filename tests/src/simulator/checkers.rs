@@ -10,6 +10,7 @@ use super::payments::{Payment, Told};
 use super::world::{Party, World, is_open};
 use std::collections::BTreeMap;
 use weft_protocol::clearing::peers::PeerClosing;
+use weft_protocol::encoding::encode;
 use weft_protocol::ids::{ClaimId, LedgerId, StreamId};
 use weft_protocol::ledger::state::{Answer, Closing, InHop, Origin, OutHop, State};
 use weft_protocol::ledger::{own_accounts, verify_signatures};
