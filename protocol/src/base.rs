@@ -1,4 +1,4 @@
-//! A base: what stands in the place of entries that were left out before a forward (specs/store.md §11).
+//! A base: what stands in the place of entries that were left out before a forward (specs/store.md §12).
 //!
 //! It holds the books as they stood before the forward, and what peers had said by then, so that everything after it can
 //! be judged as if nothing were missing.

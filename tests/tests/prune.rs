@@ -1,5 +1,5 @@
 //! Old entries are left out before a forward, over real processes: what goes, what everybody can still do, and what an
-//! auditor says of it (specs/store.md §11, specs/audit.md §9).
+//! auditor says of it (specs/store.md §12, specs/audit.md §9).
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Forwards, and what is not here because of one (specs/kinds.md §16, specs/store.md §11).
+//! Forwards, and what is not here because of one (specs/kinds.md §16, specs/store.md §12).
 
 use super::core::Core;
 use super::payments::{OpRefused, Prepared};

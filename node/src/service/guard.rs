@@ -13,8 +13,12 @@ use weft_protocol::clearing::guard::{Fence, Fetch, Fetched, Guard, Guarded, Newe
 use weft_protocol::encoding::Blob;
 use weft_protocol::entry::{Entry, Payload};
 use weft_protocol::ids::{Hash, LedgerId, StreamId};
+use weft_protocol::keys::PublicKey;
 use weft_protocol::ledger::Rejected;
+use weft_protocol::ledger::identity::Purpose;
 use weft_protocol::ledger::succession::Succession;
+use weft_protocol::log::checkpoint::Checkpoint;
+use weft_protocol::log::note::Note;
 use weft_protocol::wire::{MAX_PUSH_BYTES, MAX_PUSH_ENTRIES};
 
 /// Entries of ours that wait to be taken back; a peer that sends more is waited for until these are done.
@@ -28,7 +32,11 @@ pub(super) struct Watch {
     pool: BTreeMap<u64, Entry>,
     token: Option<Token>,
     /// Entries taken back since the start.
-    taken_back: u64,
+    pub(super) taken_back: u64,
+    /// What mirrors hold of ours.
+    pub(super) restore: super::restore::Restore,
+    /// The largest tree of ours that a peer has shown with our signature: its size and root.
+    shown: Option<(u64, Hash)>,
     /// The root set has said, since the start, that the ledger goes on.
     succeeded: bool,
 }
@@ -70,6 +78,8 @@ pub struct GuardReport {
     pub known_size: u64,
     /// What the root set would sign to go on without the rest.
     pub succession: Option<Succession>,
+    /// Where it stands with its mirrors.
+    pub mirrors: super::restore::RestoreReport,
 }
 
 impl Core {
@@ -151,9 +161,24 @@ impl Core {
             self.ask_again();
             return;
         }
+        if let Some(shown) = answer.checkpoint.as_ref().and_then(|note| self.tree_of_ours(&note.0)) {
+            self.watch.shown = self.watch.shown.max(Some(shown));
+        }
         let fetched = self.watch.heard.get(peer).map_or(0, |heard| heard.fetched);
         self.watch.heard.insert(*peer, Heard { answer, fresh: true, fetched });
         self.guard_advance();
+    }
+
+    /// Size and root of a checkpoint that we have signed, under the name that our log has now.
+    fn tree_of_ours(&self, note: &[u8]) -> Option<(u64, Hash)> {
+        let state = self.engine().state();
+        let (note, origin, identity) =
+            (Note::parse(note).ok()?, state.origin().ok()?, state.identity().ok()?);
+        let says: Checkpoint = note.text().parse().ok()?;
+        let keys = (0..).map_while(|epoch| identity.key(Purpose::Log, epoch));
+        let mut keys = keys.filter_map(|key| Checkpoint::log_key(&origin, &PublicKey::new(key).ok()?).ok());
+        let ours = says.origin().as_str() == origin && keys.any(|key| note.verify(&key).is_ok());
+        ours.then(|| (says.size(), says.root()))
     }
 
     /// A peer has given entries of ours.
@@ -200,13 +225,14 @@ impl Core {
         let (done, open): (Vec<_>, Vec<_>) = peers.into_iter().partition(settled);
         if self.engine().is_quarantined() {
             let whole = self.known_size() <= self.engine().state().head.next_seq;
-            let unheard_only = open.iter().all(|peer| !self.watch.heard.contains_key(peer));
+            let unheard_only = open.iter().all(|peer| !self.has_answered(peer));
             if (open.is_empty() && whole && self.watch.pool.is_empty())
                 || (self.watch.succeeded && unheard_only)
             {
                 if let Err(error) = self.with_engine(|engine, cx| engine.lift(cx)) {
                     tracing::error!(%error, "the quarantine has ended, but not everything could be made up for");
                 }
+                self.end_restore();
                 tracing::info!("peers have answered: signing goes on");
             } else {
                 return;
@@ -217,7 +243,12 @@ impl Core {
         }
     }
 
-    fn ask_again(&mut self) {
+    /// Whether a peer has said all that this start has to know of it.
+    fn has_answered(&self, peer: &LedgerId) -> bool {
+        self.watch.heard.contains_key(peer) && self.has_mirror_answered(peer)
+    }
+
+    pub(super) fn ask_again(&mut self) {
         self.watch.heard.values_mut().for_each(|heard| heard.fresh = false);
     }
 
@@ -245,6 +276,14 @@ impl Core {
         }
         self.parts.boot = self.engine().boot();
         moved
+    }
+
+    /// Entries of the pool that stand in their streams again.
+    pub(super) fn drop_known(&mut self) {
+        let state = self.parts.engine.state();
+        self.watch.pool.retain(|_, entry| {
+            entry.body().stream.is_some_and(|header| header.sseq >= state.stream(&header.id).next)
+        });
     }
 
     /// After a succession: what it has lost and peers hold, in the order in which it was written.
@@ -275,6 +314,9 @@ impl Core {
         let ours = state.stream(&stream).next;
         let fresh = self.watch.heard.get(peer).filter(|heard| heard.fresh);
         let theirs = self.engine().peers().stream(&stream).map_or(0, |s| s.next);
+        if self.engine().is_quarantined() && !self.has_mirror_answered(peer) {
+            return false;
+        }
         fresh.is_some_and(|heard| held(&heard.answer, &stream) <= ours) && theirs >= row.acked
     }
 
@@ -283,7 +325,8 @@ impl Core {
         let since = self.engine().state().successions.values().next_back().map_or(0, |row| row.boot);
         let newest = self.watch.heard.values().map(|heard| heard.answer.newest);
         let heard = newest.filter(|n: &Newest| n.boot >= since).map(|n| n.size).max().unwrap_or(0);
-        heard.max(self.engine().state().head.next_seq)
+        let shown = self.watch.shown.map_or(0, |(size, _)| size);
+        heard.max(shown).max(self.mirrored_size()).max(self.engine().state().head.next_seq)
     }
 
     /// How the guard stands; `None` when signing goes on towards everybody.
@@ -295,13 +338,13 @@ impl Core {
         let awaited: Vec<LedgerId> =
             engine.awaited().into_iter().filter(|peer| !self.is_settled(peer)).collect();
         let unheard: Vec<LedgerId> =
-            awaited.iter().filter(|peer| !self.watch.heard.contains_key(peer)).copied().collect();
+            awaited.iter().filter(|peer| !self.has_answered(peer)).copied().collect();
         let (base, old_size) = (engine.state().head.next_seq, self.known_size());
         let lost = old_size > base || !unheard.is_empty();
         let succession = (engine.is_quarantined() && lost && !self.watch.succeeded).then(|| Succession {
             number: engine.state().successions.keys().next_back().map_or(1, |last| last.saturating_add(1)),
             old_size,
-            old_root: None::<Hash>,
+            old_root: self.watch.shown.filter(|(size, _)| *size == old_size).map(|(_, root)| root),
             base,
             boot: engine.boot(),
             unheard: unheard.clone(),
@@ -313,6 +356,7 @@ impl Core {
             taken_back: self.watch.taken_back,
             known_size: old_size,
             succession,
+            mirrors: self.restore_report(),
         })
     }
 
@@ -325,7 +369,8 @@ impl Core {
             return Err("it asks for another ledger than its connection".to_owned());
         }
         let before = self.engine().peers().fence(peer).cloned();
-        let (guarded, fence) = self.parts.engine.guard(peer, ask);
+        let (mut guarded, fence) = self.parts.engine.guard(peer, ask);
+        guarded.checkpoint = self.newest_cosigned(peer).map(Blob);
         if before.as_ref() != Some(&fence) {
             let kept = self.keep_note(NoteKind::FENCE, peer.0, fence.to_bytes());
             kept.map_err(|e| e.to_string())?;

@@ -1,4 +1,4 @@
-//! Leaving out entries before a forward, on a stopped node (specs/store.md §11).
+//! Leaving out entries before a forward, on a stopped node (specs/store.md §12).
 //!
 //! Everything is read and replayed up to the forward, so that what stands in its place is what the rules give, and the
 //! hash tiles are compared with what the entries give: after it they are all there is of them. Then the store puts the

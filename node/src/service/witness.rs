@@ -247,6 +247,18 @@ impl Core {
         Ok(Some((Seen { size: says.size(), root: says.root(), note }, bytes)))
     }
 
+    /// The newest checkpoint of a peer's log that we have cosigned, of the latest name that the log has had.
+    pub(super) fn newest_cosigned(&self, peer: &LedgerId) -> Option<Vec<u8>> {
+        let names = self.note_names(NoteKind::PEER_CHECKPOINT).into_iter();
+        let notes = names.filter_map(|name| {
+            let bytes = self.note(NoteKind::PEER_CHECKPOINT, &name).ok().flatten()?;
+            let says: Checkpoint = Note::parse(&bytes).ok()?.text().parse().ok()?;
+            let origin = says.origin().as_str().to_owned();
+            is_origin_of(&origin, peer).then_some(((origin.len(), origin, says.size()), bytes))
+        });
+        notes.max_by(|(a, _), (b, _)| a.cmp(b)).map(|(_, bytes)| bytes)
+    }
+
     // After a start that was not clean
 
     /// Peers that have not told yet what we had cosigned of theirs.
@@ -293,7 +305,17 @@ impl Core {
     }
 
     /// The newest checkpoint of ours that carries a cosignature of this peer's witness.
-    pub fn witnessed_by(&self, peer: &LedgerId) -> Option<Vec<u8>> {
+    ///
+    /// # Errors
+    /// In quarantine: what we know may be older than what it has cosigned.
+    pub fn witnessed_by(&self, peer: &LedgerId) -> Result<Option<Vec<u8>>, String> {
+        if self.engine().is_quarantined() {
+            return Err("this node does not know yet whether its books are the newest".to_owned());
+        }
+        Ok(self.published_for(peer))
+    }
+
+    fn published_for(&self, peer: &LedgerId) -> Option<Vec<u8>> {
         let key = self.witness_of(peer)?;
         let notes = [&self.witness.published, &self.witness.witnessed];
         let note = notes.into_iter().flatten().find(|note| note.cosignature(&key).is_ok())?;
@@ -326,6 +348,10 @@ impl Core {
 
     /// What is to be cosigned now, if anything.
     pub fn witness_job(&self) -> Option<WitnessJob> {
+        if self.engine().is_quarantined() {
+            // What stands in the public folder may be older than what we have signed.
+            return None;
+        }
         let note = self.witness.published.as_ref()?;
         let says: Checkpoint = note.text().parse().ok()?;
         let peers = self.peer_witnesses();

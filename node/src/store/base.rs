@@ -1,5 +1,5 @@
 //! The base of a ledger that began anew at a forward: the file `ledger/base`, and the step that puts it in force
-//! (specs/store.md §11).
+//! (specs/store.md §12).
 //!
 //! What must hold: the base is replaced as a whole, after everything that it needs is durable; from then on what it
 //! replaces goes, and a start finishes that; before, nothing is gone. So after a crash the folder is the old one or the
