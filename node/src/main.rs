@@ -9,6 +9,7 @@ use weft_node::demo::{self, Hook};
 use weft_node::keystore::command::{self as keys, KeysCommand, Unlock, parse_public};
 use weft_node::node::{Founding, Node, Options, RecoveryKey, found};
 use weft_node::service::{Hooks, RecoverySecret};
+use weft_node::upkeep::Prune;
 use weft_protocol::ids::{KeyBytes, UnitId};
 use weft_protocol::ledger::units::{UnitDefined, UnitKind};
 
@@ -85,6 +86,8 @@ enum Command {
     /// How the keys are kept: in plain, or encrypted
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Leave out old entries before a forward; the node is stopped
+    Prune(Prune),
     /// Show two networks paying each other, cut apart, killed and audited; or run a file of real payments
     Demo {
         /// Chooses names, amounts and order; the same seed gives the same output
@@ -153,6 +156,7 @@ fn main() -> ExitCode {
             report(founding.and_then(|founding| make(data, &site, units, founding)))
         }
         Command::Keys(command) => report(keys::run(command).map(|text| say(&text))),
+        Command::Prune(prune) => report(prune.run().map(|text| say(&text))),
         Command::Run {
             data,
             listen,

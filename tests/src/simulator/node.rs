@@ -11,6 +11,7 @@ use super::random::Random;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weft_protocol::amount::Amount;
+use weft_protocol::base::{Base, Floor, Kept};
 use weft_protocol::clearing::engine::{Batch, Cx, Engine, Payee, Record};
 use weft_protocol::clearing::peers::Place;
 use weft_protocol::clearing::replay::Replay;
@@ -18,6 +19,7 @@ use weft_protocol::entry::{Entry, Op, Payload, SignedOp};
 use weft_protocol::ids::{ClaimId, Hash, LedgerId, OpId, StreamId};
 use weft_protocol::ledger::transfer::{Transfer, move_value};
 use weft_protocol::log::checkpoint::Checkpoint;
+use weft_protocol::log::tile::TileBuilder;
 use weft_protocol::log::tree::root_of;
 
 /// A record on the disk.
@@ -29,6 +31,19 @@ pub(super) enum Stored {
     Received(Entry),
     /// Evidence against a network.
     Evidence(Vec<u8>),
+}
+
+/// Reads one record back.
+fn read_back(replay: &mut Replay, stored: &Stored) -> Result<(), Violation> {
+    match stored {
+        Stored::Own(entry) => replay.own(entry).map_err(|e| Violation::of("replay of an own entry", &e)),
+        Stored::Received(entry) => {
+            replay.received(entry).map_err(|e| Violation::of("replay of a received entry", &e))
+        }
+        Stored::Evidence(bytes) => {
+            replay.evidence(bytes).map_err(|e| Violation::of("replay of evidence", &e))
+        }
+    }
 }
 
 /// A peer, as the running node knows it; forgotten in a crash.
@@ -192,19 +207,35 @@ impl Node {
     /// When it cannot be read back.
     pub(super) fn replay(&self) -> Result<Replay, Violation> {
         let mut replay = Replay::new();
-        for stored in &self.disk {
-            match stored {
-                Stored::Own(entry) => {
-                    replay.own(entry).map_err(|e| Violation::of("replay of an own entry", &e))?
-                }
-                Stored::Received(entry) => {
-                    replay.received(entry).map_err(|e| Violation::of("replay of a received entry", &e))?;
-                }
-                Stored::Evidence(bytes) => {
-                    replay.evidence(bytes).map_err(|e| Violation::of("replay of evidence", &e))?;
-                }
+        self.disk.iter().try_for_each(|stored| read_back(&mut replay, stored))?;
+        Ok(replay)
+    }
+
+    /// The same with everything before a place left out, as a base stands for it; evidence stays as notes do.
+    ///
+    /// # Errors
+    /// When it cannot be read back.
+    pub(super) fn replay_from_base(&self, cut: usize) -> Result<Replay, Violation> {
+        let (before, after) = self.disk.split_at(cut);
+        let (mut replay, mut tree) = (Replay::new(), TileBuilder::new());
+        for stored in before {
+            read_back(&mut replay, stored)?;
+            if let Stored::Own(entry) = stored {
+                tree.push(entry.leaf());
             }
         }
+        if tree.size() == 0 {
+            return self.replay();
+        }
+        let floor = Floor { seq: tree.size(), first: 0, full: 0 };
+        let base = Base::bytes(floor, Kept::default(), &tree, &replay);
+        let base = base.and_then(|bytes| Base::parse(&bytes)).map_err(|e| Violation::of("a base", &e))?;
+        if base.tree.root() != tree.root() {
+            return Err(Violation("a base has another tree".into()));
+        }
+        let mut replay = base.replay;
+        let notes = before.iter().filter(|stored| matches!(stored, Stored::Evidence(_)));
+        notes.chain(after).try_for_each(|stored| read_back(&mut replay, stored))?;
         Ok(replay)
     }
 
@@ -214,7 +245,9 @@ impl Node {
     /// When the disk cannot be read back, or recovery is refused.
     pub(super) fn restart(&mut self, now_ms: u64) -> Result<(), Violation> {
         self.boot += 1;
-        let engine = self.replay()?.into_engine(self.keys.author(self.boot), self.keys.secret);
+        // Every other time from what stands in the place of the older half.
+        let cut = if self.boot.is_multiple_of(2) { self.disk.len() / 2 } else { 0 };
+        let engine = self.replay_from_base(cut)?.into_engine(self.keys.author(self.boot), self.keys.secret);
         self.engine = Some(engine);
         self.input(now_ms, |engine, cx| engine.recover(cx)).map_err(|e| Violation::of("recovery", &e))
     }
