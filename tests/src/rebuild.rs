@@ -187,11 +187,11 @@ fn size(folder: &Path) -> Outcome<u64> {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_small_ledger_is_made_and_its_index_rebuilt() {
+    #[test]
+    fn a_small_ledger_is_made_and_its_index_rebuilt() {
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path().join("node");
-        make_ledger(&data, 700).await.expect("a ledger");
+        make_ledger(&data, 700, 60_000).expect("a ledger");
         delete_index(&data).expect("deleted");
         let cost = rebuild(&data).expect("rebuilt");
         assert_eq!(cost.entries, 700);
