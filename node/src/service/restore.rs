@@ -219,3 +219,6 @@ impl Core {
         self.watch.restore = Restore::default();
     }
 }
+
+#[cfg(test)]
+mod tests;
