@@ -120,8 +120,8 @@ impl Restored {
     }
 
     /// A mirror lists a piece and gives this instead: it is passed over, and the honest one gives everything.
-    fn is_passed_over(mut self, listed: PieceId, given: Option<&Piece>) -> String {
-        self.core.give_recovery_secret(self.secret.clone());
+    fn why_passed_over(mut self, listed: PieceId, given: Option<&Piece>) -> String {
+        assert!(self.core.give_recovery_secret(self.secret.clone()));
         self.core.mirror_listed(LIAR, Ok(vec![Run::of(listed)]));
         assert_eq!(self.wanted(), Some((LIAR, listed)));
         let before = self.head();
@@ -143,7 +143,7 @@ fn everything_comes_back_entry_by_entry_and_the_secret_is_forgotten() {
     assert!(node.core.engine().is_quarantined() && node.wanted().is_none(), "without the key it waits");
     let report = node.core.guard_report().unwrap();
     assert_eq!((report.known_size, &report.mirrors.ahead[..]), (node.size, &[HONEST][..]));
-    node.core.give_recovery_secret(node.secret.clone());
+    assert!(node.core.give_recovery_secret(node.secret.clone()));
     node.give_all();
     assert_eq!(node.head(), node.size);
     assert!(!node.core.engine().is_quarantined() && node.core.watch.restore.secret.is_none());
@@ -154,7 +154,7 @@ fn everything_comes_back_entry_by_entry_and_the_secret_is_forgotten() {
 #[test]
 fn another_key_opens_nothing_and_nobody_is_blamed_for_it() {
     let mut node = restored();
-    node.core.give_recovery_secret(RecoverySecret(Zeroizing::new([3; 32])));
+    assert!(node.core.give_recovery_secret(RecoverySecret(Zeroizing::new([3; 32]))));
     node.core.mirror_listed(HONEST, Ok(node.runs()));
     assert_eq!(node.wanted(), None);
     let report = node.core.restore_report();
@@ -163,30 +163,30 @@ fn another_key_opens_nothing_and_nobody_is_blamed_for_it() {
 }
 
 #[test]
-fn a_mirror_that_does_not_give_what_it_listed_is_passed_over() {
+fn a_mirror_that_does_not_give_what_it_listed_why_passed_over() {
     let node = restored();
     let id = node.pieces[0].id();
-    assert!(node.is_passed_over(id, None).contains("does not give it"));
+    assert!(node.why_passed_over(id, None).contains("does not give it"));
     // One that says it holds more than there is holds nobody up for longer than that.
     let node = restored();
     let id = PieceId { boot: u64::MAX, ..node.pieces[0].id() };
-    assert!(node.is_passed_over(id, None).contains("does not give it"));
+    assert!(node.why_passed_over(id, None).contains("does not give it"));
 }
 
 #[test]
-fn a_mirror_that_gives_damaged_or_other_bytes_is_passed_over() {
+fn a_mirror_that_gives_damaged_or_other_bytes_why_passed_over() {
     let node = restored();
     let (mut piece, other) = (node.pieces[0].clone(), node.pieces[1].clone());
     let id = piece.id();
     piece.sealed.0[99] ^= 1;
-    assert!(node.is_passed_over(id, Some(&piece)).contains("damaged"));
-    assert!(restored().is_passed_over_first(Some(&other)).contains("another piece"));
+    assert!(node.why_passed_over(id, Some(&piece)).contains("damaged"));
+    assert!(restored().why_passed_over_first(Some(&other)).contains("another piece"));
 }
 
 impl Restored {
-    fn is_passed_over_first(self, given: Option<&Piece>) -> String {
+    fn why_passed_over_first(self, given: Option<&Piece>) -> String {
         let id = self.pieces[0].id();
-        self.is_passed_over(id, given)
+        self.why_passed_over(id, given)
     }
 
     /// What anybody can do who knows the public recovery key: seal entries of their own making.
@@ -208,19 +208,19 @@ fn entries_that_somebody_else_has_sealed_count_for_nothing() {
         let last = entry.len() - 1;
         entry[last] ^= 1;
     });
-    assert!(node.is_passed_over_first(Some(&forged)).contains("cannot be ours"));
+    assert!(node.why_passed_over_first(Some(&forged)).contains("cannot be ours"));
     let node = restored();
     let forged = node.forged(|entries| entries.swap(next, next + 1));
-    assert!(node.is_passed_over_first(Some(&forged)).contains("something else than it says"));
+    assert!(node.why_passed_over_first(Some(&forged)).contains("something else than it says"));
     let node = restored();
     let forged = node.forged(|entries| entries[next] = b"no entry".to_vec());
-    assert!(node.is_passed_over_first(Some(&forged)).contains("holds something else"));
+    assert!(node.why_passed_over_first(Some(&forged)).contains("holds something else"));
 }
 
 #[test]
 fn a_piece_of_another_history_is_left_aside_without_blame() {
     let mut node = restored();
-    node.core.give_recovery_secret(node.secret.clone());
+    assert!(node.core.give_recovery_secret(node.secret.clone()));
     // Ten entries of what was, and twenty of what an unguarded start from the same backup made of it.
     let count = BEFORE + 5;
     let mut entries = node.pieces[0].open(&node.secret.0, &node.us).unwrap();
