@@ -60,11 +60,13 @@ pub struct RestoreReport {
 }
 
 impl Core {
-    /// Takes the recovery secret for as long as the quarantine lasts.
-    pub fn give_recovery_secret(&mut self, secret: RecoverySecret) {
-        if self.engine().is_quarantined() {
+    /// Takes the recovery secret for as long as the quarantine lasts; says whether there is one.
+    pub fn give_recovery_secret(&mut self, secret: RecoverySecret) -> bool {
+        let quarantined = self.engine().is_quarantined();
+        if quarantined {
             self.watch.restore.secret = Some(secret);
         }
+        quarantined
     }
 
     /// Whether a peer has said what it holds. Each is asked: the accord may say more by now than what we hold of it.
@@ -219,3 +221,6 @@ impl Core {
         self.watch.restore = Restore::default();
     }
 }
+
+#[cfg(test)]
+mod tests;
