@@ -33,20 +33,21 @@ enum Stand {
     Tree,
 }
 
-/// The tree is kept as child lists: what hangs below a node is walked without further memory.
+/// The spanning tree, as child lists: what hangs below a node is walked without further memory. One list for each
+/// thing, so that what a walk touches stays in the processor's cache.
 #[derive(Debug)]
-struct Node {
-    parent: u32,
+struct Tree {
+    potential: Vec<i64>,
+    parent: Vec<u32>,
+    first_child: Vec<u32>,
+    before: Vec<u32>,
+    after: Vec<u32>,
     /// Edge to the parent.
-    edge: u32,
+    edge: Vec<u32>,
     /// Whether that edge leads to the parent.
-    up: bool,
-    /// Nodes below it, and itself.
-    size: u32,
-    first_child: u32,
-    before: u32,
-    after: u32,
-    potential: i64,
+    up: Vec<bool>,
+    /// Nodes below a node, and itself.
+    size: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -62,7 +63,7 @@ struct Edge {
 }
 
 struct Simplex {
-    nodes: Vec<Node>,
+    tree: Tree,
     edges: Vec<Edge>,
     /// Edges of the instance; those behind them hang the nodes on the root.
     real: usize,
@@ -125,43 +126,36 @@ impl Simplex {
             most: i64::MAX,
         });
         let edges: Vec<Edge> = real.chain(hung).collect();
-        let leaf = |node: u32| Node {
-            parent: root,
-            edge: counted(arcs.len()) + node,
-            up: true,
-            size: 1,
-            first_child: NONE,
-            before: node.checked_sub(1).unwrap_or(NONE),
-            after: if node + 1 < root { node + 1 } else { NONE },
-            potential: 0,
+        let all = nodes + 1;
+        let mut tree = Tree {
+            potential: vec![0; all],
+            parent: vec![root; all],
+            first_child: vec![NONE; all],
+            before: (0..=root).map(|node| if node == root { NONE } else { node.wrapping_sub(1) }).collect(),
+            after: (0..=root).map(|node| if node + 1 < root { node + 1 } else { NONE }).collect(),
+            edge: (0..=root).map(|node| counted(arcs.len()) + node).collect(),
+            up: vec![true; all],
+            size: vec![1; all],
         };
-        let mut tree: Vec<Node> = (0..root).map(leaf).collect();
-        tree.push(Node {
-            parent: NONE,
-            edge: NONE,
-            up: true,
-            size: root + 1,
-            first_child: if nodes == 0 { NONE } else { 0 },
-            before: NONE,
-            after: NONE,
-            potential: 0,
-        });
+        tree.parent[nodes] = NONE;
+        tree.edge[nodes] = NONE;
+        tree.first_child[nodes] = if nodes == 0 { NONE } else { 0 };
+        tree.size[nodes] = root + 1;
         let block = arcs.len().isqrt().max(MIN_BLOCK);
-        Self { nodes: tree, edges, real: arcs.len(), next: 0, block }
+        Self { tree, edges, real: arcs.len(), next: 0, block }
     }
 
     /// Potentials of the nodes of the instance, the lowest being zero.
     fn potentials(&self) -> Vec<i64> {
-        let root = self.nodes.last().map_or(0, |root| root.potential);
-        let nodes = self.nodes.iter().take(self.nodes.len() - 1);
-        let of_root: Vec<i64> = nodes.map(|node| node.potential.wrapping_sub(root)).collect();
+        let (root, nodes) = self.tree.potential.split_last().expect("there is always the root");
+        let of_root: Vec<i64> = nodes.iter().map(|potential| potential.wrapping_sub(*root)).collect();
         let lowest = of_root.iter().copied().min().unwrap_or(0);
         of_root.iter().map(|potential| potential - lowest).collect()
     }
 
     /// How much dearer it gets for each unit that the edge carries more.
     fn reduced_cost(&self, edge: &Edge) -> i64 {
-        let (from, to) = (self.nodes[at(edge.from)].potential, self.nodes[at(edge.to)].potential);
+        let (from, to) = (self.tree.potential[at(edge.from)], self.tree.potential[at(edge.to)]);
         edge.cost + from.wrapping_sub(to)
     }
 
@@ -207,11 +201,11 @@ impl Simplex {
             return;
         };
         entering_edge.stand = Stand::Tree;
-        let left = self.nodes[at(out)].edge;
+        let left = self.tree.edge[at(out)];
         let left = &mut self.edges[at(left)];
         left.stand = if left.flow == 0 { Stand::Empty } else { Stand::Full };
         let (low, high) = if down { (tail, head) } else { (head, tail) };
-        self.resize(self.nodes[at(out)].parent, high, apex, self.nodes[at(out)].size);
+        self.resize(self.tree.parent[at(out)], high, apex, self.tree.size[at(out)]);
         self.hang(low, high, entering, out);
         self.shift(low, high);
     }
@@ -219,10 +213,10 @@ impl Simplex {
     /// Where the ways of two nodes to the root meet.
     fn apex(&self, mut a: u32, mut b: u32) -> u32 {
         while a != b {
-            if self.nodes[at(a)].size < self.nodes[at(b)].size {
-                a = self.nodes[at(a)].parent;
+            if self.tree.size[at(a)] < self.tree.size[at(b)] {
+                a = self.tree.parent[at(a)];
             } else {
-                b = self.nodes[at(b)].parent;
+                b = self.tree.parent[at(b)];
             }
         }
         a
@@ -239,7 +233,7 @@ impl Simplex {
             if room < found.delta {
                 found = Leaving { delta: room, at: Some((node, true)) };
             }
-            node = self.nodes[at(node)].parent;
+            node = self.tree.parent[at(node)];
         }
         node = head;
         while node != apex {
@@ -247,16 +241,15 @@ impl Simplex {
             if room <= found.delta {
                 found = Leaving { delta: room, at: Some((node, false)) };
             }
-            node = self.nodes[at(node)].parent;
+            node = self.tree.parent[at(node)];
         }
         found
     }
 
     /// How much more can flow between a node and its parent.
     fn room(&self, node: u32, upwards: bool) -> i64 {
-        let node = &self.nodes[at(node)];
-        let edge = &self.edges[at(node.edge)];
-        if node.up == upwards { edge.most - edge.flow } else { edge.flow }
+        let edge = &self.edges[at(self.tree.edge[at(node)])];
+        if self.tree.up[at(node)] == upwards { edge.most - edge.flow } else { edge.flow }
     }
 
     fn push(&mut self, entering: u32, full: bool, tail: u32, head: u32, apex: u32, delta: i64) {
@@ -268,9 +261,9 @@ impl Simplex {
         for (start, upwards) in [(tail, false), (head, true)] {
             let mut node = start;
             while node != apex {
-                let Node { edge, up, parent, .. } = self.nodes[at(node)];
-                self.edges[at(edge)].flow += if up == upwards { delta } else { -delta };
-                node = parent;
+                let edge = &mut self.edges[at(self.tree.edge[at(node)])];
+                edge.flow += if self.tree.up[at(node)] == upwards { delta } else { -delta };
+                node = self.tree.parent[at(node)];
             }
         }
     }
@@ -279,25 +272,26 @@ impl Simplex {
     fn resize(&mut self, from: u32, to: u32, apex: u32, moved: u32) {
         let mut node = from;
         while node != apex {
-            self.nodes[at(node)].size -= moved;
-            node = self.nodes[at(node)].parent;
+            self.tree.size[at(node)] -= moved;
+            node = self.tree.parent[at(node)];
         }
         node = to;
         while node != apex {
-            self.nodes[at(node)].size += moved;
-            node = self.nodes[at(node)].parent;
+            self.tree.size[at(node)] += moved;
+            node = self.tree.parent[at(node)];
         }
     }
 
     /// Turns the way from `low` to `out` round and hangs it below `high` by the entering edge.
     fn hang(&mut self, low: u32, high: u32, entering: u32, out: u32) {
-        let all = self.nodes[at(out)].size;
+        let all = self.tree.size[at(out)];
         let (mut node, mut parent, mut edge, mut taken) = (low, high, entering, 0);
         loop {
-            let Node { parent: old_parent, edge: old_edge, size, .. } = self.nodes[at(node)];
+            let (old_parent, old_edge) = (self.tree.parent[at(node)], self.tree.edge[at(node)]);
+            let size = self.tree.size[at(node)];
             self.unlink(node);
             self.link(node, parent, edge);
-            self.nodes[at(node)].size = all - taken;
+            self.tree.size[at(node)] = all - taken;
             if node == out {
                 return;
             }
@@ -306,62 +300,60 @@ impl Simplex {
     }
 
     fn unlink(&mut self, node: u32) {
-        let Node { parent, before, after, .. } = self.nodes[at(node)];
+        let Tree { parent, before, after, .. } = &self.tree;
+        let (parent, before, after) = (parent[at(node)], before[at(node)], after[at(node)]);
         if before == NONE {
-            self.nodes[at(parent)].first_child = after;
+            self.tree.first_child[at(parent)] = after;
         } else {
-            self.nodes[at(before)].after = after;
+            self.tree.after[at(before)] = after;
         }
         if after != NONE {
-            self.nodes[at(after)].before = before;
+            self.tree.before[at(after)] = before;
         }
     }
 
     fn link(&mut self, node: u32, parent: u32, edge: u32) {
-        let first = std::mem::replace(&mut self.nodes[at(parent)].first_child, node);
+        let first = std::mem::replace(&mut self.tree.first_child[at(parent)], node);
         if first != NONE {
-            self.nodes[at(first)].before = node;
+            self.tree.before[at(first)] = node;
         }
         let up = self.edges[at(edge)].from == node;
-        let here = &mut self.nodes[at(node)];
-        (here.parent, here.edge, here.up, here.before, here.after) = (parent, edge, up, NONE, first);
+        let tree = &mut self.tree;
+        (tree.parent[at(node)], tree.edge[at(node)], tree.up[at(node)]) = (parent, edge, up);
+        (tree.before[at(node)], tree.after[at(node)]) = (NONE, first);
     }
 
     /// After `low` was hung below `high`: the potentials of what hangs there, or of all the rest if that is less. Only
     /// differences count, and those fit; a potential by itself may go round.
     fn shift(&mut self, low: u32, high: u32) {
-        let Node { edge, up, potential, size, .. } = self.nodes[at(low)];
-        let cost = self.edges[at(edge)].cost;
-        let above = self.nodes[at(high)].potential;
+        let Tree { edge, up, potential, size, .. } = &self.tree;
+        let cost = self.edges[at(edge[at(low)])].cost;
+        let (up, size, potential) = (up[at(low)], size[at(low)], potential[at(low)]);
+        let above = self.tree.potential[at(high)];
         let wanted = if up { above.wrapping_sub(cost) } else { above.wrapping_add(cost) };
         let by = wanted.wrapping_sub(potential);
-        let root = counted(self.nodes.len() - 1);
-        if size <= counted(self.nodes.len() / 2) {
+        let all = counted(self.tree.size.len());
+        if size <= all / 2 {
             self.walk(low, NONE, by);
         } else {
-            self.walk(root, low, by.wrapping_neg());
+            self.walk(all - 1, low, by.wrapping_neg());
         }
     }
 
     /// Adds to the potentials of a node and of all below it, but for those at and below `left_out`.
     fn walk(&mut self, top: u32, left_out: u32, by: i64) {
+        let Tree { potential, parent, first_child, after, .. } = &mut self.tree;
+        let skip = |next: u32| if next == left_out && next != NONE { after[at(next)] } else { next };
         let mut node = top;
         loop {
-            let here = &mut self.nodes[at(node)];
-            here.potential = here.potential.wrapping_add(by);
-            let mut next = here.first_child;
-            if next == left_out && next != NONE {
-                next = self.nodes[at(next)].after;
-            }
+            potential[at(node)] = potential[at(node)].wrapping_add(by);
+            let mut next = skip(first_child[at(node)]);
             while next == NONE {
                 if node == top {
                     return;
                 }
-                next = self.nodes[at(node)].after;
-                if next == left_out && next != NONE {
-                    next = self.nodes[at(next)].after;
-                }
-                node = self.nodes[at(node)].parent;
+                next = skip(after[at(node)]);
+                node = parent[at(node)];
             }
             node = next;
         }
