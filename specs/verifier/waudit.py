@@ -147,7 +147,7 @@ class Audit:
             newest = Claimed(data, "checkpoint", self.findings) if data is not None else None
         old = Claimed(earlier.read_bytes(), str(earlier), self.findings) if earlier else None
         if is_based(self.folder):
-            audit_base(self.folder, newest, self.findings)
+            self.entries, self.rewriting_not_excluded = audit_base(self.folder, newest, self.findings), True
             return
         self._read()
         self._finish(newest, old, ledger)

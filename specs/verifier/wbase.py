@@ -25,7 +25,7 @@ def audit_base(folder, newest, findings):
     state = folder.read(STATE)
     if newest is None or newest.says is None or state is None:
         findings.unreadable("without a checkpoint and the books before the forward nothing can be said")
-        return
+        return 0
     _, size, root = newest.says
     entries = _kept(folder, error)
     first = min((index for level, index in folder.tiles() if level == "entries"), default=size)
@@ -47,6 +47,7 @@ def audit_base(folder, newest, findings):
             error("nothing refers to this file", name)
     findings.unreadable("entries before a forward were left out, and this program replays from the genesis only: "
                         "whether rules, balances and signatures are right was not checked")
+    return size
 
 
 
