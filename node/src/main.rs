@@ -78,7 +78,7 @@ enum Command {
         #[arg(long)]
         restored: bool,
         /// After a restore: the recovery key, as a key file or a file with its 24 words; it opens what peers keep for us
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", env = "WEFT_RECOVERY_KEY")]
         recovery_key: Option<PathBuf>,
         /// Faults for tests: ack-early, skip-sync, no-guard
         #[arg(long, hide = true)]
@@ -311,8 +311,8 @@ fn recovery_text(data: &DataDir, encrypted: bool) -> String {
     let named = if encrypted { "FILE".to_owned() } else { file.to_string() };
     let stored = if encrypted { format!("FILE and {file}.age") } else { file.to_string() };
     format!(
-        "The recovery key opens the copies of this ledger that other networks keep, should this machine be lost. {out}\nits 24 \
-         words on paper (`weft key words {named} --recovery`), give the paper to two people, and then remove {stored}: the \
+        "The recovery key opens the copies of this ledger that other networks keep, should this machine be lost. {out} its \
+         24 words\non paper (`weft key words {named} --recovery`), give the paper to two people, and then remove {stored}: the \
          node does not need it.\n"
     )
 }

@@ -175,7 +175,8 @@ async fn send(
         };
         let piece = Piece::seal(&key, &job.ledger, open.id, &open.entries, &mut SystemRng);
         let put = PutPiece { message: 1, piece: piece.map_err(|e| e.to_string())? };
-        let bytes = clearing.request(keeper, Protocol::Mirror, put.to_bytes()).await?;
+        let bytes = clearing.request(keeper, Protocol::Mirror, put.to_bytes()).await;
+        let bytes = bytes.map_err(|e| e.to_string())?;
         let answer = PiecePut::parse(&bytes).map_err(|e| format!("its answer is malformed: {e}"))?;
         match answer.taken {
             PiecePut::KEPT => known.holds(&open.id),
