@@ -3,7 +3,7 @@
 //! No option takes a secret as its value; keys and tokens are files or the environment.
 
 use crate::commands::{
-    audit, cancel, claims, import, key, member, pay, peer, receipt, rule, statement, time, unit,
+    audit, cancel, claims, import, key, member, pay, peer, receipt, rule, statement, succession, time, unit,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -71,6 +71,8 @@ pub(crate) enum Command {
     /// Take over payments from a file
     #[command(subcommand)]
     Import(import::Command),
+    /// Let the ledger go on without entries that nobody can give back
+    Succession(succession::Succession),
     /// Check a ledger from its files alone
     #[command(subcommand)]
     Audit(audit::Command),
@@ -141,6 +143,7 @@ mod tests {
             "weft rule limit --unit credit --all-members --stop 100 --root-key k",
             "weft rule limit --unit credit --member Ada --warn 5 --stop 10 --firm 20 --root-key k",
             "weft unit add credit Credit --kind credit --scale 2 --root-key k",
+            "weft succession --lose 3 --root-key k",
             "weft import payments f.csv --dry-run --skip-bad",
         ] {
             if let Err(e) = parse(line) {

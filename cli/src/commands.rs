@@ -12,6 +12,7 @@ pub(crate) mod receipt;
 pub(crate) mod rule;
 pub(crate) mod statement;
 pub(crate) mod status;
+pub(crate) mod succession;
 pub(crate) mod time;
 pub(crate) mod unit;
 
@@ -35,6 +36,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
         Command::Rule(command) => rule::run(context, command).await,
         Command::Unit(command) => unit::run(context, command).await,
         Command::Import(command) => import::run(context, command).await,
+        Command::Succession(args) => succession::run(context, args).await,
         Command::Audit(command) => audit::run(context, command),
     }
 }

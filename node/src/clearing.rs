@@ -3,6 +3,7 @@
 //! Nothing is decided here: what arrives is handed to the ledger's thread, and what goes out stands on disk before.
 //! A time-out means *unknown*; whatever was not acknowledged is sent again, byte for byte.
 
+mod guard;
 mod inbound;
 mod link;
 mod pairing;
@@ -16,7 +17,7 @@ use crate::store::private::LocalPeer;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use weft_api::{Confirm, Invitation, Join, NewInvitation, Pairing, Peer};
 use weft_protocol::encoding::Blob;
 use weft_protocol::federation::descriptor::{DESCRIPTOR_VERSION, Descriptor};
@@ -82,6 +83,8 @@ struct Shared {
 struct LinkEnd {
     ledger: LedgerId,
     connected: watch::Sender<bool>,
+    /// Wakes a link that waits to be tried again.
+    nudge: Arc<Notify>,
 }
 
 /// What clearing is made of.
@@ -200,22 +203,32 @@ impl Clearing {
         };
         let peer = peer_id(&identity)?;
         let (connected, is_connected) = watch::channel(false);
+        let nudge = Arc::new(Notify::new());
         {
             let mut links = self.0.links.lock().unwrap_or_else(PoisonError::into_inner);
             if links.contains_key(&peer) {
                 return Ok(());
             }
-            links.insert(peer, LinkEnd { ledger, connected });
+            links.insert(peer, LinkEnd { ledger, connected, nudge: nudge.clone() });
         }
         let addresses = local.map(|l| l.addresses).unwrap_or_default();
         self.dial(peer, &addresses).await;
-        tokio::spawn(link::run(self.clone(), link::Link { ledger, peer, channel }, is_connected));
+        let link = link::Link { ledger, peer, channel };
+        tokio::spawn(guard::run(self.clone(), link, is_connected.clone()));
+        tokio::spawn(link::run(self.clone(), link, is_connected, nudge));
         if let Ok(now) = self.0.network.connected_peers().await
             && now.contains(&peer)
         {
             self.note_connected(peer, true);
         }
         Ok(())
+    }
+
+    /// Lets links that wait after a failure try again at once: that of one peer, or all.
+    fn nudge(&self, ledger: Option<LedgerId>) {
+        let links = self.0.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let meant = links.values().filter(|link| ledger.is_none_or(|one| one == link.ledger));
+        meant.for_each(|link| link.nudge.notify_waiters());
     }
 
     /// A peer may have bound another libp2p key: the link goes over to it. The old connection ends when it is idle.

@@ -6,8 +6,9 @@
 
 use crate::clock::Clock;
 use crate::keystore::{Kept, Keystore, KeystoreError, Passphrase, PassphraseSource, credentials_folder};
+use crate::recovery::instance::FileMark;
 use crate::store::migrate::{self, VERSION_FILE};
-use crate::store::segments::CleanStop;
+use crate::store::segments::{CleanStop, SEGMENTS_DIR, segment_name};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -294,7 +295,7 @@ impl DataDir {
             seal: seals.next().ok_or_else(|| none("seal"))?,
             other_seals: seals.collect(),
             libp2p: first(Purpose::Libp2p)?,
-            handle_secret: self.seed("handle-secret")?,
+            handle_secret: store.read("handle-secret")?,
             api_token: Zeroizing::new(api_token.trim().to_owned()),
         })
     }
@@ -361,7 +362,26 @@ impl DataDir {
     /// # Errors
     /// When it cannot be written.
     pub fn note_clean_stop(&self, stop: CleanStop) -> Result<(), DataError> {
-        write_file(&self.instance(), format!("{} {}\n", stop.segment, stop.len).as_bytes())
+        let path = self.segment(stop.segment);
+        let FileMark { inode, changed } = FileMark::of(&path).map_err(io("read", &path))?;
+        let text = format!("{} {} {inode} {} {}\n", stop.segment, stop.len, changed.0, changed.1);
+        write_file(&self.instance(), text.as_bytes())
+    }
+
+    /// Whether the folder is the one that was stopped cleanly, and not a copy of it: its last segment is the same file,
+    /// unchanged. Ask before anything is written.
+    pub fn is_as_stopped(&self) -> bool {
+        let Ok(text) = std::fs::read_to_string(self.instance()) else { return false };
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let [segment, _, inode, seconds, nanoseconds] = words[..] else { return false };
+        let (Ok(segment), Ok(inode)) = (segment.parse(), inode.parse()) else { return false };
+        let (Ok(seconds), Ok(nanoseconds)) = (seconds.parse(), nanoseconds.parse()) else { return false };
+        let mark = FileMark { inode, changed: (seconds, nanoseconds) };
+        FileMark::of(&self.segment(segment)).is_ok_and(|found| found == mark)
+    }
+
+    fn segment(&self, number: u32) -> PathBuf {
+        self.ledger().join(SEGMENTS_DIR).join(segment_name(number))
     }
 }
 

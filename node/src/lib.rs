@@ -10,6 +10,7 @@ pub mod http;
 pub mod keystore;
 pub mod network;
 pub mod node;
+pub mod recovery;
 pub mod service;
 pub mod store;
 mod witness;

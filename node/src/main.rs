@@ -64,7 +64,10 @@ enum Command {
         /// Serve HTTP here instead of what weft.toml says
         #[arg(long)]
         http: Option<String>,
-        /// Faults for tests: ack-early, skip-sync
+        /// This folder comes from an image of a disk or a machine: ask the peers before anything is signed
+        #[arg(long)]
+        restored: bool,
+        /// Faults for tests: ack-early, skip-sync, no-guard
         #[arg(long, hide = true)]
         test_hook: Vec<String>,
         /// For tests: write every frame exchanged with peers to this file
@@ -132,9 +135,9 @@ fn main() -> ExitCode {
             report(founding.and_then(|founding| make(data, &site, units, founding)))
         }
         Command::Keys(command) => report(keys::run(command).map(|text| say(&text))),
-        Command::Run { data, listen, external, http, test_hook, test_tap, unlock } => {
+        Command::Run { data, listen, external, http, restored, test_hook, test_tap, unlock } => {
             let has = |name: &str| test_hook.iter().any(|hook| hook == name);
-            let hooks = Hooks { ack_early: has("ack-early") };
+            let hooks = Hooks { ack_early: has("ack-early"), no_guard: has("no-guard"), restored };
             let options =
                 Options { listen, external, http, hooks, skip_sync: has("skip-sync"), tap: test_tap };
             let data = DataDir::new(data).unlocked(&unlock.source()).map_err(|e| e.to_string());

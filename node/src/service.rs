@@ -9,6 +9,7 @@ mod core;
 mod erasure;
 mod evidence;
 mod found;
+mod guard;
 mod keys;
 mod links;
 mod notes;
@@ -22,6 +23,7 @@ mod time;
 mod witness;
 
 pub use self::core::{Core, Hooks, ServiceParts};
+pub use guard::{GuardReport, GuardStep};
 pub use keys::NextKeyError;
 pub use links::{Outgoing, PushIn, short};
 pub use open::{OpenFailure, Opened, open};

@@ -6,8 +6,10 @@
 pub mod accord;
 pub mod convict;
 pub mod engine;
+pub mod guard;
 pub mod intent;
 pub mod peers;
+mod quarantine;
 mod react;
 pub mod replay;
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub mod own_accounts;
 mod rejected;
 pub mod rules;
 pub mod state;
+pub mod succession;
 pub mod transfer;
 pub mod units;
 pub mod witness;
@@ -129,8 +130,12 @@ pub(crate) fn resolve(state: &State, entry: &Entry) -> Result<(Authority, Vec<Si
     }];
     let (authority, of_people) = Authority::resolve(state, entry)?;
     checks.extend(of_people);
-    if let Payload::Step(step) = &entry.op().payload {
-        checks.extend(clearing::step_signatures(identity, step)?);
+    match &entry.op().payload {
+        Payload::Step(step) => checks.extend(clearing::step_signatures(identity, step)?),
+        Payload::Recovered(recovered) => {
+            checks.extend(succession::recovered_signatures(identity, recovered)?);
+        }
+        _ => {}
     }
     Ok((authority, checks))
 }
@@ -185,6 +190,8 @@ fn decide(state: &State, entry: &Entry, authority: &Authority) -> Result<Transit
             identity::apply_revoked(state, revoked)?
         }
         Payload::RootChanged(changed) => identity::apply_root(state, authority, changed)?,
+        Payload::Succession(one) => succession::apply_succession(state, authority, entry, one)?,
+        Payload::Recovered(recovered) => succession::apply_recovered(state, recovered)?,
         Payload::AccountOpened(opened) => members::apply_opened(state, authority, opened)?,
         Payload::AccountChanged(changed) => members::apply_changed(state, authority, changed)?,
         Payload::AccountClosed(closed) => members::apply_closed(state, authority, closed)?,
@@ -296,11 +303,13 @@ fn check_author(entry: &Entry, authority: &Authority) -> Result<(), Rejected> {
         | Payload::Book(_)
         | Payload::Release(_)
         | Payload::Returned(_)
+        | Payload::Recovered(_)
         | Payload::PeerView(_)
         | Payload::EvidenceRecorded(_)
         | Payload::Step(_) => true,
         Payload::Genesis(_)
         | Payload::KeyBound(_)
+        | Payload::Succession(_)
         | Payload::KeyRevoked(_)
         | Payload::RootChanged(_)
         | Payload::AccountOpened(_)

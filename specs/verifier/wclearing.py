@@ -8,6 +8,7 @@ from wkeys import sha256, signer_of, tagged
 DAY = 86_400_000
 OPEN, DONE, FREED = 0, 1, 2
 ACCEPT, REJECT = 1, 2
+ACCEPTED = 1
 HOLD, UPSTREAM = 0, 1
 
 
@@ -143,13 +144,17 @@ class Clearing:
         hop = hops[place]
         unit = self._check_hop(channel, hop)
         pair, src = hop[0], hop[1]
-        need(src <= self.room(channel, pair), "no-room")
+        need(src <= self.room(channel, pair) or self.lost is not None, "no-room")
         payer = intent[1]
         need(payer in (self.ident[0], channel[0]) or payer in channel[6], "not-introduced")
         row = self.t["claims"].setdefault((step[3], 0), [{}, None, intent[6]])
         need(row[1] is None, "claim-exists")
         if place == 0:
             hold = self.t["holds"].get(step[4])
+            if hold is None and self.lost is not None:
+                hold = [own_account("disputed"), unit, src, intent[3], intent[4], None]
+                self.t["holds"][step[4]] = hold
+                self.lost = move(own_account("disputed"), own_account("hold"), unit, src)
             need(hold is not None, "unknown-hold")
             need(hold[5] is None, "hold-bound")
             need(hold[1:5] == [unit, src, intent[3], intent[4]], "hold-mismatch")
@@ -255,7 +260,8 @@ class Clearing:
         need(hop is not None, "unknown-claim")
         decision = self.t["decisions"].get(step[3])
         here = decision is not None and decision[:2] == [ACCEPT, step[0]]
-        onward = out is not None and out[4] == [UPSTREAM, [step[0]]] and not out[8] and out[6][0] != FREED
+        ours = out is not None and out[4] == [UPSTREAM, [step[0]]]
+        onward = (not out[8] and out[6][0] != FREED) if ours else hop[0][0] == ACCEPTED
         need(not onward and not here and hop[1] is not None and hop[2] is None, "hop-state")
         hop[2] = entry.leaf
 

@@ -7,8 +7,9 @@ from wlog import leaf_hash
 
 MAX_ENTRY = 4096
 GENESIS, KEY_BOUND, KEY_REVOKED, ROOT_CHANGED, UNIT_DEFINED = 0x0101, 0x0102, 0x0103, 0x0104, 0x0301
+SUCCESSION = 0x0105
 IDENTITY = {GENESIS, KEY_BOUND, KEY_REVOKED, ROOT_CHANGED}
-PUBLIC = IDENTITY | {UNIT_DEFINED}
+PUBLIC = IDENTITY | {SUCCESSION, UNIT_DEFINED}
 ZERO16, ZERO32 = bytes(16), bytes(32)
 H, U8, U16, U32, U64 = fixed(32), uint(8), uint(16), uint(32), uint(64)
 STEPS = {0: "ACCORD", 1: "PROPOSE", 2: "ACCEPT", 3: "REJECT", 4: "DONE", 5: "FREE", 6: "RETURN", 14: "KEY"}
@@ -42,6 +43,8 @@ PAYLOADS = {
     0x0102: record(k0=PURPOSE, k1=U32, k2=H),
     0x0103: record(optional=(3,), k0=PURPOSE, k1=U32, k2=LAST_GOOD, k3=H),
     0x0104: record(optional=(1,), k0=ROOT_SET, k1=H),
+    0x0105: record(optional=(2,), lists=(5,), k0=U32, k1=U64, k2=H, k3=U64, k4=U64, k5=list_of(H)),
+    0x0106: record(lists=(1,), k0=blob, k1=POSTINGS),
     0x0201: record(optional=(2,), k0=fixed(16), k1=OWNER, k2=H, k3=boolean),
     0x0202: record(optional=(1, 2, 3), k0=fixed(16), k1=H, k2=fixed(8), k3=boolean),
     0x0203: record(k0=fixed(16)),

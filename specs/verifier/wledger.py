@@ -7,7 +7,7 @@ import marshal
 
 from wcbor import Refused, encode
 from wclearing import Clearing, own_account
-from wentry import GENESIS, KEY_REVOKED, PUBLIC, ROOT_CHANGED, ZERO16, ZERO32
+from wentry import GENESIS, KEY_REVOKED, PUBLIC, ROOT_CHANGED, ZERO16, ZERO32, Entry
 from wkeys import key_fault, signer_of, tagged, verify
 from wlog import origin_of, sha256
 
@@ -149,12 +149,14 @@ class State(Clearing):
     TABLES = ("accounts", "signers", "units", "limits", "balances", "ops", "transfers", "holds", "streams",
               "channels", "claims", "decisions", "nonces")
     # Tables of later versions, by field: absent when empty.
-    LATER = {15: "views", 16: "accused", 18: "erased"}
+    LATER = {15: "views", 16: "accused", 17: "successions", 18: "erased"}
 
     def __init__(self):
         self.ident, self.head = None, [0, ZERO32, 0, 0]
         self.t = {name: {} for name in (*self.TABLES, *self.LATER.values())}
         self.checks = []
+        # While a step comes back after a succession: what it moves.
+        self.lost = None
 
     def identity(self):
         need(self.ident is not None, "no-genesis")
@@ -256,6 +258,7 @@ class State(Clearing):
         authority = Authority(self, entry)
         signed = bool(entry.auth)
         by_node = (0x0B00 <= entry.kind < 0x0F00 and entry.kind != 0x0E02) or 0x0504 <= entry.kind <= 0x0508
+        by_node = by_node or entry.kind == 0x0106
         need(not (by_node and signed), "node-only")
         need(by_node or signed, "unsigned")
         getattr(self, f"_kind_{entry.kind:04x}", self._step)(entry, authority)
@@ -382,6 +385,52 @@ class State(Clearing):
         self.ident[5] += 1
 
     # Area 2
+
+    def _kind_0105(self, entry, authority):
+        authority.root_quorum(self.identity()[2])
+        number, old_size, old_root, base, boot, unheard = (entry.payload.get(i) for i in range(6))
+        rows = self.t["successions"]
+        need(number == max(rows, default=0) + 1, "succession-number")
+        need(base == self.head[0], "succession-base")
+        need(self.head[3] < boot <= entry.boot, "succession-boot")
+        unheard = unheard or []
+        known = {row[0] for row in self.t["channels"].values()}
+        ascending = all(a < b for a, b in zip(unheard, unheard[1:]))
+        need(ascending and known.issuperset(unheard), "succession-unheard")
+        need(old_size > base or (old_size == base and unheard), "nothing-to-do")
+        rows[number] = [base, old_size, old_root, boot, unheard]
+
+    def _kind_0106(self, entry, _):
+        lost, postings = Entry(entry.payload[0]), entry.payload.get(1, [])
+        need(lost.ledger == self.identity()[0], "not-lost")
+        rows = self.t["successions"].values()
+        need(any(lost.boot < row[3] and lost.seq >= row[0] for row in rows), "not-lost")
+        need(0x0B00 <= lost.kind < 0x0C00 and lost.stream is not None, "not-lost")
+        channel, sseq, sprev = lost.stream
+        need(channel == lost.payload[0] and not lost.auth, "not-lost")
+        need([sseq, sprev] == self.t["streams"].get(channel, [0, ZERO32]), "stream-place")
+        given = self._lost_step(lost)
+        need(given == postings, "postings-differ")
+        if given:
+            self.post(given)
+        self.t["streams"][channel] = [sseq + 1, lost.leaf]
+        self.checks.append((self.log_key(lost.body[5]), lost.node_message(), lost.node_sig))
+
+    def _lost_step(self, lost):
+        """What a step that comes back does; its signatures must verify also when it has no effect."""
+        kept, checks = copy.deepcopy(self.t), self.checks
+        self.checks, self.lost = [], []
+        try:
+            self._step(lost, None)
+            return self.lost
+        except Refused:
+            self.t = kept
+            channel = self.t["channels"].get(lost.payload[0])
+            if channel is not None:
+                channel[5] = max(channel[5], lost.payload[1][0])
+            return []
+        finally:
+            self.checks, self.lost = checks + self.checks, None
 
     def holder(self, account):
         row = self.t["accounts"].get(account)

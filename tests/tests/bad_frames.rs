@@ -151,8 +151,10 @@ async fn pushes(bad: &Stranger, material: &Material) {
     let mut flipped = material.next(|_| ()).0;
     let at = flipped.len() - 5;
     flipped[at] ^= 1;
+    // Of another boot: of the same one it would be evidence, and recorded (specs/evidence.md §1).
     let another =
-        Entry::sign(&Body { time_ms: last.body().time_ms + 1, ..last.body().clone() }, &material.log_key);
+        Body { time_ms: last.body().time_ms + 1, boot: last.body().boot + 1, ..last.body().clone() };
+    let another = Entry::sign(&another, &material.log_key);
     let another = Blob(another.expect("well formed").bytes().to_vec());
     let stranger = SecretKey::from_seed(&[9; 32]);
     let unsigned = Entry::sign(last.body(), &stranger).expect("well formed");

@@ -106,7 +106,7 @@ async fn a_node_starts_with_keys_that_the_service_manager_gives() -> Outcome<()>
         std::fs::rename(hull.data.key(name), given.join(format!("weft.{name}")))?;
     }
     let without = hull.start().await.err().map(|e| e.to_string()).unwrap_or_default();
-    expect(&without, without.contains("there is no key \"log\""))?;
+    expect(&without, without.contains("there is no key \"handle-secret\""))?;
     hull.environment = vec![("CREDENTIALS_DIRECTORY".to_owned(), given.display().to_string())];
     hull.start().await?;
     expect("status names another form", hull.status().await?.keys_kept == weft_api::KeysKept::Credential)?;

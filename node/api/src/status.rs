@@ -49,6 +49,43 @@ pub struct Status {
     pub problems: Vec<String>,
     /// Who vouches for this ledger, and for which logs it vouches.
     pub witness: Witness,
+    /// What the node waits for after a start that has not proven itself; absent when it signs as ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<GuardStatus>,
+}
+
+/// How the guard after a start stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GuardStatus {
+    /// Whether nothing at all is signed; else only nothing towards the peers named.
+    pub quarantined: bool,
+    /// Ledgers of the peers that have not answered, or hold more of ours than we do.
+    pub awaited: Vec<String>,
+    /// Own entries taken back since the start.
+    pub taken_back: u64,
+    /// How many entries this ledger is known to have had.
+    pub known_size: u64,
+    /// What the root set signs to go on without what nobody gives back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub succession: Option<SuccessionTerms>,
+}
+
+/// The terms of a succession, as they stand now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SuccessionTerms {
+    /// Its number, from 1.
+    pub number: u32,
+    /// How many entries the ledger is known to have had.
+    pub old_size: u64,
+    /// The root that others have seen at that size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_root: Option<String>,
+    /// How many are held.
+    pub base: u64,
+    /// The start from which it goes on.
+    pub boot: u64,
+    /// Ledgers of the peers that have not answered.
+    pub unheard: Vec<String>,
 }
 
 /// How a ledger stands with its witnesses, and what it has cosigned itself.

@@ -31,8 +31,9 @@ impl Clearing {
             (Protocol::Stream, Some(ledger)) => self.push_in(ledger, bytes).await,
             (Protocol::Claim, Some(ledger)) => self.ask_in(ledger, bytes).await,
             (Protocol::Witness, Some(ledger)) => self.witness_in(ledger, bytes).await,
+            (Protocol::Guard, Some(ledger)) => self.guard_in(ledger, bytes).await,
             (Protocol::Stream, None) => self.push_in_unknown(bytes).await,
-            (Protocol::Claim | Protocol::Witness, None) => {
+            (Protocol::Claim | Protocol::Witness | Protocol::Guard, None) => {
                 Err("there is no accord with this network".to_owned())
             }
         };

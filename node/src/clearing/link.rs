@@ -5,8 +5,9 @@
 
 use super::{Clearing, peer_id};
 use crate::network::{PeerId, Protocol, RequestError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use weft_protocol::ids::{LedgerId, PUBLIC_STREAM, StreamId};
 use weft_protocol::wire::{EvidenceTaken, Hello, Message, Push, Pushed, WIRE_VERSION};
 
@@ -35,7 +36,12 @@ enum LinkError {
     Stopped(#[from] crate::service::ServiceError),
 }
 
-pub(super) async fn run(clearing: Clearing, link: Link, mut connected: watch::Receiver<bool>) {
+pub(super) async fn run(
+    clearing: Clearing,
+    link: Link,
+    mut connected: watch::Receiver<bool>,
+    nudge: Arc<Notify>,
+) {
     let mut wait = RETRY_MIN;
     loop {
         if connected.wait_for(|is| *is).await.is_err() {
@@ -48,8 +54,11 @@ pub(super) async fn run(clearing: Clearing, link: Link, mut connected: watch::Re
                 tracing::debug!(peer = %link.ledger.short(), %error, "the link will be tried again");
                 // The jitter keeps two nodes from waiting in step.
                 let jitter = u64::from(u16::from_le_bytes(clearing.0.clock.random())) % 100;
-                tokio::time::sleep(wait + Duration::from_millis(jitter)).await;
-                wait = (wait * 2).min(RETRY_MAX);
+                tokio::select! {
+                    () = tokio::time::sleep(wait + Duration::from_millis(jitter)) => wait = (wait * 2).min(RETRY_MAX),
+                    // Something has changed that may let it go on: not at once, or two nodes would keep each other busy.
+                    () = nudge.notified() => wait = RETRY_MIN,
+                }
             }
         }
     }

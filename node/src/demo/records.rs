@@ -135,7 +135,8 @@ async fn run(options: &Options) -> Result<(), Failure> {
     for (network, task) in tasks {
         made.insert(network, task.await.map_err(Failure::from_error)??);
     }
-    for site in sites.values() {
+    // Twice: a payment may still come to a network that was quiet when it was asked.
+    for site in sites.values().chain(sites.values()) {
         site.until_quiet(QUIET).await?;
     }
     let mut report = figures(&sites, &made).await?;

@@ -107,7 +107,11 @@ impl From<ServiceError> for ApiError {
 
 impl From<Rejected> for ApiError {
     fn from(rejected: Rejected) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, rejected.code(), rejected)
+        let status = match rejected {
+            Rejected::Quarantined | Rejected::NotHeard { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Self::new(status, rejected.code(), rejected)
     }
 }
 

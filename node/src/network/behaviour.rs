@@ -60,6 +60,7 @@ pub(super) struct Behaviour {
     stream: Exchange,
     claim: Exchange,
     witness: Exchange,
+    guard: Exchange,
 }
 
 impl Behaviour {
@@ -101,6 +102,7 @@ impl Behaviour {
             stream: exchange(Protocol::Stream),
             claim: exchange(Protocol::Claim),
             witness: exchange(Protocol::Witness),
+            guard: exchange(Protocol::Guard),
         }
     }
 
@@ -112,6 +114,7 @@ impl Behaviour {
             Protocol::Stream => &mut self.stream,
             Protocol::Claim => &mut self.claim,
             Protocol::Witness => &mut self.witness,
+            Protocol::Guard => &mut self.guard,
         }
     }
 

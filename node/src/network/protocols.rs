@@ -20,11 +20,14 @@ pub enum Protocol {
     Claim,
     /// Asking for a cosignature of a checkpoint. For peers with an accord.
     Witness,
+    /// After a start: what peers hold of ours, and our own entries back from them. For peers with an accord.
+    Guard,
 }
 
 impl Protocol {
     /// Every protocol, in the order of their declaration.
-    pub const ALL: [Self; 5] = [Self::Hello, Self::Pair, Self::Stream, Self::Claim, Self::Witness];
+    pub const ALL: [Self; 6] =
+        [Self::Hello, Self::Pair, Self::Stream, Self::Claim, Self::Witness, Self::Guard];
 
     /// The name agreed on the wire.
     #[must_use]
@@ -35,6 +38,7 @@ impl Protocol {
             Self::Stream => "/weft/stream/1",
             Self::Claim => "/weft/claim/1",
             Self::Witness => "/weft/witness/1",
+            Self::Guard => "/weft/guard/1",
         }
     }
 
@@ -42,7 +46,7 @@ impl Protocol {
     #[must_use]
     pub const fn request_cap(self) -> usize {
         match self {
-            Self::Hello => 8 * KIB,
+            Self::Hello | Self::Guard => 8 * KIB,
             Self::Pair => 16 * KIB,
             Self::Stream => 256 * KIB,
             Self::Claim => 64 * KIB,
@@ -57,6 +61,7 @@ impl Protocol {
             Self::Hello | Self::Stream | Self::Claim => 8 * KIB,
             Self::Pair => 16 * KIB,
             Self::Witness => 72 * KIB,
+            Self::Guard => 256 * KIB,
         }
     }
 
@@ -66,7 +71,7 @@ impl Protocol {
     pub const fn timeout(self) -> Duration {
         match self {
             Self::Hello => Duration::from_secs(10),
-            Self::Pair | Self::Stream | Self::Claim | Self::Witness => Duration::from_secs(20),
+            Self::Pair | Self::Stream | Self::Claim | Self::Witness | Self::Guard => Duration::from_secs(20),
         }
     }
 

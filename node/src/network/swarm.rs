@@ -269,6 +269,7 @@ impl NetworkTask {
             BehaviourEvent::Stream(event) => self.on_exchange(swarm, Protocol::Stream, event),
             BehaviourEvent::Claim(event) => self.on_exchange(swarm, Protocol::Claim, event),
             BehaviourEvent::Witness(event) => self.on_exchange(swarm, Protocol::Witness, event),
+            BehaviourEvent::Guard(event) => self.on_exchange(swarm, Protocol::Guard, event),
             BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(error) }) => {
                 // The first miss in a row is not reported, so this is at least the second; or the
                 // peer has no ping, and a dead connection would never be noticed.

@@ -20,11 +20,16 @@ use weft_protocol::ids::{AccountId, ClaimId, Hash, LedgerId, Salt};
 use weft_protocol::log::tile::{TileBuilder, TilePath};
 use weft_protocol::sidecar::Content;
 
-/// Faults that tests switch on to see that they are noticed; never set in normal use.
+/// How a node starts in other than the normal way: faults that tests switch on to see that they are noticed, and
+/// what the operator knows of the folder.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Hooks {
     /// Answers before the write, which is delayed: acknowledged things can be lost.
     pub ack_early: bool,
+    /// Asks nobody after a start, goes on under the old number, and sends what it has whatever peers say.
+    pub no_guard: bool,
+    /// Takes no proof that the folder is the newest: the operator says that it is a copy.
+    pub restored: bool,
 }
 
 /// Proposals for nobody here that are remembered until they are answered, which is nearly always at once.
@@ -66,6 +71,7 @@ pub struct Core {
     pub(super) shown: super::evidence::Shown,
     pub(super) time: TimeGuard,
     counts: crate::store::index::Applied,
+    pub(super) watch: super::guard::Watch,
     pub(super) last_checkpoint: Instant,
     pub(super) partial_tiles: Vec<TilePath>,
     /// What is wrong with peers' streams, in words, by ledger.
@@ -109,6 +115,7 @@ impl Core {
             shown: super::evidence::Shown::default(),
             time,
             counts,
+            watch: super::guard::Watch::default(),
             last_checkpoint,
             partial_tiles,
             problems: BTreeMap::new(),
@@ -251,6 +258,7 @@ impl Core {
         let entries = positions.split_off(self.notes.waiting.len());
         self.notes.written(&positions);
         self.pending.extend(entries.into_iter().zip(records));
+        self.note_told();
         Ok(true)
     }
 
@@ -329,11 +337,19 @@ impl Core {
 
     /// The clean stop: a checkpoint over everything, a seal, and the token that says so.
     pub(super) fn close(mut self) -> Result<(), String> {
-        self.publish().map_err(|e| e.to_string())?;
+        if !self.engine().is_quarantined() {
+            self.publish().map_err(|e| e.to_string())?;
+        }
         if let Err(error) = self.index().flush() {
             tracing::warn!(%error, "the index was not flushed; it will be caught up at the next start");
         }
+        let guarded = self.is_guarded();
+        self.drop_token();
         let stop = self.parts.segments.close().map_err(|e| e.to_string())?;
+        if guarded {
+            // Who could know has not answered: the next start has to ask again.
+            return Ok(());
+        }
         self.parts.data.note_clean_stop(stop).map_err(|e| e.to_string())
     }
 

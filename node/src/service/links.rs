@@ -133,7 +133,8 @@ impl Core {
     /// When the stores cannot be read.
     pub fn own_stream_entry(&self, stream: &StreamId, sseq: u64) -> Result<Entry, String> {
         let seq = self.index().stream_entry(stream, sseq).map_err(|e| e.to_string())?;
-        self.own_entry(seq.ok_or_else(|| format!("place {sseq} of stream {stream} is not in the index"))?)
+        let seq = seq.ok_or_else(|| format!("place {sseq} of stream {stream} is not in the index"))?;
+        self.own_entry(seq).map(super::guard::in_stream)
     }
 
     /// One entry of ours by its place in the ledger.
@@ -207,6 +208,13 @@ impl Core {
                         false => problem = Some(format!("place {sseq} was received before with other bytes")),
                     }
                 }
+                Err(refusal @ Refusal::Fenced { .. }) => {
+                    return Pushed {
+                        message: 2,
+                        next: self.received_next(&channel),
+                        problem: Some(short(refusal.to_string())),
+                    };
+                }
                 Err(refusal) => problem = Some(refusal.to_string()),
             }
             if problem.is_some() {
@@ -220,8 +228,12 @@ impl Core {
             }
             None => drop(self.problems.remove(&push.peer)),
         }
-        let next = self.engine().peers().stream(&channel).map_or(0, |s| s.next);
-        Pushed { message: 2, next, problem: problem.map(short) }
+        self.guard_advance();
+        Pushed { message: 2, next: self.received_next(&channel), problem: problem.map(short) }
+    }
+
+    fn received_next(&self, channel: &StreamId) -> u64 {
+        self.engine().peers().stream(channel).map_or(0, |s| s.next)
     }
 
     /// A place that is not in the index yet was received in this very group: the sender repeats itself.
@@ -315,8 +327,10 @@ impl Core {
         match problem {
             None => {
                 self.parts.engine.acked(&channel, theirs.yours);
+                self.problems.remove(peer);
                 Ok(theirs.yours)
             }
+            Some(_) if self.parts.hooks.no_guard => Ok(0),
             Some(why) => {
                 tracing::error!(peer = %peer.short(), %why, "the streams do not agree");
                 self.problems.insert(*peer, why.clone());

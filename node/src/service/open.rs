@@ -5,6 +5,7 @@ use super::rows;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::data::{DataDir, DataError, Keys};
+use crate::recovery::instance::{Token, Told};
 use crate::store::index::{Applied, DestroyError};
 use crate::store::migrate::{MigrateError, migrate};
 use crate::store::segments::{
@@ -92,6 +93,9 @@ pub fn open(
     data.seed("handle-secret")?;
     let private = Arc::new(Private::open(&data.private())?);
     let checkpoint = published(data);
+    let token = Token::of(data);
+    let told = token.as_ref().and_then(Token::read);
+    let as_stopped = data.is_as_stopped();
     let covered = Covered { min_own_entries: checkpoint, clean_stop: data.take_clean_stop()? };
     let (index, made_anew) = match Index::open(&data.index()) {
         Ok(index) => (index, false),
@@ -99,6 +103,7 @@ pub fn open(
     };
     let applied = index.applied().unwrap_or_default();
     let mut reading = Reading::new(Some((index, applied)), checkpoint);
+    reading.told = told;
     let (segments, report) =
         Segments::open(disk, &data.ledger(), covered, &mut |at, record| reading.record(at, record))?;
     reading.flush()?;
@@ -121,13 +126,13 @@ pub fn open(
     // Sidecars are written before the entry that names them: a crash in between leaves some that none names.
     private.sweep_orphans(clock.now_ms(), &mut |commitment| reading.named.contains(commitment))?;
     private.sweep_invitations(clock.now_ms().saturating_sub(INVITATIONS_KEPT_MS))?;
-    let Reading { replay, tiles, index, counts, notes, .. } = reading;
+    let Reading { replay, tiles, index, counts, notes, told_found, .. } = reading;
     let head = replay.state().head;
-    let boot = if report.clean && head.next_seq > 0 {
-        head.boot
-    } else {
-        head.boot.saturating_add(1).max(clock.now_ms())
-    };
+    // A clean stop of this very folder, or a crash after which all is here that anybody was told of.
+    let clean = report.clean && as_stopped && head.next_seq > 0 && !hooks.restored;
+    let proven = clean || (told_found && !hooks.restored);
+    let boot =
+        if clean || hooks.no_guard { head.boot } else { head.boot.saturating_add(1).max(clock.now_ms()) };
     let keys = Arc::new(data.keys_of(replay.state().identity.as_ref())?);
     check_keys(&replay, &keys)?;
     let copy = |key: &SecretKey| SecretKey::from_seed(&key.seed());
@@ -150,6 +155,8 @@ pub fn open(
     };
     let mut core = Core::new(parts, counts)?;
     core.notes = super::notes::Notes::found(notes);
+    core.remember_fences()?;
+    core.begin_guard(token, proven);
     if !core.finish_erasures().map_err(OpenFailure::Recover)?.is_empty() {
         remarks.push("an erasure that had been interrupted was finished".to_owned());
     }
@@ -157,7 +164,8 @@ pub fn open(
         .map_err(|e| OpenFailure::Recover(e.to_string()))?;
     core.commit_group().map_err(OpenFailure::Recover)?;
     core.index_group();
-    Ok(Opened { core, clean: report.clean, remarks })
+    core.note_told();
+    Ok(Opened { core, clean, remarks })
 }
 
 /// The size of the last published checkpoint; 0 when there is none that can be read (an audit reports that).
@@ -237,6 +245,9 @@ struct Reading {
     named: BTreeSet<Hash>,
     /// Where the newest note of each kind and name stands.
     notes: BTreeMap<(NoteKind, [u8; 32]), Position>,
+    /// What somebody was told last, and whether it has been found.
+    told: Option<Told>,
+    told_found: bool,
 }
 
 impl Reading {
@@ -251,6 +262,8 @@ impl Reading {
             checkpoint,
             named: BTreeSet::new(),
             notes: BTreeMap::new(),
+            told: None,
+            told_found: false,
         }
     }
 
@@ -263,6 +276,8 @@ impl Reading {
                 let entry = Entry::parse(record.bytes()).map_err(VisitError::new)?;
                 self.replay.own(&entry).map_err(VisitError::new)?;
                 self.tiles.push(entry.leaf());
+                let here = Told { size: self.tiles.size(), head: entry.leaf() };
+                self.told_found |= self.told == Some(here);
                 self.named.extend(&entry.op().sidecars);
                 // What the last checkpoint covers is published already; completed tiles must not pile up in memory.
                 if self.tiles.size() <= self.checkpoint {

@@ -142,6 +142,9 @@ impl Core {
             let written = self.with_engine(|engine, cx| engine.submit(&signed, cx));
             let written = written.map_err(|e| self.refused(e, &op))?;
             self.refresh_keys(&op.payload);
+            if matches!(op.payload, Payload::Succession(_)) {
+                self.note_succession();
+            }
             answer(written, None)
         };
         let account = match &op.payload {

@@ -43,7 +43,7 @@ impl Core {
     pub fn publish_if_due(&mut self) {
         let new = self.parts.tiles.size().saturating_sub(self.parts.checkpoint);
         let waited = self.parts.clock.instant().duration_since(self.last_checkpoint);
-        if new == 0 || (new < EVERY_ENTRIES && waited < EVERY) {
+        if new == 0 || self.engine().is_quarantined() || (new < EVERY_ENTRIES && waited < EVERY) {
             return;
         }
         if let Err(error) = self.publish() {
@@ -70,10 +70,10 @@ impl Core {
                 .map_err(|source| PublishError::Folder { path: folder.to_owned(), source })?;
             write_file(&path, &tile.content)?;
         }
-        let ledger = self.engine().state().ledger().map_err(|e| PublishError::Checkpoint(e.to_string()))?;
+        let origin = self.engine().state().origin().map_err(|e| PublishError::Checkpoint(e.to_string()))?;
         let root = self.parts.tiles.root();
-        let checkpoint = Checkpoint::new(&ledger.origin(), size, root)
-            .map_err(|e| PublishError::Checkpoint(e.to_string()))?;
+        let checkpoint =
+            Checkpoint::new(&origin, size, root).map_err(|e| PublishError::Checkpoint(e.to_string()))?;
         let key = self.engine().log_key().map_err(|e| PublishError::Checkpoint(e.to_string()))?;
         let note = checkpoint.sign(key);
         write_file(&public.join("checkpoint"), note.to_string().as_bytes())?;

@@ -5,7 +5,7 @@ use crate::store::IndexBatch;
 use crate::store::segments::Position;
 use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
-use weft_protocol::entry::Entry;
+use weft_protocol::entry::{Entry, Payload};
 use weft_protocol::ids::{AccountId, ClaimId, Hash, UnitId};
 use weft_protocol::ledger::Transition;
 use weft_protocol::ledger::movement::Movement;
@@ -59,7 +59,11 @@ pub(super) fn own(
     for author in entry.authors() {
         batch.op(&author, &entry.op().op_id, body.seq);
     }
-    if let Some(header) = body.stream {
+    let back = match &entry.op().payload {
+        Payload::Recovered(recovered) => recovered.lost(),
+        _ => None,
+    };
+    if let Some(header) = back.as_ref().unwrap_or(entry).body().stream {
         batch.stream_entry(&header.id, header.sseq, body.seq);
     }
     let Some(Movement { postings, when_day, claim }) = entry.op().payload.movement() else { return };

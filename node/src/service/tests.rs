@@ -122,23 +122,23 @@ fn the_newest_note_of_a_kind_and_name_is_found_again_after_every_kind_of_stop() 
     let _lock = data.lock().unwrap();
     let (one, two) = ([1; 32], [2; 32]);
     let mut core = opened(&data, &config, Arc::new(RealDisk)).core;
-    core.keep_note(NoteKind::FENCE, one, b"first".to_vec()).unwrap();
-    core.keep_note(NoteKind::EVIDENCE, one, b"evidence".to_vec()).unwrap();
-    core.keep_note(NoteKind::FENCE, two, b"of another".to_vec()).unwrap();
-    assert_eq!(core.note(NoteKind::FENCE, &one).unwrap().as_deref(), Some(&b"first"[..]));
+    core.keep_note(NoteKind::COSIGNATURE, one, b"first".to_vec()).unwrap();
+    core.keep_note(NoteKind::PEER_CHECKPOINT, one, b"a head".to_vec()).unwrap();
+    core.keep_note(NoteKind::COSIGNATURE, two, b"of another".to_vec()).unwrap();
+    assert_eq!(core.note(NoteKind::COSIGNATURE, &one).unwrap().as_deref(), Some(&b"first"[..]));
     assert!(core.commit_group().unwrap());
     core.index_group();
-    core.keep_note(NoteKind::FENCE, one, b"second".to_vec()).unwrap();
+    core.keep_note(NoteKind::COSIGNATURE, one, b"second".to_vec()).unwrap();
     assert!(core.keep_note(NoteKind::FENCE, one, vec![0; 4_097]).is_err());
     assert!(core.keep_note(NoteKind(6), one, Vec::new()).is_err());
     core.finish().unwrap();
 
     let check = |remarks: &[String], core: &super::Core| {
         assert_eq!(remarks, [] as [String; 0]);
-        assert_eq!(core.note(NoteKind::FENCE, &one).unwrap().as_deref(), Some(&b"second"[..]));
-        assert_eq!(core.note(NoteKind::EVIDENCE, &one).unwrap().as_deref(), Some(&b"evidence"[..]));
-        assert_eq!(core.note(NoteKind::EVIDENCE, &two).unwrap(), None);
-        assert_eq!(core.note_names(NoteKind::FENCE), [one, two]);
+        assert_eq!(core.note(NoteKind::COSIGNATURE, &one).unwrap().as_deref(), Some(&b"second"[..]));
+        assert_eq!(core.note(NoteKind::PEER_CHECKPOINT, &one).unwrap().as_deref(), Some(&b"a head"[..]));
+        assert_eq!(core.note(NoteKind::PEER_CHECKPOINT, &[3; 32]).unwrap(), None);
+        assert_eq!(core.note_names(NoteKind::COSIGNATURE), [one, two]);
     };
     let Opened { mut core, clean, remarks } = opened(&data, &config, Arc::new(RealDisk));
     assert!(clean);
@@ -150,7 +150,7 @@ fn the_newest_note_of_a_kind_and_name_is_found_again_after_every_kind_of_stop() 
     let Opened { core, clean, remarks } = opened(&data, &config, Arc::new(RealDisk));
     assert!(!clean);
     check(&remarks, &core);
-    assert_eq!(core.note_names(NoteKind::PEER_CHECKPOINT), [two]);
+    assert_eq!(core.note_names(NoteKind::PEER_CHECKPOINT), [one, two]);
     core.finish().unwrap();
     let Opened { core, remarks, .. } = opened(&data, &config, Arc::new(RealDisk));
     check(&remarks, &core);

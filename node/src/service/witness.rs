@@ -128,6 +128,11 @@ impl Core {
             let why = "this witness was not stopped cleanly and asks its peers first what it has cosigned";
             return Answer::Refused(503, why.to_owned());
         }
+        let awaited = log.peer.is_some_and(|peer| self.engine().awaits(&peer));
+        if self.engine().is_quarantined() || awaited {
+            let why = "this node has started from books that may not be its newest, and signs nothing yet";
+            return Answer::Refused(503, why.to_owned());
+        }
         let seen = match self.cosigned_last(&origin) {
             Ok(seen) => seen,
             Err(why) => {

@@ -169,15 +169,16 @@ impl Side {
     }
 
     /// Takes in a stream entry. Gives what is wrong with it as a line of this stream.
-    pub(super) fn say(&mut self, entry: &Entry, step: &Step) -> Option<&'static str> {
+    /// `seq` is its place in the ledger: of one that has come back, that of the entry which says so.
+    pub(super) fn say(&mut self, entry: &Entry, step: &Step, seq: u64) -> Option<&'static str> {
         let (body, sseq) = (entry.body(), entry.body().stream.map_or(0, |header| header.sseq));
-        let line = Line { leaf: entry.leaf(), sseq, seq: body.seq };
+        let line = Line { leaf: entry.leaf(), sseq, seq };
         if sseq.saturating_sub(self.len()) > MAX_STREAM_GAP {
             return Some("its place in the stream is far beyond the entries before it");
         }
         let place = usize::try_from(sseq).unwrap_or(usize::MAX);
         while self.lines.len() < place {
-            self.lines.push((Hash::ZERO, body.seq));
+            self.lines.push((Hash::ZERO, seq));
         }
         match self.lines.get_mut(place) {
             Some(known) => *known = (line.leaf, line.seq),

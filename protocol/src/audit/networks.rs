@@ -170,7 +170,7 @@ impl Networks {
         }
         if side.ledger != from {
             findings.add(error("two networks write as the peer on one channel"));
-        } else if let Some(what) = side.say(&entry, step) {
+        } else if let Some(what) = side.say(&entry, step, entry.body().seq) {
             findings.add(error(what));
         }
     }

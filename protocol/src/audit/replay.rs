@@ -409,11 +409,16 @@ impl Replay {
 
     /// Our words on a channel, and what is signed by others inside them.
     fn say(&mut self, seq: u64, entry: &Entry, file: &Arc<str>) {
+        let back = match &entry.op().payload {
+            Payload::Recovered(recovered) => recovered.lost(),
+            _ => None,
+        };
+        let entry = back.as_ref().unwrap_or(entry);
         let Payload::Step(step) = &entry.op().payload else { return };
         let Some(us) = self.state.identity.as_ref().map(|identity| identity.ledger) else { return };
         let peer = self.state.channels.get(&step.channel).map_or(LedgerId::ZERO, |row| row.peer);
         let side = self.sides.entry(step.channel).or_insert_with(|| Side::new(us, peer, step.channel, true));
-        if let Some(what) = side.say(entry, step) {
+        if let Some(what) = side.say(entry, step, seq) {
             self.findings.add(Finding::error(what).at(EntryRef::Own(seq)).in_file(&**file));
         }
         let about = About { entry: EntryRef::Own(seq), what: "", file: file.clone() };

@@ -5,7 +5,7 @@
 
 use super::finding::{Class, EntryRef, Finding, Findings};
 use super::source::{NamedBytes, Source};
-use crate::ids::{Hash, LedgerId};
+use crate::ids::Hash;
 use crate::keys::PublicKey;
 use crate::log::checkpoint::Checkpoint;
 use crate::log::note::Note;
@@ -52,10 +52,9 @@ impl Claimed {
     }
 
     /// Whether the log key in force vouches for it.
-    fn verify(&self, ledger: &LedgerId, key: &PublicKey, findings: &mut Findings) -> bool {
+    fn verify(&self, origin: &str, key: &PublicKey, findings: &mut Findings) -> bool {
         let Some(note) = &self.note else { return false };
-        let origin = ledger.origin();
-        match Checkpoint::open_note(note, &origin, key) {
+        match Checkpoint::open_note(note, origin, key) {
             Ok(_) => true,
             Err(why) => {
                 let what = format!("the checkpoint is not this ledger's: {why}");
@@ -151,7 +150,7 @@ impl Tree {
         source: &mut dyn Source,
         newest: Option<&Claimed>,
         earlier: Option<&Claimed>,
-        signer: &dyn Fn(u64) -> Option<(LedgerId, PublicKey)>,
+        signer: &dyn Fn(u64) -> Option<(String, PublicKey)>,
         findings: &mut Findings,
     ) -> Option<u64> {
         self.compare_changed(source, findings);
@@ -176,18 +175,18 @@ impl Tree {
         &self,
         claimed: &Claimed,
         name: &str,
-        signer: &dyn Fn(u64) -> Option<(LedgerId, PublicKey)>,
+        signer: &dyn Fn(u64) -> Option<(String, PublicKey)>,
         findings: &mut Findings,
     ) -> Option<u64> {
         let says = claimed.says.as_ref()?;
         let (size, file) = (says.size(), &claimed.named.file);
-        let Some((ledger, key)) = signer(size) else {
+        let Some((origin, key)) = signer(size) else {
             findings.add(
                 Finding::unreadable(format!("{name} cannot be checked without the genesis")).in_file(file),
             );
             return None;
         };
-        if !claimed.verify(&ledger, &key, findings) {
+        if !claimed.verify(&origin, &key, findings) {
             return None;
         }
         if size < self.base {

@@ -98,9 +98,13 @@ pub enum AskAnswer {
 pub struct Engine {
     pub(super) state: State,
     pub(super) peers: Peers,
-    author: Author,
+    pub(super) author: Author,
     secret: [u8; 32],
     pub(super) batch: Batch,
+    /// Nothing at all is signed: our books may be older than what we have said.
+    pub(super) quiet: bool,
+    /// Nothing is signed on these channels: their peers have not answered our guard.
+    pub(super) hushed: BTreeSet<StreamId>,
 }
 
 impl Engine {
@@ -111,7 +115,8 @@ impl Engine {
 
     /// An engine over what was read back.
     pub fn resume(state: State, peers: Peers, author: Author, secret: [u8; 32]) -> Self {
-        Self { state, peers, author, secret, batch: Batch::default() }
+        let (quiet, hushed) = (false, BTreeSet::new());
+        Self { state, peers, author, secret, batch: Batch::default(), quiet, hushed }
     }
 
     /// Gives the engine one more log key: the one that is to be bound next.
@@ -173,7 +178,7 @@ impl Engine {
     /// The rule it breaks; nothing changed.
     pub fn submit(&mut self, signed: &SignedOp, cx: &mut Cx<'_>) -> Result<Written, Rejected> {
         let kind = Kind::from_code(signed.kind);
-        if matches!(kind, Some(Kind::Hold | Kind::Step(_))) {
+        if matches!(kind, Some(Kind::Hold | Kind::Step(_) | Kind::Recovered)) {
             return Err(Rejected::StepForm);
         }
         self.write(signed, cx)
@@ -290,6 +295,9 @@ impl Engine {
         }
         if self.is_frozen(peer) {
             return Err(Rejected::PeerFrozen { peer: *peer });
+        }
+        if self.hushed.contains(&id) {
+            return Err(Rejected::NotHeard { peer: *peer });
         }
         Ok((id, channel))
     }
@@ -498,6 +506,9 @@ impl Engine {
     /// # Errors
     /// A rule that our own entries break: the ledger needs help.
     pub fn recover(&mut self, cx: &mut Cx<'_>) -> Result<(), Rejected> {
+        if self.quiet {
+            return Ok(());
+        }
         let loose: Vec<Hash> =
             self.state.holds.iter().filter(|(_, h)| h.claim.is_none()).map(|(leaf, _)| *leaf).collect();
         for hold in loose {
@@ -543,6 +554,10 @@ impl Engine {
         about: &[u8],
         cx: &mut Cx<'_>,
     ) -> Result<(), Rejected> {
+        if self.hushed.contains(&channel) {
+            let peer = self.state.channels.get(&channel).map_or(LedgerId::ZERO, |row| row.peer);
+            return Err(Rejected::NotHeard { peer });
+        }
         let ack = self
             .peers
             .stream(&channel)
@@ -606,7 +621,11 @@ impl Engine {
         self.write(&SignedOp::unsigned(&op), cx).map(|_| ())
     }
 
-    fn write(&mut self, signed: &SignedOp, cx: &mut Cx<'_>) -> Result<Written, Rejected> {
+    pub(super) fn write(&mut self, signed: &SignedOp, cx: &mut Cx<'_>) -> Result<Written, Rejected> {
+        let allowed = matches!(Kind::from_code(signed.kind), Some(Kind::Succession | Kind::Recovered));
+        if self.quiet && !allowed {
+            return Err(Rejected::Quarantined);
+        }
         let written = self.author.write(&mut self.state, signed, cx.now_ms, (cx.salt)())?;
         self.peers.absorb_own(&written.entry);
         self.batch.records.push(Record::Own(Box::new(written.clone())));

@@ -9,6 +9,7 @@ mod places;
 
 pub use places::Place;
 
+use super::guard::{Fence, Newest, StreamHead};
 use super::intent::{Decision, RejectCode, SignedIntent};
 use super::step::{Step, StepArgs};
 use crate::entry::{Entry, EntryError, Payload};
@@ -39,6 +40,8 @@ pub struct Peers {
     frozen: BTreeSet<LedgerId>,
     contradicted: BTreeSet<(ClaimId, LedgerId)>,
     findings: Vec<Finding>,
+    newest: BTreeMap<LedgerId, Newest>,
+    fences: BTreeMap<LedgerId, Fence>,
     pub(super) places: places::Places,
     pub(super) watch: crate::evidence::watch::Watch,
     pub(super) evidence: Vec<(Hash, Vec<u8>)>,
@@ -159,6 +162,14 @@ pub enum Refusal {
     Forked {
         /// Which place.
         sseq: u64,
+    },
+    /// It was written before a start of its network, and was lost there: by our promise it is ignored.
+    #[error("place {sseq} was written before start {boot} of its network, which did not find it again")]
+    Fenced {
+        /// Which place.
+        sseq: u64,
+        /// The start.
+        boot: u64,
     },
     /// The peer has more of our stream than we wrote: our own books are older than what the peer saw.
     #[error(
@@ -298,8 +309,46 @@ impl Peers {
             self.units.insert((ledger, unit.unit), unit.clone());
         }
         self.public.insert(ledger, StreamRow { next: next.saturating_add(1), head: entry.leaf() });
+        self.note_newest(entry);
         self.places.note(entry);
         Ok(())
+    }
+
+    fn note_newest(&mut self, entry: &Entry) {
+        let seen = Newest { boot: entry.body().boot, size: entry.body().seq.saturating_add(1) };
+        let newest = self.newest.entry(entry.body().ledger).or_default();
+        *newest = (*newest).max(seen);
+    }
+
+    /// The newest entry of another ledger that we hold.
+    pub fn newest(&self, ledger: &LedgerId) -> Newest {
+        self.newest.get(ledger).copied().unwrap_or_default()
+    }
+
+    /// What we hold of another ledger's streams: the public one, and that of the channel, when there is one.
+    pub fn heads_of(&self, state: &State, ledger: &LedgerId) -> Vec<StreamHead> {
+        let public = self.public.get(ledger).copied().unwrap_or(StreamRow { next: 0, head: Hash::ZERO });
+        let mut heads = vec![StreamHead { stream: PUBLIC_STREAM, next: public.next, head: public.head }];
+        if let Some((stream, _)) = state.channel_with(ledger) {
+            let (next, head) = self.streams.get(&stream).map_or((0, Hash::ZERO), |s| (s.next, s.head));
+            heads.push(StreamHead { stream, next, head });
+        }
+        heads
+    }
+
+    /// Decisions of another network that we hold, at most so many.
+    pub fn decisions_of(&self, ledger: &LedgerId, most: usize) -> Vec<Decision> {
+        self.decisions.iter().filter(|((_, by), _)| by == ledger).map(|(_, d)| *d).take(most).collect()
+    }
+
+    /// What we have promised a network about what it wrote before a start.
+    pub fn fence(&self, ledger: &LedgerId) -> Option<&Fence> {
+        self.fences.get(ledger)
+    }
+
+    /// Promises it, or remembers the promise.
+    pub fn set_fence(&mut self, fence: Fence) {
+        self.fences.insert(fence.ledger, fence);
     }
 
     fn has_identity_entry(&self, entry: &Entry) -> bool {
@@ -378,6 +427,10 @@ impl Peers {
         }
         let (next, head, boot) =
             self.streams.get(&id).map_or((0, Hash::ZERO, 0), |s| (s.next, s.head, s.boot));
+        // Before the place is looked at: what is fenced stands for nothing, also beside what has taken its place.
+        if let Some(fence) = self.fences.get(peer).filter(|f| f.keeps_out(&id, header.sseq, body.boot)) {
+            return Err(Refusal::Fenced { sseq: header.sseq, boot: fence.boot });
+        }
         if header.sseq < next {
             return Err(Refusal::Known { sseq: header.sseq });
         }
@@ -404,6 +457,7 @@ impl Peers {
         stream.head = entry.leaf();
         stream.boot = entry.body().boot;
         stream.acked = stream.acked.max(step.ack.next);
+        self.note_newest(entry);
         let effect = self.effect(state, entry, step);
         if let Err(what) = effect {
             self.find(Finding { ledger: entry.body().ledger, leaf: entry.leaf(), what });
@@ -428,6 +482,12 @@ impl Peers {
     /// Notes what our own entries say to a peer, as far as it is needed beside our state: REJECTs for longer than it
     /// keeps them, our Decisions as signed, and whom we have shown.
     pub(super) fn absorb_own(&mut self, entry: &Entry) {
+        if let Payload::Recovered(recovered) = &entry.op().payload {
+            if let Some(lost) = recovered.lost() {
+                self.absorb_own(&lost);
+            }
+            return;
+        }
         if let Payload::FreezeLifted(lifted) = &entry.op().payload {
             self.frozen.remove(&lifted.accused);
         }

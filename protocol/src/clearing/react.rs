@@ -99,6 +99,10 @@ const MAX_STEPS: usize = 64;
 impl Engine {
     /// Does everything that a claim asks of us now.
     pub(super) fn react(&mut self, claim: &ClaimId, cx: &mut Cx<'_>) {
+        if self.quiet {
+            // What it asks of us is looked at when the quarantine ends; nothing is forgotten before.
+            return;
+        }
         for _ in 0..MAX_STEPS {
             let Some(todo) = self.todo(claim, cx) else { break };
             // A refusal here means that our own books stand against the step (a limit reached in between): the
@@ -267,7 +271,12 @@ impl Engine {
         if !row.accord.relay {
             return Err(RejectCode::NoRoute);
         }
-        let (id, out) = self.ready_channel(next).map_err(|_| RejectCode::NoRoute)?;
+        let (id, out) = match self.ready_channel(next) {
+            Ok(ready) => ready,
+            // We may have proposed it onward before the start: it waits until that peer has answered.
+            Err(Rejected::NotHeard { .. }) => return Ok(None),
+            Err(_) => return Err(RejectCode::NoRoute),
+        };
         if check_hop(out, onward) != Ok(unit) {
             return Err(RejectCode::NoRoute);
         }
@@ -337,8 +346,10 @@ impl Engine {
                 None => {
                     let onward =
                         row.outgoing.as_ref().filter(|out| out.origin == Origin::Upstream { channel });
+                    // A yes without an onward hop was given for a hop that a succession has lost: that one may be bound.
+                    let yes = matches!(hop.answer, Answer::Accepted(_));
                     let stuck =
-                        onward.is_none_or(|out| matches!(out.closing, Closing::Freed(_)) || out.returned);
+                        onward.map_or(!yes, |out| matches!(out.closing, Closing::Freed(_)) || out.returned);
                     let decided = accepted_on(&self.state, claim, &channel).is_some();
                     let leaf = hop.done.filter(|_| stuck && !decided)?;
                     Some(Todo::Return { channel, leaf })

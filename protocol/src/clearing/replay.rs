@@ -96,8 +96,10 @@ fn claim_of(entry: &Entry) -> Option<ClaimId> {
         Payload::Credit(credit) => Some(credit.claim),
         Payload::Book(book) => Some(book.claim),
         Payload::Returned(returned) => Some(returned.claim),
+        Payload::Recovered(recovered) => recovered.lost_step().and_then(|step| step.claim),
         Payload::Genesis(_)
         | Payload::KeyBound(_)
+        | Payload::Succession(_)
         | Payload::KeyRevoked(_)
         | Payload::RootChanged(_)
         | Payload::AccountOpened(_)

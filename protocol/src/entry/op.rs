@@ -10,6 +10,7 @@ use crate::ledger::forward::Forward;
 use crate::ledger::identity::{Genesis, KeyBound, KeyRevoked, RootChanged};
 use crate::ledger::members::{AccountChanged, AccountClosed, AccountOpened, RoleGranted};
 use crate::ledger::rules::RuleSet;
+use crate::ledger::succession::{Recovered, Succession};
 use crate::ledger::transfer::{Book, Credit, End, Hold, Release, Returned, Reversal, Transfer};
 use crate::ledger::units::UnitDefined;
 use crate::ledger::witness::PeerView;
@@ -104,6 +105,10 @@ payloads! {
     0x0103 KeyRevoked(KeyRevoked),
     /// Another root set.
     0x0104 RootChanged(RootChanged),
+    /// The ledger goes on after it has lost entries.
+    0x0105 Succession(Succession),
+    /// An entry of the lost part, kept by somebody else.
+    0x0106 Recovered(Recovered),
     /// An account opened.
     0x0201 AccountOpened(AccountOpened),
     /// An account's keys or flags changed.
@@ -152,6 +157,8 @@ impl Kind {
             Self::KeyBound => "key-bound",
             Self::KeyRevoked => "key-revoked",
             Self::RootChanged => "root-changed",
+            Self::Succession => "succession",
+            Self::Recovered => "recovered",
             Self::AccountOpened => "account-opened",
             Self::AccountChanged => "account-changed",
             Self::AccountClosed => "account-closed",

@@ -28,6 +28,16 @@ impl Author {
         Self { log_keys: vec![log_key], boot }
     }
 
+    /// The number of the start under which it writes.
+    pub fn boot(&self) -> u64 {
+        self.boot
+    }
+
+    /// Writes under this number from now on, if it is later.
+    pub fn raise_boot(&mut self, boot: u64) {
+        self.boot = self.boot.max(boot);
+    }
+
     /// Gives the author one more log key: the one that is to be bound next.
     pub fn hold(&mut self, log_key: SecretKey) {
         self.log_keys.push(log_key);

@@ -26,6 +26,7 @@ use crate::entry::Entry;
 use crate::ids::{ClaimId, Hash, LedgerId, StreamId, UnitId};
 use crate::keys;
 use crate::ledger::identity::{Purpose, RootSet, is_identity};
+use crate::ledger::transfer::{Posting, move_value};
 use std::collections::BTreeMap;
 
 /// Signatures inside a step that our own identity can judge.
@@ -99,6 +100,36 @@ pub fn accord_signatures_of(
 }
 
 pub(super) fn apply_step(state: &State, entry: &Entry, step: &Step) -> Result<Vec<Change>, Rejected> {
+    apply_step_of(state, entry, step, false)
+}
+
+/// A step of the part that a succession has lost: its limits were kept when it was written, and where its hold is lost
+/// too, its value comes from `disputed`.
+pub(super) fn apply_lost_step(
+    state: &State,
+    lost: &Entry,
+    step: &Step,
+) -> Result<(Vec<Change>, Vec<Posting>), Rejected> {
+    let changes = apply_step_of(state, lost, step, true)?;
+    let hold = step.reference.filter(|hold| !state.holds.contains_key(hold));
+    let origin = changes.iter().find_map(|change| match change {
+        Change::Hold(id, Some(row)) if Some(*id) == hold => Some((row.unit, row.amount)),
+        _ => None,
+    });
+    let postings = origin
+        .map(|(unit, amount)| move_value(own_accounts::disputed(), own_accounts::hold(), unit, amount))
+        .unwrap_or_default();
+    Ok((changes, postings))
+}
+
+/// What a step without effect still says: how far we had the peer's stream.
+pub(super) fn acknowledge(state: &State, step: &Step) -> Vec<Change> {
+    let Some(row) = state.channels.get(&step.channel) else { return Vec::new() };
+    let channel = ChannelRow { acked: row.acked.max(step.ack.next), ..row.clone() };
+    vec![Change::Channel(step.channel, Box::new(channel))]
+}
+
+fn apply_step_of(state: &State, entry: &Entry, step: &Step, lost: bool) -> Result<Vec<Change>, Rejected> {
     check_form(step)?;
     if let StepArgs::Accord(args) = &step.args {
         return apply_accord(state, step, args);
@@ -109,7 +140,7 @@ pub(super) fn apply_step(state: &State, entry: &Entry, step: &Step) -> Result<Ve
     }
     let mut channel = row.clone();
     channel.acked = step.ack.next;
-    let cx = Context { state, entry, step, ledger: state.ledger()? };
+    let cx = Context { state, entry, step, ledger: state.ledger()?, lost };
     let mut changes = match &step.args {
         StepArgs::Accord(_) => Vec::new(),
         StepArgs::Propose(args) => cx.propose(&mut channel, args)?,
@@ -241,6 +272,8 @@ struct Context<'a> {
     entry: &'a Entry,
     step: &'a Step,
     ledger: LedgerId,
+    /// It comes back after a succession.
+    lost: bool,
 }
 
 impl Context<'_> {
@@ -292,7 +325,7 @@ impl Context<'_> {
         let hop = part.hops.get(place).ok_or(Rejected::HopMismatch { why: "there is no such hop" })?;
         let unit = check_hop(channel, hop)?;
         let room = room(self.state, channel, hop.pair).unwrap_or(0);
-        if i128::from(hop.src.minor()) > room {
+        if i128::from(hop.src.minor()) > room && !self.lost {
             return Err(Rejected::NoRoom { amount: hop.src.minor(), room });
         }
         if intent.payer != self.ledger
@@ -333,7 +366,16 @@ impl Context<'_> {
 
     fn bind_hold(&self, intent: &Intent, unit: UnitId, amount: Amount) -> Result<(Origin, Change), Rejected> {
         let id = self.step.reference.unwrap_or(Hash::ZERO);
-        let hold = self.state.holds.get(&id).ok_or(Rejected::UnknownHold { hold: id })?;
+        let gone = super::state::HoldRow {
+            account: own_accounts::disputed(),
+            unit,
+            amount,
+            payee_network: intent.payee,
+            commitment: intent.sidecar,
+            claim: None,
+        };
+        let known = self.state.holds.get(&id);
+        let hold = known.or(self.lost.then_some(&gone)).ok_or(Rejected::UnknownHold { hold: id })?;
         if let Some(claim) = hold.claim {
             return Err(Rejected::HoldBound { hold: id, claim });
         }
@@ -529,9 +571,13 @@ impl Context<'_> {
     fn give_back(&self) -> Result<Vec<Change>, Rejected> {
         let mut row = self.row().cloned().ok_or(Rejected::UnknownClaim { claim: self.claim() })?;
         let from_here = Origin::Upstream { channel: self.step.channel };
-        let stuck = row.outgoing.as_ref().is_none_or(|out| {
-            out.origin != from_here || out.returned || matches!(out.closing, Closing::Freed(_))
-        });
+        let passed_on = |answer| matches!(answer, Answer::Accepted(_));
+        let answer = row.incoming.get(&self.step.channel).map_or(Answer::None, |hop| hop.answer);
+        let stuck = match row.outgoing.as_ref().filter(|out| out.origin == from_here) {
+            Some(out) => out.returned || matches!(out.closing, Closing::Freed(_)),
+            // We have said yes for the network after us: our hop to it is lost, not free.
+            None => !passed_on(answer),
+        };
         let decided_here = accepted_on(self.state, &self.claim(), &self.step.channel).is_some();
         let hop = row.incoming.get_mut(&self.step.channel);
         let hop = hop.ok_or(Rejected::UnknownClaim { claim: self.claim() })?;

@@ -414,7 +414,15 @@ impl Identity {
 
 /// Whether entries of this kind stand in the public stream: identity, and the units that accords name.
 pub const fn is_public(kind: Kind) -> bool {
-    matches!(kind, Kind::Genesis | Kind::KeyBound | Kind::KeyRevoked | Kind::RootChanged | Kind::UnitDefined)
+    matches!(
+        kind,
+        Kind::Genesis
+            | Kind::KeyBound
+            | Kind::KeyRevoked
+            | Kind::RootChanged
+            | Kind::Succession
+            | Kind::UnitDefined
+    )
 }
 
 /// Whether a payload is one that an identity is built from.

@@ -32,8 +32,14 @@ impl Payload {
             Self::Book(b) => (b.postings.clone(), None, Some(b.claim)),
             Self::Release(r) => (r.postings.clone(), None, None),
             Self::Returned(r) => (r.postings.clone(), None, Some(r.claim)),
+            Self::Recovered(r) if !r.postings.is_empty() => {
+                let claim = r.lost_step().and_then(|step| step.claim);
+                (r.postings.clone(), None, claim)
+            }
             Self::Genesis(_)
             | Self::KeyBound(_)
+            | Self::Succession(_)
+            | Self::Recovered(_)
             | Self::KeyRevoked(_)
             | Self::RootChanged(_)
             | Self::AccountOpened(_)

@@ -23,6 +23,11 @@ pub fn transit() -> AccountId {
     id("transit")
 }
 
+/// Value about which people have to find out: what was lost with its hold in a succession.
+pub fn disputed() -> AccountId {
+    id("disputed")
+}
+
 /// The account that a ledger keeps for a peer: the same id on both sides (specs/clearing.md §2).
 pub fn peer(one: &LedgerId, other: &LedgerId) -> AccountId {
     let (low, high) = (one.min(other), one.max(other));

@@ -228,6 +228,26 @@ pub enum Rejected {
     NonceUsed { claim: ClaimId },
     #[error("the hop is closed already, or not in the state that this step needs")]
     HopState,
+    // Guard and succession
+    #[error(
+        "this node has started from books that may be older than what it has said before, and signs nothing until its \
+         peers have answered; `weft status` says who is missing and what can be done"
+    )]
+    Quarantined,
+    #[error("network {peer} has not answered since this node started: nothing is signed towards it before")]
+    NotHeard { peer: LedgerId },
+    #[error("the next succession is number {expected}, got {got}")]
+    SuccessionNumber { expected: u32, got: u32 },
+    #[error("a succession goes on from entry {expected}, the last one held, not from {got}")]
+    SuccessionBase { expected: u64, got: u64 },
+    #[error("a succession is of a later start than every entry before it, and than {last}; got {got}")]
+    SuccessionBoot { last: u64, got: u64 },
+    #[error("the networks not heard are peers, ascending, each once")]
+    SuccessionUnheard,
+    #[error(
+        "what is recovered is an entry of this ledger in a channel's stream, lost by a succession: {why}"
+    )]
+    NotLost { why: &'static str },
     // Erasure and forward
     #[error("the state has digest {expected}, the forward says {got}")]
     ForwardState { expected: Hash, got: Hash },

@@ -12,6 +12,7 @@ use super::evidence::AccusedRow;
 use super::identity::Identity;
 use super::members::OwnerKind;
 use super::rules::{Limit, LimitScope};
+use super::succession::SuccessionRow;
 use super::units::UnitDefined;
 use super::witness::ViewRow;
 use super::{Rejected, Transition, own_accounts};
@@ -358,6 +359,8 @@ pub struct State {
     pub views: BTreeMap<(LedgerId, String), ViewRow>,
     #[cbor(n(16), with = "super::witness::table", has_nil)]
     pub accused: BTreeMap<LedgerId, AccusedRow>,
+    #[cbor(n(17), with = "super::witness::table", has_nil)]
+    pub successions: BTreeMap<u32, SuccessionRow>,
     #[cbor(n(18), with = "super::witness::table", has_nil)]
     pub erased: BTreeMap<AccountId, ErasureRow>,
     /// Rows by the time they are forgotten; derived, so not part of the digest.
@@ -412,6 +415,7 @@ pub enum Change {
     Channel(StreamId, Box<ChannelRow>),
     Claim(ClaimId, u8, Box<ClaimRow>),
     Decision(ClaimId, DecisionRow),
+    Succession(u32, SuccessionRow),
     View(LedgerId, String, ViewRow),
     Accused(LedgerId, AccusedRow),
     Erased(AccountId, ErasureRow),
@@ -432,6 +436,24 @@ impl State {
     /// Before the genesis.
     pub fn ledger(&self) -> Result<LedgerId, Rejected> {
         self.identity().map(|i| i.ledger)
+    }
+
+    /// The name of this ledger's log: another one after each succession (specs/log.md 3.4).
+    ///
+    /// # Errors
+    /// Before the genesis.
+    pub fn origin(&self) -> Result<String, Rejected> {
+        self.origin_at(u64::MAX)
+    }
+
+    /// The name of this ledger's log in a checkpoint of this size.
+    ///
+    /// # Errors
+    /// Before the genesis.
+    pub fn origin_at(&self, size: u64) -> Result<String, Rejected> {
+        let base = self.ledger()?.origin();
+        let before = self.successions.iter().rev().find(|(_, row)| row.base < size);
+        Ok(before.map_or_else(|| base.clone(), |(number, _)| format!("{base}/{number}")))
     }
 
     /// A balance; zero for what was never posted to.
@@ -550,6 +572,7 @@ impl State {
                 self.nonces.extend(row.nonce.map(|nonce| (nonce, claim)));
                 self.decisions.insert(claim, row);
             }
+            Change::Succession(number, row) => drop(self.successions.insert(number, row)),
         }
     }
 

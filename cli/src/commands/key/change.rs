@@ -12,6 +12,7 @@ use weft_client::Client;
 use weft_protocol::entry::Payload;
 use weft_protocol::ids::{Hash, KeyBytes};
 use weft_protocol::ledger::identity::{KeyBound, KeyRevoked, LastGood, Purpose, RootChanged, RootSet};
+use weft_protocol::ledger::witness::is_origin_of;
 use weft_protocol::log::checkpoint::Checkpoint;
 use weft_protocol::log::note::Note;
 
@@ -198,7 +199,7 @@ fn checkpoint(path: &Path, status: &Status) -> Result<LastGood, Failure> {
     let checkpoint: Checkpoint =
         note.text().parse().map_err(|_| unusable("its text is no checkpoint".to_owned()))?;
     let ledger: weft_protocol::ids::LedgerId = sign::id(&status.ledger)?;
-    if checkpoint.origin().to_string() != ledger.origin() {
+    if !is_origin_of(checkpoint.origin().as_str(), &ledger) {
         return Err(unusable(format!("it is one of {}", checkpoint.origin())));
     }
     let root: Hash = checkpoint.root();

@@ -85,7 +85,7 @@ pub(super) async fn waiting(client: &Client, id: Option<&str>) -> Result<Pairing
 /// Whether the root key can be read at all.
 ///
 /// # Errors
-/// As [`keyfile::read`].
+/// When a key file cannot be read.
 pub(super) fn check_key(signing: &Signing) -> Result<(), Failure> {
     signing.roots.keys().map(drop)
 }

@@ -4,14 +4,17 @@ use crate::http::error::ApiError;
 use crate::http::state::Ctx;
 use crate::keystore::purpose;
 use crate::network::Counters;
-use crate::service::Core;
+use crate::service::{Core, GuardReport};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use std::time::Duration;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use weft_api::{BoundKey, CosignedLog, Messages, Roots, Status, Unit, Witness, WitnessOf};
+use weft_api::{
+    BoundKey, CosignedLog, GuardStatus, Messages, Roots, Status, SuccessionTerms, Unit, Witness, WitnessOf,
+};
+use weft_protocol::ids::LedgerId;
 use weft_protocol::ledger::identity::{Identity, PURPOSES, Purpose};
 use weft_protocol::ledger::members::OwnerKind;
 use weft_protocol::ledger::state::ClaimRow;
@@ -80,6 +83,8 @@ fn read(core: &Core) -> Result<Status, ApiError> {
     problems.extend(core.time_held().map(|held| held.to_string()));
     let off = sums.iter().filter(|(_, sum)| **sum != 0);
     problems.extend(off.map(|(unit, sum)| format!("the balances of unit {unit} sum to {sum}, not to zero")));
+    let guard = core.guard_report();
+    problems.extend(guard.as_ref().map(|guard| waits(core, guard)));
     let is_member = |owner| matches!(owner, OwnerKind::Member | OwnerKind::Organisation);
     Ok(Status {
         schema: "weft.status/1".to_owned(),
@@ -109,7 +114,58 @@ fn read(core: &Core) -> Result<Status, ApiError> {
         messages: Vec::new(),
         problems,
         witness: witness(core),
+        guard: guard.map(guarded),
     })
+}
+
+fn guarded(report: GuardReport) -> GuardStatus {
+    let ids = |ledgers: &[LedgerId]| ledgers.iter().map(ToString::to_string).collect();
+    GuardStatus {
+        quarantined: report.quarantined,
+        awaited: ids(&report.awaited),
+        taken_back: report.taken_back,
+        known_size: report.known_size,
+        succession: report.succession.map(|terms| SuccessionTerms {
+            number: terms.number,
+            old_size: terms.old_size,
+            old_root: terms.old_root.map(|root| root.to_string()),
+            base: terms.base,
+            boot: terms.boot,
+            unheard: ids(&terms.unheard),
+        }),
+    }
+}
+
+/// What the guard waits for, and what can be done: for people.
+fn waits(core: &Core, report: &GuardReport) -> String {
+    let name = |ledger: &LedgerId| match core.private().peer(ledger) {
+        Ok(Some(peer)) => peer.alias,
+        Ok(None) | Err(_) => ledger.short(),
+    };
+    let names = |ledgers: &[LedgerId]| ledgers.iter().map(name).collect::<Vec<_>>().join(", ");
+    if !report.quarantined {
+        let who = names(&report.awaited);
+        return format!("nothing is signed towards {who} until they have answered since this start");
+    }
+    let held = core.engine().state().head.next_seq;
+    let lost = report.known_size.saturating_sub(held);
+    let mut words = "this start cannot prove that its books are the newest, so nothing is signed".to_owned();
+    if !report.unheard.is_empty() {
+        words.push_str(&format!("; no answer yet from {}: wait for them", names(&report.unheard)));
+    }
+    if lost > 0 {
+        words.push_str(&format!(
+            "; {lost} entries that others know of are missing here: if this is an old backup, start from a newer one, \
+             or open a mirror with `weftd recover`"
+        ));
+    }
+    if report.succession.is_some() {
+        words.push_str(&format!(
+            ". If nothing else helps, the coordinators let the ledger go on without them: `weft succession --lose {lost} \
+             --root-key FILE`"
+        ));
+    }
+    words
 }
 
 /// How we stand with our witnesses.

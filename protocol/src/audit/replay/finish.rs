@@ -1,7 +1,7 @@
 //! The end of a replay: checkpoint and tree, signatures, sums, peers, and the report.
 
 use super::Replay;
-use crate::audit::finding::{Class, Finding, Report, UnitSum};
+use crate::audit::finding::{Class, EntryRef, Finding, Report, UnitSum};
 use crate::audit::source::Source;
 use crate::audit::tree::Claimed;
 use crate::audit::{Audit, Options, Rest, peers, resume, witnesses};
@@ -21,9 +21,11 @@ impl Replay {
     ) -> Audit {
         let ledger = self.state.identity.as_ref().map(|identity| identity.ledger);
         let keys = std::mem::take(&mut self.log_keys);
+        let lost = earlier.is_some_and(|claimed| self.is_of_lost_part(claimed));
+        let state = &self.state;
         let signer = |size: u64| {
             let (_, key) = keys.iter().rev().find(|(from, _)| *from < size).or(keys.first())?;
-            Some((ledger?, *key))
+            Some((state.origin_at(size).ok()?, *key))
         };
         let since = self.since.as_ref().map(|edge| edge.since);
         if let (Some(since), Some(newest)) = (&since, newest) {
@@ -34,14 +36,16 @@ impl Replay {
             );
             self.findings.add(Finding::new(Class::NotChecked, what));
         }
-        let size = self.tree.finish(source, newest, earlier, &signer, &mut self.findings);
+        let held = earlier.filter(|_| !lost);
+        let size = self.tree.finish(source, newest, held, &signer, &mut self.findings);
         let witnessed = newest.and_then(|claimed| {
             let (note, file) = claimed.note()?;
-            let (ledger, key) = signer(claimed.says.as_ref()?.size())?;
-            let log = Checkpoint::log_key(&ledger.origin(), &key).ok()?;
-            let peers = self.networks.witness_keys(Some(ledger));
+            let (origin, key) = signer(claimed.says.as_ref()?.size())?;
+            let log = Checkpoint::log_key(&origin, &key).ok()?;
+            let peers = self.networks.witness_keys(ledger);
             Some(witnesses::judge(note, file, &log, &peers, options.policy.as_ref(), &mut self.findings))
         });
+        self.name_successions();
         let says = newest.and_then(|claimed| claimed.says.as_ref()).map(|says| says.size());
         source.finish(says).into_iter().for_each(|finding| self.findings.add(finding));
         self.finish_signatures();
@@ -89,6 +93,45 @@ impl Replay {
             positions: source.positions(),
         };
         Audit { report, sides: self.sides, state: self.state, rest }
+    }
+
+    /// An earlier checkpoint over entries that a succession has given up cannot be compared any more: that is said,
+    /// with how many, and more than the root set has owned up to is an error.
+    fn is_of_lost_part(&mut self, claimed: &Claimed) -> bool {
+        let Some(says) = &claimed.says else { return false };
+        let rows: Vec<_> = self.state.successions.iter().map(|(n, row)| (*n, row.clone())).collect();
+        for (number, row) in rows {
+            let before = self.state.origin_at(row.base).unwrap_or_default();
+            if says.origin().as_str() != before || says.size() <= row.base {
+                continue;
+            }
+            let lost = says.size().saturating_sub(row.base);
+            let what = format!(
+                "the earlier checkpoint covers {lost} entries that succession {number} has lost: they cannot be compared"
+            );
+            let owned_up = says.size() <= row.old_size;
+            let class = if owned_up { Class::Warning } else { Class::Mismatch };
+            let finding = Finding::new(class, what).at(EntryRef::Own(row.base));
+            self.findings.add(finding.in_file(claimed.file()));
+            return true;
+        }
+        false
+    }
+
+    /// What was lost is named in every audit, for ever.
+    fn name_successions(&mut self) {
+        for (number, row) in &self.state.successions {
+            let lost = row.old_size.saturating_sub(row.base);
+            let mut what = format!(
+                "succession {number}: the root set has signed that {lost} entries from here on were lost, and that the \
+                 ledger goes on without them"
+            );
+            if !row.unheard.is_empty() {
+                let names: Vec<String> = row.unheard.iter().map(|ledger| ledger.short()).collect();
+                what.push_str(&format!("; {} had not been heard", names.join(", ")));
+            }
+            self.findings.add(Finding::new(Class::Warning, what).at(EntryRef::Own(row.base)));
+        }
     }
 
     fn finish_signatures(&mut self) {

@@ -47,6 +47,9 @@ impl Identity {
             self.log_key_at(body.epoch, body.seq)?
                 .verify_message(&entry.node_message(), entry.node_sig())
                 .map_err(Rejected::Signature)?;
+            if matches!(payload, Payload::Succession(_)) {
+                need_quorum(&self.root, &check_roots(entry, &[&self.root])?)?;
+            }
             return Ok(self.clone());
         }
         if self.signing_epoch(payload) != Some(body.epoch) {

@@ -1,7 +1,7 @@
 //! Request and answer bodies of C2SP tlog-witness `add-checkpoint`.
 //!
 //! What was read prints as exactly the bytes it was read from. Nothing in it is believed before
-//! [`super::decide`] has looked at it.
+//! [`decide`](super::decide()) has looked at it.
 
 use crate::ids::Hash;
 use crate::log::note::{KeyName, MAX_NOTE_BYTES, MAX_SIGNATURES, Note, NoteError, SignatureLine};

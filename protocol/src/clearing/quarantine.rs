@@ -1,0 +1,132 @@
+//! The engine after a start that is not provably clean: it signs nothing, takes its own entries back, answers the
+//! guards of others (specs/clearing.md §11).
+
+use super::engine::{Cx, Engine, Record};
+use super::guard::{Fence, Guard, Guarded, MAX_DECISIONS, StreamHead};
+use crate::encoding::Blob;
+use crate::entry::{Entry, Payload};
+use crate::ids::{LedgerId, PUBLIC_STREAM, StreamId};
+use crate::ledger::author::Written;
+use crate::ledger::succession::{self, Recovered};
+use crate::ledger::{Rejected, apply, verify_signatures};
+
+impl Engine {
+    /// From now on nothing is signed: not in our ledger, and not towards any peer.
+    pub fn quarantine(&mut self) {
+        self.quiet = true;
+        self.hushed = self.state.channels.keys().copied().collect();
+    }
+
+    /// Whether nothing at all is signed.
+    pub fn is_quarantined(&self) -> bool {
+        self.quiet
+    }
+
+    /// Whether a peer has not answered our guard: nothing is signed towards it.
+    pub fn awaits(&self, peer: &LedgerId) -> bool {
+        self.state.channel_with(peer).is_some_and(|(id, _)| self.hushed.contains(&id))
+    }
+
+    /// Peers that have not answered our guard.
+    pub fn awaited(&self) -> Vec<LedgerId> {
+        let rows = self.hushed.iter().filter_map(|id| self.state.channels.get(id));
+        rows.map(|row| row.peer).collect()
+    }
+
+    /// A peer knows nothing of ours that we lack: towards it, signing may go on.
+    pub fn heard(&mut self, peer: &LedgerId, cx: &mut Cx<'_>) {
+        if let Some((id, _)) = self.state.channel_with(peer) {
+            self.hushed.remove(&id);
+        }
+        self.tick(cx);
+    }
+
+    /// Ends the quarantine, and does what the time before it has left undone. Peers that are still awaited stay so.
+    ///
+    /// # Errors
+    /// A rule that our own entries break: the ledger needs help.
+    pub fn lift(&mut self, cx: &mut Cx<'_>) -> Result<(), Rejected> {
+        self.quiet = false;
+        self.recover(cx)
+    }
+
+    /// The number of this start.
+    pub fn boot(&self) -> u64 {
+        self.author.boot()
+    }
+
+    /// Takes a later number for this start: somebody has heard of one that is not earlier.
+    pub fn raise_boot(&mut self, boot: u64) {
+        self.author.raise_boot(boot);
+    }
+
+    /// What we ask a peer after a start that is not provably clean.
+    ///
+    /// # Errors
+    /// When there is no accord with it.
+    pub fn guard_question(&self, peer: &LedgerId) -> Result<Guard, Rejected> {
+        let (stream, _) = self.state.channel_with(peer).ok_or(Rejected::NoAccord { peer: *peer })?;
+        let heads = [PUBLIC_STREAM, stream].map(|stream| self.own_head(stream));
+        Ok(Guard { message: 1, ledger: self.state.ledger()?, boot: self.boot(), heads: heads.to_vec() })
+    }
+
+    fn own_head(&self, stream: StreamId) -> StreamHead {
+        let row = self.state.stream(&stream);
+        StreamHead { stream, next: row.next, head: row.head }
+    }
+
+    /// Answers a peer's guard. The fence must be durable before the answer is given.
+    pub fn guard(&mut self, asker: &LedgerId, ask: &Guard) -> (Guarded, Fence) {
+        let held = self.peers.heads_of(&self.state, asker);
+        let newest = self.peers.newest(asker);
+        let raise = |head: &StreamHead| {
+            let asked = ask.heads.iter().find(|one| one.stream == head.stream);
+            asked.filter(|one| one.next > head.next).copied().unwrap_or(*head)
+        };
+        let fence = Fence { ledger: *asker, boot: ask.boot, heads: held.iter().map(raise).collect() };
+        let fence = fence.after(self.peers.fence(asker));
+        self.peers.set_fence(fence.clone());
+        let guarded = Guarded {
+            message: 2,
+            boot: fence.boot,
+            newest,
+            heads: held,
+            checkpoint: None,
+            decisions: self.peers.decisions_of(asker, MAX_DECISIONS),
+        };
+        (guarded, fence)
+    }
+
+    /// Remembers a promise, read back from the store.
+    pub fn set_fence(&mut self, fence: Fence) {
+        self.peers.set_fence(fence);
+    }
+
+    /// Takes back an entry that we have written and lost: the next one of our ledger, as it was.
+    ///
+    /// # Errors
+    /// When it does not follow, breaks a rule, or carries a signature that does not verify.
+    pub fn take_back(&mut self, entry: Entry) -> Result<(), Rejected> {
+        if !self.quiet {
+            return Err(Rejected::NotLost { why: "this node is not in quarantine" });
+        }
+        let transition = apply(&self.state, &entry)?;
+        verify_signatures(&self.state, &entry)?;
+        self.state.commit(&transition);
+        self.author.raise_boot(entry.body().boot.saturating_add(1));
+        self.peers.absorb_own(&entry);
+        self.batch.records.push(Record::Own(Box::new(Written { entry, transition })));
+        Ok(())
+    }
+
+    /// Records an entry that a succession has lost and somebody else has kept: the next one of its stream.
+    ///
+    /// # Errors
+    /// When it does not follow, was not lost, or is not ours.
+    pub fn bring_back(&mut self, bytes: &[u8], cx: &mut Cx<'_>) -> Result<(), Rejected> {
+        let facts = succession::facts(&self.state, bytes)?;
+        let recovered = Recovered { entry: Blob(bytes.to_vec()), postings: facts.postings };
+        let leaf = facts.lost.leaf();
+        self.own(Payload::Recovered(recovered), &[], leaf.as_bytes(), 0, cx)
+    }
+}

@@ -1,0 +1,276 @@
+//! A node that is restored from an old backup, over real processes: what it signs, what comes back, what is lost
+//! (specs/clearing.md §11).
+
+use std::path::Path;
+use std::time::Duration;
+use weft_api::{GuardStatus, SuccessionTerms};
+use weft_protocol::entry::{Kind, Payload, Role};
+use weft_protocol::ledger::succession::Succession;
+use weft_tests::kit::{Audited, Books, Failure, Outcome, Site, copy_folder};
+
+/// How long something may take that needs no person.
+const PATIENCE: Duration = Duration::from_secs(45);
+/// How often the node is asked.
+const POLL: Duration = Duration::from_millis(50);
+/// What each side may owe the other.
+const LIMIT: u64 = 10_000;
+
+/// What a node says of a peer that has signed two things at one place of its stream.
+const OTHER_BYTES: &str = "was received before with other bytes";
+
+/// A network with two peers, and what its backup held.
+struct Town {
+    hull: Site,
+    peers: [Site; 2],
+    folder: tempfile::TempDir,
+}
+
+const PEERS: [(&str, &str); 2] = [("lansing", "Bo"), ("madison", "Cy")];
+
+/// Pairs, pays, takes a backup of the stopped node, and pays on: inside the network, to both peers, and from them. The
+/// first peer's backup is taken in the middle of that: it is newer, and old all the same.
+async fn town(arguments: &[&str]) -> Outcome<Town> {
+    let folder = tempfile::tempdir()?;
+    let hull = Site::found(folder.path(), "hull", arguments).await?;
+    let lansing = Site::found(folder.path(), PEERS[0].0, &[]).await?;
+    let madison = Site::found(folder.path(), PEERS[1].0, &[]).await?;
+    let mut town = Town { hull, peers: [lansing, madison], folder };
+    for name in ["Ada", "Abe"] {
+        town.hull.add_member(name, None).await?;
+    }
+    for (peer, (_, member)) in town.peers.iter().zip(PEERS) {
+        peer.add_member(member, None).await?;
+        town.hull.pair_with(peer, LIMIT).await?;
+    }
+    town.pay_all(100).await?;
+    town.hull.stop().await?;
+    copy_folder(town.hull.data.path(), &town.backup(&town.hull))?;
+    town.hull.start().await?;
+    town.open_links().await?;
+    town.pay_all(7).await?;
+    town.peers[0].stop().await?;
+    copy_folder(town.peers[0].data.path(), &town.backup(&town.peers[0]))?;
+    town.peers[0].start().await?;
+    town.open_links().await?;
+    town.pay_all(5).await?;
+    Ok(town)
+}
+
+impl Town {
+    fn backup(&self, site: &Site) -> std::path::PathBuf {
+        self.folder.path().join("backups").join(&site.name)
+    }
+
+    async fn open_links(&self) -> Outcome<()> {
+        for (peer, (name, _)) in self.peers.iter().zip(PEERS) {
+            self.hull.until_open(name).await?;
+            peer.until_open("hull").await?;
+        }
+        Ok(())
+    }
+
+    /// One payment inside, one to each peer, one from each; all final on both sides.
+    async fn pay_all(&self, amount: u64) -> Outcome<()> {
+        self.hull.pay("Ada", "Abe", amount, 0).await?;
+        for (peer, (name, member)) in self.peers.iter().zip(PEERS) {
+            self.hull.pay("Ada", &format!("{member}@{name}"), amount, 20).await?;
+            peer.pay(member, "Abe@hull", amount * 2, 20).await?;
+        }
+        self.hull.until_quiet(PATIENCE).await?;
+        for peer in &self.peers {
+            peer.until_quiet(PATIENCE).await?;
+        }
+        Ok(())
+    }
+
+    /// The machine is gone; what is left is the backup.
+    async fn restore(&mut self) -> Outcome<()> {
+        self.hull.kill().await?;
+        put_back(&self.backup(&self.hull), self.hull.data.path())?;
+        self.hull.start().await
+    }
+
+    /// The root set lets the ledger go on, once everybody has answered; then all is as it was before.
+    async fn goes_on(&mut self) -> Outcome<SuccessionTerms> {
+        let terms = terms(&self.hull).await?;
+        is_refused(&self.hull).await?;
+        succeed(&self.hull, &terms).await?;
+        until(&self.hull, "still guarded", |guard| guard.is_none()).await?;
+        self.open_links().await?;
+        self.hull.until_quiet(PATIENCE).await?;
+        Ok(terms)
+    }
+
+    /// Nobody has seen two things at one place.
+    async fn nobody_saw_a_fork(&self) -> Outcome<()> {
+        for peer in &self.peers {
+            let problems = peer.status().await?.problems;
+            assert!(!problems.iter().any(|p| p.contains(OTHER_BYTES)), "{problems:?}");
+        }
+        Ok(())
+    }
+
+    /// All three stop, and the auditor reads what they wrote.
+    async fn audits(&mut self) -> Outcome<[Audited; 3]> {
+        self.hull.stop().await?;
+        for peer in &mut self.peers {
+            peer.stop().await?;
+        }
+        Ok([
+            Audited::read(self.hull.data.path())?,
+            Audited::read(self.peers[0].data.path())?,
+            Audited::read(self.peers[1].data.path())?,
+        ])
+    }
+}
+
+fn put_back(backup: &Path, data: &Path) -> Outcome<()> {
+    std::fs::remove_dir_all(data)?;
+    Ok(copy_folder(backup, data)?)
+}
+
+/// Waits until the guard of a node stands so.
+async fn until(
+    site: &Site,
+    what: &str,
+    fits: impl Fn(Option<&GuardStatus>) -> bool,
+) -> Outcome<Option<GuardStatus>> {
+    let waited = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let guard = site.status().await?.guard;
+            if fits(guard.as_ref()) {
+                return Ok(guard);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    });
+    match waited.await {
+        Ok(found) => found,
+        Err(_) => {
+            let status = site.status().await?;
+            let why = format!("{}: {what}: {:?} {:?}", site.name, status.guard, status.problems);
+            Err(Failure::new(format!("{why}\n{}", site.log_text())))
+        }
+    }
+}
+
+/// The terms of a succession once everybody has answered.
+async fn terms(site: &Site) -> Outcome<SuccessionTerms> {
+    let all_heard = |guard: &GuardStatus| guard.succession.as_ref().is_some_and(|t| t.unheard.is_empty());
+    let guard = until(site, "no terms", |guard| guard.is_some_and(all_heard)).await?;
+    guard.and_then(|guard| guard.succession).ok_or_else(|| Failure::new("no terms"))
+}
+
+async fn succeed(site: &Site, terms: &SuccessionTerms) -> Outcome<()> {
+    let payload = Payload::Succession(Succession {
+        number: terms.number,
+        old_size: terms.old_size,
+        old_root: None,
+        base: terms.base,
+        boot: terms.boot,
+        unheard: Vec::new(),
+    });
+    site.sign_and_post(payload, &site.root()?, Role::Root).await?;
+    Ok(())
+}
+
+async fn is_refused(site: &Site) -> Outcome<()> {
+    match site.pay("Ada", "Abe", 1, 0).await {
+        Ok(_) => Err(Failure::new("a node that has not heard its peers has signed")),
+        Err(refused) if refused.to_string().contains("older than what it has said") => Ok(()),
+        Err(other) => Err(other),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_mirror_channel_entries_come_back_and_the_claims_of_peers_are_honoured() -> Outcome<()> {
+    let mut town = town(&[]).await?;
+    let positions = [town.hull.position("lansing").await?, town.hull.position("madison").await?];
+    let size = town.hull.status().await?.entries;
+    town.restore().await?;
+    is_refused(&town.hull).await?;
+    let terms = town.goes_on().await?;
+    assert!(terms.base < terms.old_size && terms.old_size <= size, "{terms:?}, {size} entries");
+    for (i, peer) in town.peers.iter().enumerate() {
+        assert_eq!(town.hull.position(PEERS[i].0).await?, positions[i], "our side of {}", PEERS[i].0);
+        assert_eq!(peer.position("hull").await?, -positions[i], "the side of {}", PEERS[i].0);
+    }
+    town.pay_all(3).await?;
+    town.nobody_saw_a_fork().await?;
+    let [hull, lansing, madison] = town.audits().await?;
+    hull.agree(&lansing)?;
+    hull.agree(&madison)?;
+    let own = Books::read(town.hull.data.path())?.own;
+    let count = |kind| own.iter().filter(|entry| entry.kind() == kind).count();
+    assert_eq!(count(Kind::Succession), 1);
+    assert!(count(Kind::Recovered) >= 8, "{}", count(Kind::Recovered));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_networks_restored_at_once_go_on_together() -> Outcome<()> {
+    let mut town = town(&[]).await?;
+    let with_madison = town.hull.position("madison").await?;
+    town.peers[0].kill().await?;
+    put_back(&town.backup(&town.peers[0]), town.peers[0].data.path())?;
+    town.restore().await?;
+    town.peers[0].start().await?;
+    town.goes_on().await?;
+    until(&town.peers[0], "the other one is still guarded", |guard| guard.is_none()).await?;
+    town.peers[0].until_quiet(PATIENCE).await?;
+    assert_eq!(town.hull.position("madison").await?, with_madison);
+    assert_eq!(town.hull.position("lansing").await?, -town.peers[0].position("hull").await?);
+    town.pay_all(3).await?;
+    town.nobody_saw_a_fork().await?;
+    let [hull, lansing, madison] = town.audits().await?;
+    hull.agree(&lansing)?;
+    hull.agree(&madison)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_guard_the_same_restore_forks() -> Outcome<()> {
+    let mut town = town(&["--test-hook", "no-guard"]).await?;
+    town.restore().await?;
+    town.hull.pay("Ada", "Abe", 1, 0).await?;
+    town.hull.pay("Ada", "Bo@lansing", 1, 0).await?;
+    let seen = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let problems = town.peers[0].status().await?.problems;
+            if problems.iter().any(|p| p.contains(OTHER_BYTES)) {
+                return Ok(());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    });
+    seen.await.unwrap_or_else(|_| Err(Failure::new("the peer has seen nothing")))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ordinary_crash_proves_itself_and_goes_on_at_once() -> Outcome<()> {
+    let folder = tempfile::tempdir()?;
+    let mut hull = Site::found(folder.path(), "hull", &[]).await?;
+    let mut lansing = Site::found(folder.path(), "lansing", &[]).await?;
+    hull.add_member("Ada", None).await?;
+    hull.add_member("Abe", None).await?;
+    lansing.add_member("Bo", None).await?;
+    hull.pair_with(&lansing, LIMIT).await?;
+    hull.pay("Ada", "Bo@lansing", 5, 20).await?;
+    lansing.kill().await?;
+    hull.kill().await?;
+    hull.start().await?;
+    assert_eq!(hull.status().await?.guard, None, "its token shows that nothing it has told is missing");
+    hull.pay("Ada", "Abe", 1, 0).await?;
+    hull.stop().await?;
+    // The same folder somewhere else is a copy, and so is the same place written over.
+    let copy = folder.path().join("copy");
+    copy_folder(hull.data.path(), &copy)?;
+    put_back(&copy, hull.data.path())?;
+    hull.start().await?;
+    let guard = hull.status().await?.guard.expect("a copy proves nothing");
+    assert!(guard.quarantined && guard.awaited.len() == 1, "{guard:?}");
+    is_refused(&hull).await?;
+    lansing.start().await?;
+    until(&hull, "its peer has answered", |guard| guard.is_none()).await?;
+    hull.pay("Ada", "Abe", 1, 0).await?;
+    Ok(())
+}
