@@ -23,6 +23,7 @@ mod time;
 mod witness;
 
 pub use self::core::{Core, Hooks, ServiceParts};
+pub use evidence::{EvidenceRefused, HandedIn};
 pub use guard::{GuardReport, GuardStep};
 pub use keys::NextKeyError;
 pub use links::{Outgoing, PushIn, short};

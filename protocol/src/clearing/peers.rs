@@ -213,6 +213,11 @@ impl Peers {
         self.identities.get(ledger)
     }
 
+    /// Every network that we have been shown.
+    pub fn known(&self) -> impl Iterator<Item = &LedgerId> {
+        self.identities.keys()
+    }
+
     /// A peer's unit, as its public stream defines it.
     pub fn unit(&self, ledger: &LedgerId, unit: UnitId) -> Option<&UnitDefined> {
         self.units.get(&(*ledger, unit))
