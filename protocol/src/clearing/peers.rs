@@ -91,6 +91,8 @@ pub struct Proposal {
     pub signed: SignedIntent,
     /// For which hop.
     pub hop: u8,
+    /// When it was written, in the peer's time.
+    pub time_ms: u64,
     counted: Option<(u8, u64)>,
 }
 

@@ -6,6 +6,7 @@
 
 use super::engine::{Cx, Engine};
 use super::guard::{Fetch, Fetched, Guard, Guarded, Newest};
+use super::quarantine::OwnHead;
 use crate::entry::Entry;
 use crate::ids::{Hash, LedgerId, StreamId};
 use crate::ledger::Rejected;
@@ -19,8 +20,8 @@ const MAX_POOL: usize = 100_000;
 #[derive(Debug, Default)]
 pub struct Restart {
     heard: BTreeMap<LedgerId, Heard>,
-    /// Entries of ours that peers hold and we do not, by place.
-    pool: BTreeMap<u64, Entry>,
+    /// Entries of ours that peers hold and we do not, by boot and place: after a succession a place is written again.
+    pool: BTreeMap<(u64, u64), Entry>,
     taken_back: u64,
     /// The root set has said, since the start, that the ledger goes on.
     succeeded: bool,
@@ -29,8 +30,8 @@ pub struct Restart {
 #[derive(Debug)]
 struct Heard {
     answer: Guarded,
-    /// How long a log of ours its checkpoint shows, and with which root.
-    shown: Option<(u64, Hash)>,
+    /// What its checkpoint shows of our log.
+    shown: Option<OwnHead>,
     /// Whether we hold nothing more than when it was given.
     fresh: bool,
     /// Up to where its copy of our stream has been fetched.
@@ -134,6 +135,10 @@ impl Restart {
         cx: &mut Cx<'_>,
     ) -> Result<Advance, String> {
         if fetched.entries.is_empty() {
+            // It may have been set back itself since it answered: it is asked anew.
+            if let Some(heard) = self.heard.get_mut(peer) {
+                (heard.fresh, heard.fetched) = (false, 0);
+            }
             return Err("it does not give the entries of ours that it says it holds".to_owned());
         }
         let us = engine.state().ledger().map_err(|e| e.to_string())?;
@@ -149,7 +154,7 @@ impl Restart {
             let signed = key.verify_message(&entry.node_message(), entry.node_sig());
             signed.map_err(|e| format!("place {next} of our stream is not signed by us: {e}"))?;
             next = next.saturating_add(1);
-            self.pool.insert(entry.body().seq, entry);
+            self.pool.insert((entry.body().boot, entry.body().seq), entry);
         }
         if let Some(heard) = self.heard.get_mut(peer) {
             heard.fetched = next;
@@ -171,6 +176,10 @@ impl Restart {
         }
         let taken = self.take_back_all(engine, &mut done);
         if self.bring_back_all(engine, cx) || taken {
+            if engine.is_quarantined() && !self.succeeded {
+                // A succession is of a later start than every entry before it.
+                engine.raise_boot(engine.state().head.boot.saturating_add(1));
+            }
             self.ask_again();
             return done;
         }
@@ -197,12 +206,9 @@ impl Restart {
         let mut moved = false;
         while engine.is_quarantined() {
             let head = engine.state().head;
-            let Some(entry) = self.pool.get(&head.next_seq).filter(|entry| entry.body().prev == head.leaf)
-            else {
-                break;
-            };
-            let entry = entry.clone();
-            self.pool.remove(&head.next_seq);
+            let follows = |entry: &Entry| (entry.body().seq, entry.body().prev) == (head.next_seq, head.leaf);
+            let place = self.pool.iter().find(|(_, entry)| follows(entry)).map(|(place, _)| *place);
+            let Some(entry) = place.and_then(|place| self.pool.remove(&place)) else { break };
             if let Err(why) = engine.take_back(entry) {
                 done.refused = Some((head.next_seq, why));
                 break;
@@ -216,7 +222,7 @@ impl Restart {
     /// After a succession: what it has lost and peers hold, in the order in which it was written.
     fn bring_back_all(&mut self, engine: &mut Engine, cx: &mut Cx<'_>) -> bool {
         let mut moved = false;
-        for (seq, entry) in std::mem::take(&mut self.pool) {
+        for (place, entry) in std::mem::take(&mut self.pool) {
             let stream = entry.body().stream.map(|header| (header.id, header.sseq));
             let Some((stream, sseq)) = stream else { continue };
             if sseq < engine.state().stream(&stream).next {
@@ -227,7 +233,7 @@ impl Restart {
                     moved = true;
                     self.taken_back = self.taken_back.saturating_add(1);
                 }
-                Err(_) => drop(self.pool.insert(seq, entry)),
+                Err(_) => drop(self.pool.insert(place, entry)),
             }
         }
         moved
@@ -259,7 +265,7 @@ impl Restart {
         let since = engine.state().successions.values().next_back().map_or(0, |row| row.boot);
         let newest = self.heard.values().map(|heard| heard.answer.newest);
         let entries = newest.filter(|n: &Newest| n.boot >= since).map(|n| n.size);
-        let heads = self.heard.values().filter_map(|heard| heard.shown).map(|(size, _)| size);
+        let heads = self.heard.values().filter_map(|heard| heard.shown).map(|head| head.size);
         entries.chain(heads).max().unwrap_or(0).max(engine.state().head.next_seq)
     }
 
@@ -271,7 +277,14 @@ impl Restart {
     /// The root of our log at a size, by a head of ours that a peer has shown.
     fn root_at(&self, size: u64) -> Option<Hash> {
         let shown = self.heard.values().filter_map(|heard| heard.shown);
-        shown.into_iter().find(|(at, _)| *at == size).map(|(_, root)| root)
+        shown.into_iter().find(|head| head.size == size).map(|head| head.root)
+    }
+
+    /// The last succession that our ledger is known to have had, here or elsewhere; 0: none.
+    fn last_succession(&self, engine: &Engine) -> u32 {
+        let shown = self.heard.values().filter_map(|heard| heard.shown).map(|head| head.succession);
+        let here = engine.state().successions.keys().next_back().copied();
+        shown.chain(here).max().unwrap_or(0)
     }
 
     /// How the guard stands; `None` when signing goes on towards everybody.
@@ -287,7 +300,7 @@ impl Restart {
         let (base, old_size) = (engine.state().head.next_seq, self.known_size(engine));
         let lost = old_size > base || !unheard.is_empty();
         let succession = (engine.is_quarantined() && lost && !self.succeeded).then(|| Succession {
-            number: engine.state().successions.keys().next_back().map_or(1, |last| last.saturating_add(1)),
+            number: self.last_succession(engine).saturating_add(1),
             old_size,
             old_root: self.root_at(old_size),
             base,

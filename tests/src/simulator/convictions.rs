@@ -44,7 +44,10 @@ pub(super) fn stopped(world: &World, index: usize) -> Result<(), Violation> {
     let Some(node) = world.parties[index].honest() else { return Ok(()) };
     for party in world.parties.iter().filter_map(Party::honest) {
         if node.books.state.accused.contains_key(&party.ledger) {
-            return Err(Violation("an honest network was convicted".into()));
+            let about = |bytes: &[u8]| Evidence::parse(bytes).ok().filter(|e| e.accused() == party.ledger);
+            let shown = node.running().peers().evidence().iter().find_map(|(_, bytes)| about(bytes));
+            let words = shown.and_then(|e| e.verify_alone().ok()).map(|proven| proven.words().join(" "));
+            return Err(Violation(format!("an honest network was convicted: {}", words.unwrap_or_default())));
         }
         if node.running().is_frozen(&party.ledger) {
             let why = node.running().peers().findings().iter().find(|f| f.ledger == party.ledger);

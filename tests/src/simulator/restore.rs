@@ -16,24 +16,22 @@ use weft_protocol::ids::{LedgerId, OpId};
 
 /// An operator waits this long for peers before the root set says that the rest is lost.
 const PATIENCE_MS: u64 = 20_000;
+/// A backup is not back within this time; clocks of networks differ by less.
+const RESTORE_MS: u64 = 6_000;
 /// Entries of one answer.
 const PAGE: usize = 16;
 
 impl Node {
-    /// Loses the end of the disk and everything in memory, and starts again.
+    /// Loses the end of the disk and everything in memory.
     ///
     /// # Errors
     /// When the disk cannot be read back.
-    pub(super) fn set_back(&mut self, keep: usize, now_ms: u64) -> Result<(), Violation> {
+    pub(super) fn set_back(&mut self, keep: usize) -> Result<(), Violation> {
         self.crash();
         self.disk.truncate(keep);
         (self.books, self.streams) = (super::books::Books::default(), BTreeMap::new());
         let own: Vec<_> = self.own_entries().cloned().collect();
         own.iter().try_for_each(|entry| self.account_for(entry))?;
-        self.life += 1;
-        self.set_back_ms = now_ms;
-        self.open(now_ms)?;
-        self.quarantine();
         Ok(())
     }
 
@@ -133,15 +131,16 @@ impl World {
         }
         let len = node.disk.len();
         let keep = len - self.random.index(len - node.founded + 1);
-        node.set_back(keep, now_ms)?;
+        node.set_back(keep)?;
+        node.set_back_ms = now_ms;
         self.tally.restores += 1;
         self.disconnect(index);
-        self.meet_anew(index);
-        self.commit(index, Vec::new()).map(|_| ())
+        self.at(now_ms + RESTORE_MS, super::world::Event::Restart(index));
+        Ok(())
     }
 
     /// What every hello says: from where to send.
-    fn meet_anew(&mut self, index: usize) {
+    pub(super) fn meet_anew(&mut self, index: usize) {
         let near: Vec<usize> =
             self.parties[index].honest().map_or(Vec::new(), |n| n.links.keys().copied().collect());
         for other in near {

@@ -61,7 +61,7 @@ impl Party {
 }
 
 #[derive(Debug)]
-enum Event {
+pub(super) enum Event {
     Deliver(Envelope),
     Wake(usize),
     Restart(usize),
@@ -251,7 +251,7 @@ impl World {
         Ok(())
     }
 
-    fn at(&mut self, at_ms: u64, event: Event) {
+    pub(super) fn at(&mut self, at_ms: u64, event: Event) {
         self.serial += 1;
         self.queue.insert((at_ms, self.serial), event);
     }
@@ -356,6 +356,9 @@ impl World {
             let engine = node.engine.as_ref();
             let acked = engine.and_then(|e| e.peers().stream(&link.channel)).map_or(0, |s| s.acked);
             *link = Link { next: acked, sent: acked, ..*link };
+        }
+        if self.restores {
+            self.meet_anew(index);
         }
         self.commit(index, Vec::new()).map(|_| ())
     }

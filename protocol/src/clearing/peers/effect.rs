@@ -34,6 +34,7 @@ impl Peers {
                     leaf: entry.leaf(),
                     signed: args.intent.clone(),
                     hop: args.hop,
+                    time_ms: entry.body().time_ms,
                     counted: counted(&args.intent, args.hop),
                 };
                 self.proposal(step, proposal)
@@ -88,7 +89,15 @@ impl Peers {
                     None => self.claim(&step.channel, &claim).and_then(|said| said.refused),
                 };
                 if (ours.is_none() || ours != step.reference) && !weak::is(Weak::RejectOvertakes) {
-                    return Err("FREE without our REJECT");
+                    // The REJECT that it names may be among what we have lost. One that we wrote again frees as well;
+                    // without one it means nothing here, and blames nobody.
+                    let said = self.claim(&step.channel, &claim).and_then(|said| said.proposal.as_ref());
+                    if !said.is_some_and(|proposal| is_before_a_loss(state, proposal)) {
+                        return Err("FREE without our REJECT");
+                    }
+                    if ours.is_none() {
+                        return Ok(());
+                    }
                 }
                 self.close(step, PeerClosing::Free, |_| Ok(()))
             }
@@ -214,6 +223,11 @@ impl Peers {
             self.find(Finding { ledger: decider, leaf, what });
         }
     }
+}
+
+/// Whether a proposal came before a succession: what we said to it may be lost.
+fn is_before_a_loss(state: &State, proposal: &Proposal) -> bool {
+    state.successions.values().next_back().is_some_and(|row| proposal.time_ms <= row.boot)
 }
 
 /// What a proposal holds of the peer's room: nothing when it does not name a hop of its Intent.
