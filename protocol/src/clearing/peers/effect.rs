@@ -88,16 +88,12 @@ impl Peers {
                     Some(Answer::None | Answer::Accepted(_)) => None,
                     None => self.claim(&step.channel, &claim).and_then(|said| said.refused),
                 };
-                if (ours.is_none() || ours != step.reference) && !weak::is(Weak::RejectOvertakes) {
-                    // The REJECT that it names may be among what we have lost. One that we wrote again frees as well;
-                    // without one it means nothing here, and blames nobody.
+                // What we have rejected is free, also when the peer names a REJECT of ours that we have lost and written
+                // again. Where we have lost it and not written it again it means nothing, and blames nobody.
+                if ours.is_none() && !weak::is(Weak::RejectOvertakes) {
                     let said = self.claim(&step.channel, &claim).and_then(|said| said.proposal.as_ref());
-                    if !said.is_some_and(|proposal| is_before_a_loss(state, proposal)) {
-                        return Err("FREE without our REJECT");
-                    }
-                    if ours.is_none() {
-                        return Ok(());
-                    }
+                    let lost = said.is_some_and(|proposal| is_before_a_loss(state, proposal));
+                    return if lost { Ok(()) } else { Err("FREE without our REJECT") };
                 }
                 self.close(step, PeerClosing::Free, |_| Ok(()))
             }
