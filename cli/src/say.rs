@@ -73,6 +73,10 @@ fn payload(request: &Request, payload: &Payload) -> Result<Vec<String>, Failure>
             let verb = if granted.granted { "Gives" } else { "Takes from" };
             vec![format!("{verb} {} the role {}.", account(request, &granted.account), role(granted.role))]
         }
+        Payload::KeyBound(bound) if bound.purpose == Purpose::Recovery => vec![format!(
+            "Binds a recovery key, number {}: {}. Whoever has its secret can read the copies of our entries that peers keep.",
+            bound.epoch, bound.key
+        )],
         Payload::KeyBound(bound) => vec![format!(
             "Binds a new {} key of the node, number {}: {}.",
             purpose(bound.purpose),
@@ -241,8 +245,9 @@ fn accord(request: &Request, bytes: &[u8], words: &[String]) -> Result<Vec<Strin
         if accord.relay { "may" } else { "may not" }
     ));
     out.push(format!(
-        "  Their node {} keep a sealed copy of our ledger, and ours of theirs.",
-        if accord.mirror { "may" } else { "does not" }
+        "  Their node {} a copy of our entries that only we can read, and ours {} of theirs.",
+        if accord.mirror { "keeps" } else { "does not keep" },
+        if accord.mirror { "one" } else { "none" },
     ));
     out.push(format!(
         "Our node shows these check words; the other network must see the same: {}",

@@ -187,6 +187,7 @@ pub(crate) fn status() -> Status {
         messages: Vec::new(),
         problems: Vec::new(),
         witness: weft_api::Witness::default(),
+        mirrors: weft_api::Mirrors::default(),
         guard: None,
     }
 }

@@ -6,11 +6,13 @@
 mod guard;
 mod inbound;
 mod link;
+mod mirror;
 mod pairing;
 mod view;
 
 use crate::clock::Clock;
-use crate::data::Keys;
+use crate::data::{DataDir, Keys};
+use crate::mirror::keeper::Keeper;
 use crate::network::{Network, NetworkEvent, PeerId, peer_id_from_public_key};
 use crate::service::{Ledger, ServiceError};
 use crate::store::private::LocalPeer;
@@ -73,6 +75,7 @@ struct Shared {
     site: String,
     external: Vec<String>,
     clock: Clock,
+    keeper: Arc<Keeper>,
     links: Mutex<BTreeMap<PeerId, LinkEnd>>,
     pairing: tokio::sync::Mutex<()>,
     inbound: Arc<Semaphore>,
@@ -98,6 +101,8 @@ pub struct ClearingParts {
     /// Addresses to tell others instead of those listened on.
     pub external: Vec<String>,
     pub clock: Clock,
+    /// Its folder is where peers' pieces are kept.
+    pub data: DataDir,
 }
 
 impl Clearing {
@@ -109,7 +114,7 @@ impl Clearing {
         parts: ClearingParts,
         events: mpsc::Receiver<NetworkEvent>,
     ) -> Result<Self, ClearingError> {
-        let ClearingParts { ledger, network, keys, site, external, clock } = parts;
+        let ClearingParts { ledger, network, keys, site, external, clock, data } = parts;
         let shared = Arc::new(Shared {
             ledger,
             network,
@@ -117,6 +122,7 @@ impl Clearing {
             site,
             external,
             clock,
+            keeper: Arc::new(Keeper::new(&data)),
             links: Mutex::new(BTreeMap::new()),
             pairing: tokio::sync::Mutex::new(()),
             inbound: Arc::new(Semaphore::new(MAX_INBOUND)),

@@ -1,6 +1,6 @@
 //! The data folder: where everything of one node lives (specs/store.md §1).
 //!
-//! `weft.toml`, `lock`, `weftd.sock`, `store-version`, `instance`, `keys/`, `ledger/`, `index/`, `private/`. One
+//! `weft.toml`, `lock`, `weftd.sock`, `store-version`, `instance`, `keys/`, `ledger/`, `index/`, `private/`, `mirror/`. One
 //! process at a time holds the lock. Key files are readable by their owner only and never part of a backup; how they
 //! are kept is the keystore's matter.
 
@@ -112,6 +112,8 @@ fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> DataErr
 
 /// The first root key, which only coordinators use.
 pub const ROOT_KEY: &str = "root-1";
+/// The recovery key, which only people use, when a node was lost.
+pub const RECOVERY_KEY: &str = "recovery";
 /// Names of the key files.
 pub const KEY_FILES: [&str; 7] = [ROOT_KEY, "log", "witness", "seal", "libp2p", "desk", "handle-secret"];
 /// The file of the API's token. It opens nothing but a running node's API, and clients read it: it stays plain.
@@ -179,6 +181,10 @@ impl DataDir {
     /// `private/`
     pub fn private(&self) -> PathBuf {
         self.0.join("private")
+    }
+    /// `mirror/`: what is kept for peers.
+    pub fn mirror(&self) -> PathBuf {
+        self.0.join("mirror")
     }
     /// A key file.
     pub fn key(&self, name: &str) -> PathBuf {
@@ -308,7 +314,8 @@ impl DataDir {
         Ok(self.1.read(name)?)
     }
 
-    /// What people should know about how the keys are kept: forms that a change left behind.
+    /// What people should know about how the keys are kept: forms that a change left behind, and a recovery key that
+    /// nobody has carried away.
     ///
     /// # Errors
     /// When a folder cannot be read.
@@ -323,7 +330,15 @@ impl DataDir {
                 plain.join(", ")
             )
         };
-        Ok(left.then(remark).into_iter().collect())
+        let recovery = kept.iter().any(|(name, _)| name == RECOVERY_KEY);
+        let carry = || {
+            format!(
+                "the recovery key still lies in {}: it is lost together with this machine. Write its words on paper, keep \
+                 them elsewhere, and remove it here",
+                self.key(RECOVERY_KEY).display()
+            )
+        };
+        Ok(left.then(remark).into_iter().chain(recovery.then(carry)).collect())
     }
 
     /// Where the last clean stop ended, if the last stop was clean; forgotten at once, durably, so that only one
@@ -417,7 +432,11 @@ fn keystore_in(folder: &Path) -> Keystore {
     Keystore::closed(folder.join("keys"), credentials_folder())
 }
 
-fn sync_dir(path: &Path) -> Result<(), DataError> {
+/// Makes the names in a folder durable.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn sync_dir(path: &Path) -> Result<(), DataError> {
     File::open(path).and_then(|dir| dir.sync_all()).map_err(io("sync", path))
 }
 

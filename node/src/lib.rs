@@ -8,6 +8,7 @@ pub mod data;
 pub mod demo;
 pub mod http;
 pub mod keystore;
+mod mirror;
 pub mod network;
 pub mod node;
 pub mod recovery;

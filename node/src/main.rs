@@ -4,11 +4,11 @@ use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use weft_node::config::Config;
-use weft_node::data::{DataDir, ROOT_KEY};
+use weft_node::data::{DataDir, RECOVERY_KEY, ROOT_KEY};
 use weft_node::demo::{self, Hook};
 use weft_node::keystore::command::{self as keys, KeysCommand, Unlock, parse_public};
-use weft_node::node::{Founding, Node, Options, found};
-use weft_node::service::Hooks;
+use weft_node::node::{Founding, Node, Options, RecoveryKey, found};
+use weft_node::service::{Hooks, RecoverySecret};
 use weft_protocol::ids::{KeyBytes, UnitId};
 use weft_protocol::ledger::units::{UnitDefined, UnitKind};
 
@@ -47,6 +47,9 @@ enum Command {
         /// How many root keys must sign together
         #[arg(long, value_name = "M", default_value_t = 1, requires = "root_keys")]
         threshold: u8,
+        /// Public half of a recovery key that was made elsewhere (`weft key new FILE --recovery`), instead of one made here
+        #[arg(long, value_name = "HEX", value_parser = parse_public)]
+        recovery_public: Option<KeyBytes>,
         #[command(flatten)]
         unlock: Unlock,
     },
@@ -67,6 +70,9 @@ enum Command {
         /// This folder comes from an image of a disk or a machine: ask the peers before anything is signed
         #[arg(long)]
         restored: bool,
+        /// After a restore: the recovery key, as a key file or a file with its 24 words; it opens what peers keep for us
+        #[arg(long, value_name = "FILE")]
+        recovery_key: Option<PathBuf>,
         /// Faults for tests: ack-early, skip-sync, no-guard
         #[arg(long, hide = true)]
         test_hook: Vec<String>,
@@ -130,18 +136,52 @@ fn main() -> ExitCode {
         )
         .init();
     match Arguments::parse().command {
-        Command::Init { data, site, units, encrypt_keys, root_keys, more_roots, threshold, unlock } => {
+        Command::Init {
+            data,
+            site,
+            units,
+            encrypt_keys,
+            root_keys,
+            more_roots,
+            threshold,
+            recovery_public,
+            unlock,
+        } => {
             let founding = founding(encrypt_keys, &root_keys, more_roots, threshold, &unlock);
+            let recovery = recovery_public.map_or(RecoveryKey::Make, RecoveryKey::Public);
+            let founding = founding.map(|founding| Founding { recovery, ..founding });
             report(founding.and_then(|founding| make(data, &site, units, founding)))
         }
         Command::Keys(command) => report(keys::run(command).map(|text| say(&text))),
-        Command::Run { data, listen, external, http, restored, test_hook, test_tap, unlock } => {
+        Command::Run {
+            data,
+            listen,
+            external,
+            http,
+            restored,
+            recovery_key,
+            test_hook,
+            test_tap,
+            unlock,
+        } => {
             let has = |name: &str| test_hook.iter().any(|hook| hook == name);
             let hooks = Hooks { ack_early: has("ack-early"), no_guard: has("no-guard"), restored };
-            let options =
-                Options { listen, external, http, hooks, skip_sync: has("skip-sync"), tap: test_tap };
-            let data = DataDir::new(data).unlocked(&unlock.source()).map_err(|e| e.to_string());
-            report(data.and_then(|data| run(data, options)))
+            let skip_sync = has("skip-sync");
+            let secret = recovery_key.map(|path| keys::read_secret_file(&path)).transpose();
+            let options = secret.map(|secret| Options {
+                listen,
+                external,
+                http,
+                hooks,
+                skip_sync,
+                recovery: secret.map(RecoverySecret),
+                tap: test_tap,
+            });
+            let started = options.and_then(|options| {
+                let data = DataDir::new(data).unlocked(&unlock.source()).map_err(|e| e.to_string())?;
+                run(data, options)
+            });
+            report(started)
         }
         Command::Demo { records: Some(file), limits, json, keep, .. } => {
             let options = demo::RecordsOptions { file, limits_percent: limits, json, keep };
@@ -182,7 +222,7 @@ fn founding(
     let passphrase = encrypt_keys.then(|| unlock.source().fresh()).transpose().map_err(|e| e.to_string())?;
     let root_keys: Result<Vec<_>, _> = root_keys.iter().map(|path| keys::read_key_file(path)).collect();
     let root_keys = root_keys.map_err(|e| e.to_string())?;
-    Ok(Founding { passphrase, root_keys, more_roots, threshold })
+    Ok(Founding { passphrase, root_keys, more_roots, threshold, recovery: RecoveryKey::Make })
 }
 
 fn make(data: PathBuf, site: &str, mut units: Vec<UnitDefined>, founding: Founding) -> Result<(), String> {
@@ -191,7 +231,11 @@ fn make(data: PathBuf, site: &str, mut units: Vec<UnitDefined>, founding: Foundi
     }
     let config = Config::new(site).map_err(|e| e.to_string())?;
     let data = DataDir::new(data);
-    let shape = Shape { encrypted: founding.passphrase.is_some(), own_root: founding.root_keys.is_empty() };
+    let shape = Shape {
+        encrypted: founding.passphrase.is_some(),
+        own_root: founding.root_keys.is_empty(),
+        own_recovery: matches!(founding.recovery, RecoveryKey::Make),
+    };
     found(&data, &config, &units, founding).map_err(|e| e.to_string())?;
     say(&founded(site, &data, shape));
     Ok(())
@@ -201,6 +245,7 @@ fn make(data: PathBuf, site: &str, mut units: Vec<UnitDefined>, founding: Foundi
 struct Shape {
     encrypted: bool,
     own_root: bool,
+    own_recovery: bool,
 }
 
 /// What a new operator has to know, and to do before anything else.
@@ -225,8 +270,30 @@ fn founded(site: &str, data: &DataDir, shape: Shape) -> String {
              keep it outside this machine, on paper with `weft key words FILE`: {purpose}"
         ),
     };
+    let recovery = match (shape.own_recovery, shape.encrypted) {
+        (false, _) => String::new(),
+        (true, encrypted) => recovery_text(data, encrypted),
+    };
     let file = if shape.own_root && !shape.encrypted { root.to_string() } else { "FILE".to_owned() };
-    format!("{start}{keys}Nobody has a limit yet: set one with {rule} {file}`.")
+    format!("{start}{keys}{recovery}Nobody has a limit yet: set one with {rule} {file}`.")
+}
+
+/// What to do with the recovery key, tonight.
+fn recovery_text(data: &DataDir, encrypted: bool) -> String {
+    let (folder, file) = (data.path().display(), data.key(RECOVERY_KEY));
+    let file = file.display();
+    let out = if encrypted {
+        format!("Take it out with `weftd keys export --data {folder} recovery FILE`, write")
+    } else {
+        "Write".to_owned()
+    };
+    let named = if encrypted { "FILE".to_owned() } else { file.to_string() };
+    let stored = if encrypted { format!("FILE and {file}.age") } else { file.to_string() };
+    format!(
+        "The recovery key opens the copies of this ledger that other networks keep, should this machine be lost. {out}\nits 24 \
+         words on paper (`weft key words {named} --recovery`), give the paper to two people, and then remove {stored}: the \
+         node does not need it.\n"
+    )
 }
 
 #[tokio::main]

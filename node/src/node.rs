@@ -3,11 +3,11 @@
 use crate::clearing::{Clearing, ClearingParts};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
-use crate::data::{DataDir, DataError, Lock, ROOT_KEY};
+use crate::data::{DataDir, DataError, Lock, RECOVERY_KEY, ROOT_KEY};
 use crate::http;
 use crate::keystore::Passphrase;
 use crate::network::{Limits, Multiaddr, Network, NetworkConfig, TapFrame};
-use crate::service::{self, Hooks, Ledger, OpenFailure, WitnessSettings};
+use crate::service::{self, Hooks, Ledger, OpenFailure, RecoverySecret, WitnessSettings};
 use crate::store::{Disk, RealDisk};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -63,6 +63,8 @@ pub struct Options {
     pub hooks: Hooks,
     /// Never sync: a fault that a test asked for.
     pub skip_sync: bool,
+    /// Opens what mirrors keep, when the start finds itself in quarantine.
+    pub recovery: Option<RecoverySecret>,
     /// Write every frame that peers exchange with us to this file, in the clear: for tests.
     pub tap: Option<PathBuf>,
 }
@@ -94,6 +96,20 @@ pub struct Founding {
     pub more_roots: Vec<KeyBytes>,
     /// How many of the root set must sign; 0 stands for 1.
     pub threshold: u8,
+    /// Where the recovery key comes from.
+    pub recovery: RecoveryKey,
+}
+
+/// The recovery key of a new ledger, which opens what peers keep for it (specs/ceremony.md §6).
+#[derive(Debug, Default)]
+pub enum RecoveryKey {
+    /// None is bound: the root set can bind one later.
+    #[default]
+    None,
+    /// One is made in the data folder, for people to carry away.
+    Make,
+    /// Somebody holds it elsewhere; this is its public half.
+    Public(KeyBytes),
 }
 
 /// Makes a data folder with fresh keys, and founds its ledger with one root key in it.
@@ -114,7 +130,7 @@ pub fn found(
     units: &[UnitDefined],
     founding: Founding,
 ) -> Result<(), StartError> {
-    let Founding { passphrase, mut root_keys, more_roots, threshold } = founding;
+    let Founding { passphrase, mut root_keys, more_roots, threshold, recovery } = founding;
     let mut keys: Vec<KeyBytes> =
         root_keys.iter().map(|key| key.public().bytes()).chain(more_roots).collect();
     let own = root_keys.is_empty();
@@ -140,8 +156,17 @@ pub fn found(
         root_keys.push(key);
     }
     let root = RootSet { keys, ..root };
+    let recovery = match recovery {
+        RecoveryKey::None => None,
+        RecoveryKey::Make => {
+            let secret = zeroize::Zeroizing::new(Clock.random::<32>());
+            data.keystore().add(RECOVERY_KEY, &secret).map_err(DataError::from)?;
+            Some(weft_protocol::seal::public_key(&secret))
+        }
+        RecoveryKey::Public(key) => Some(key),
+    };
     let mut opened = service::open(data, config, Arc::new(RealDisk), Hooks::default())?;
-    opened.core.found(&root, &root_keys, units).map_err(|e| StartError::Found(e.to_string()))?;
+    opened.core.found(&root, &root_keys, units, recovery).map_err(|e| StartError::Found(e.to_string()))?;
     opened.core.finish().map_err(StartError::Found)
 }
 
@@ -169,6 +194,9 @@ impl Node {
         }
         let mut opened = opened;
         opened.core.set_witness(witness_settings(&data, &config)?, opened.clean);
+        if let Some(secret) = &options.recovery {
+            opened.core.give_recovery_secret(secret.clone());
+        }
         let keys = opened.core.keys().clone();
         let (ledger, ledger_thread) = service::start(opened.core);
         let (network, events, network_task) = start_network(&config, &options, &keys)?;
@@ -180,6 +208,7 @@ impl Node {
             site: config.site.clone(),
             external,
             clock: Clock,
+            data: data.clone(),
         };
         let clearing =
             Clearing::start(parts, events).await.map_err(|e| StartError::Clearing(e.to_string()))?;
@@ -206,6 +235,8 @@ impl Node {
         let http_task = tokio::spawn(http::serve(app, unix, tcp, stopping));
         let asking = crate::witness::run(ledger.clone(), clearing.clone(), Clock, stop.subscribe());
         tokio::spawn(asking);
+        tokio::spawn(crate::mirror::push(ledger.clone(), clearing.clone(), Clock, stop.subscribe()));
+        tokio::spawn(crate::mirror::restore(ledger.clone(), clearing.clone(), stop.subscribe()));
         Ok(Self {
             ledger,
             ledger_thread,

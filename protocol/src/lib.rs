@@ -17,6 +17,7 @@ pub mod ids;
 pub mod keys;
 pub mod ledger;
 pub mod log;
+pub mod mirror;
 pub mod record;
 pub mod seal;
 pub mod sidecar;

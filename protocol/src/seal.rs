@@ -1,6 +1,6 @@
-//! Sealing a sidecar to one network: HPKE base mode, X25519, HKDF-SHA256, ChaCha20-Poly1305 (specs/clearing.md §10).
+//! Sealing to one network: HPKE base mode, X25519, HKDF-SHA256, ChaCha20-Poly1305 (specs/clearing.md §10).
 //!
-//! The plaintext is padded, so that on the way only a size class is seen; the claim is authenticated beside it, so
+//! A sidecar's plaintext is padded, so that on the way only a size class is seen; the claim is authenticated beside it, so
 //! an envelope cannot be moved to another payment.
 
 use crate::encoding::{Blob, EncodingError, decode_canonical, encode};
@@ -79,6 +79,43 @@ pub fn public_key(secret: &[u8; 32]) -> KeyBytes {
     KeyBytes(public.as_slice().try_into().expect("an X25519 key has 32 bytes"))
 }
 
+/// Seals bytes to a public key: encapsulated key, then ciphertext. `bound` is authenticated beside them, and `info` keeps
+/// what is sealed for one use from opening as another. `None` when the key is none.
+pub fn seal_to(
+    to: &KeyBytes,
+    info: &[u8],
+    bound: &[u8],
+    plain: &[u8],
+    rng: &mut impl rand_core::CryptoRng,
+) -> Option<Vec<u8>> {
+    let key = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(to.as_bytes()).ok()?;
+    let mode = OpModeS::Base;
+    let sealed = hpke::single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
+        &mode, &key, info, plain, bound, rng,
+    );
+    let (enc, sealed) = sealed.ok()?;
+    let mut bytes = enc.to_bytes().to_vec();
+    bytes.extend_from_slice(&sealed);
+    Some(bytes)
+}
+
+/// Opens what [`seal_to`] has sealed; `None` when it does not open.
+pub(crate) fn open_with(
+    secret: &[u8; 32],
+    info: &[u8],
+    bound: &[u8],
+    bytes: &[u8],
+) -> Option<Zeroizing<Vec<u8>>> {
+    let (enc, sealed) = bytes.split_at_checked(ENC_BYTES)?;
+    let key = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(secret).ok()?;
+    let enc = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(enc).ok()?;
+    let mode = OpModeR::Base;
+    let plain = hpke::single_shot_open::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
+        &mode, &key, &enc, info, sealed, bound,
+    );
+    plain.ok().map(Zeroizing::new)
+}
+
 impl Envelope {
     /// Seals a content to a network's key of an epoch.
     ///
@@ -100,20 +137,7 @@ impl Envelope {
         plain.extend_from_slice(&len.to_be_bytes());
         plain.extend_from_slice(&opened.content);
         plain.resize(size, 0);
-        let key =
-            <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(to.as_bytes()).map_err(|_| SealError::Key)?;
-        let (enc, sealed) =
-            hpke::single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
-                &OpModeS::Base,
-                &key,
-                INFO,
-                &plain,
-                claim.as_bytes(),
-                rng,
-            )
-            .map_err(|_| SealError::Key)?;
-        let mut bytes = enc.to_bytes().to_vec();
-        bytes.extend_from_slice(&sealed);
+        let bytes = seal_to(to, INFO, claim.as_bytes(), &plain, rng).ok_or(SealError::Key)?;
         let commitment = crate::sidecar::commitment(&opened.salt, &opened.content);
         Ok(Self { commitment, suite: SUITE, key: epoch, sealed: Blob(bytes) })
     }
@@ -123,21 +147,10 @@ impl Envelope {
     /// # Errors
     /// When it does not open, or not to what was committed to.
     pub fn open(&self, secret: &[u8; 32], claim: &ClaimId) -> Result<Opened, SealError> {
-        if self.suite != SUITE || self.sealed.0.len() < ENC_BYTES {
+        if self.suite != SUITE {
             return Err(SealError::Open);
         }
-        let (enc, sealed) = self.sealed.0.split_at(ENC_BYTES);
-        let key = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(secret).map_err(|_| SealError::Key)?;
-        let enc = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(enc).map_err(|_| SealError::Open)?;
-        let plain = hpke::single_shot_open::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
-            &OpModeR::Base,
-            &key,
-            &enc,
-            INFO,
-            sealed,
-            claim.as_bytes(),
-        );
-        let plain = Zeroizing::new(plain.map_err(|_| SealError::Open)?);
+        let plain = open_with(secret, INFO, claim.as_bytes(), &self.sealed.0).ok_or(SealError::Open)?;
         let (salt, rest) = plain.split_first_chunk::<32>().ok_or(SealError::Open)?;
         let (len, rest) = rest.split_first_chunk::<4>().ok_or(SealError::Open)?;
         let len = usize::try_from(u32::from_be_bytes(*len)).map_err(|_| SealError::Open)?;

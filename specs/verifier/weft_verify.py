@@ -19,6 +19,7 @@ from pathlib import Path
 import waudit
 import wevidence
 import wlog
+import wmirror
 import wpublic
 import wseal
 import wwire
@@ -352,7 +353,7 @@ def evidence(run, v):
 
 FILES = {"encoding": encoding, "keys": keys, "entries": entries, "identity": identity, "postings": postings,
          "clearing": clearing, "log": log, "wire": wwire.wire, "sealed": wseal.sealed, "witness": witness,
-         "evidence": evidence, "erasure": entries}
+         "evidence": evidence, "erasure": entries, "mirror": wmirror.mirror}
 
 
 def vectors(folder):

@@ -12,6 +12,7 @@ mod identity;
 mod keys;
 mod kit;
 mod log;
+mod mirror;
 mod postings;
 mod sealed;
 mod wire;
@@ -33,6 +34,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("log.json", log::vectors()),
         ("wire.json", wire::vectors()),
         ("sealed.json", sealed::vectors()),
+        ("mirror.json", mirror::vectors()),
         ("evidence.json", evidence::vectors()),
         ("witness.json", witness::vectors()),
         ("erasure.json", erasure::vectors()),

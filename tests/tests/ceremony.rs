@@ -179,6 +179,7 @@ async fn a_network_grows_from_one_root_key_loses_one_of_three_and_goes_on_and_pa
         we_may_owe: "100".into(),
         expires_s: None,
         relay: false,
+        mirror: false,
     };
     let link = york.client.invite(&new).await?.link;
     let pairing = hull.client.join(&Join { link, unit, alias: None }).await?;

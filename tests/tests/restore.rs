@@ -5,7 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 use weft_api::{GuardStatus, SuccessionTerms};
 use weft_protocol::entry::{Kind, Payload, Role};
+use weft_protocol::ids::Hash;
 use weft_protocol::ledger::succession::Succession;
+use weft_protocol::log::checkpoint::Checkpoint;
+use weft_protocol::log::note::Note;
+use weft_protocol::log::tree::root_of;
 use weft_tests::kit::{Audited, Books, Failure, Outcome, Site, copy_folder};
 
 /// How long something may take that needs no person.
@@ -32,6 +36,10 @@ const PEERS: [(&str, &str); 2] = [("lansing", "Bo"), ("madison", "Cy")];
 async fn town(arguments: &[&str]) -> Outcome<Town> {
     let folder = tempfile::tempdir()?;
     let hull = Site::found(folder.path(), "hull", arguments).await?;
+    town_of(folder, hull).await
+}
+
+async fn town_of(folder: tempfile::TempDir, hull: Site) -> Outcome<Town> {
     let lansing = Site::found(folder.path(), PEERS[0].0, &[]).await?;
     let madison = Site::found(folder.path(), PEERS[1].0, &[]).await?;
     let mut town = Town { hull, peers: [lansing, madison], folder };
@@ -154,6 +162,20 @@ async fn until(
     }
 }
 
+/// Waits until a node says this among its problems.
+async fn until_said(site: &Site, words: &str) -> Outcome<()> {
+    let said = tokio::time::timeout(PATIENCE, async {
+        while !site.status().await?.problems.iter().any(|problem| problem.contains(words)) {
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
+    });
+    match said.await {
+        Ok(said) => said,
+        Err(_) => Err(Failure::new(format!("not said: {words}: {:?}", site.status().await?.problems))),
+    }
+}
+
 /// The terms of a succession once everybody has answered.
 async fn terms(site: &Site) -> Outcome<SuccessionTerms> {
     let all_heard = |guard: &GuardStatus| guard.succession.as_ref().is_some_and(|t| t.unheard.is_empty());
@@ -165,7 +187,7 @@ async fn succeed(site: &Site, terms: &SuccessionTerms) -> Outcome<()> {
     let payload = Payload::Succession(Succession {
         number: terms.number,
         old_size: terms.old_size,
-        old_root: None,
+        old_root: terms.old_root.as_deref().map(str::parse).transpose()?,
         base: terms.base,
         boot: terms.boot,
         unheard: Vec::new(),
@@ -180,6 +202,171 @@ async fn is_refused(site: &Site) -> Outcome<()> {
         Err(refused) if refused.to_string().contains("older than what it has said") => Ok(()),
         Err(other) => Err(other),
     }
+}
+
+/// The same, and both peers keep the entries of the first network. Inside it more is paid than one piece holds, and all of
+/// it is mirrored.
+async fn mirrored_town() -> Outcome<Town> {
+    let folder = tempfile::tempdir()?;
+    let hull = Site::found_with_recovery(folder.path(), "hull", &[]).await?;
+    let town = town_of(folder, hull).await?;
+    for amount in 1..=70 {
+        town.hull.pay("Abe", "Ada", amount, 0).await?;
+    }
+    let mirrored = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let status = town.hull.status().await?;
+            let whole = |upto: Option<u64>| upto == Some(status.entries);
+            if status.mirrors.peers.iter().filter(|peer| whole(peer.upto)).count() == town.peers.len() {
+                return Ok(());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    });
+    match mirrored.await {
+        Ok(done) => done.map(|()| town),
+        Err(_) => Err(Failure::new(format!("not mirrored: {:?}", town.hull.status().await?.mirrors))),
+    }
+}
+
+/// The head of the published log: its size and root.
+fn published(site: &Site) -> Outcome<(u64, Hash)> {
+    let note = Note::parse(&std::fs::read(site.data.public().join("checkpoint"))?)?;
+    let says: Checkpoint = note.text().parse()?;
+    Ok((says.size(), says.root()))
+}
+
+/// Flips a bit in every piece that a peer keeps, and makes its checksum fit: as a keeper does that lies.
+fn spoil(keeper: &Site) -> Outcome<usize> {
+    let mut spoilt = 0;
+    for owner in std::fs::read_dir(keeper.data.mirror())? {
+        for piece in std::fs::read_dir(owner?.path())? {
+            let path = piece?.path();
+            let mut bytes = std::fs::read(&path)?;
+            let end = bytes.len().checked_sub(32).ok_or_else(|| Failure::new("a short piece"))?;
+            bytes[end - 100] ^= 1;
+            let hash = Hash::of("", &[&bytes[..end]]);
+            bytes[end..].copy_from_slice(hash.as_bytes());
+            std::fs::write(&path, bytes)?;
+            spoilt += 1;
+        }
+    }
+    Ok(spoilt)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_mirror_everything_is_back_and_nothing_forks() -> Outcome<()> {
+    let mut town = mirrored_town().await?;
+    let (size, root) = published(&town.hull)?;
+    let before = town.hull.status().await?;
+    assert_eq!(before.entries, size, "all of it is in the checkpoint that was mirrored");
+    let balances = [town.hull.balance("Ada").await?, town.hull.balance("Abe").await?];
+    let positions = [town.hull.position("lansing").await?, town.hull.position("madison").await?];
+    town.hull.kill().await?;
+    let entries = Books::read(town.hull.data.path())?.own;
+    town.restore().await?;
+    // Without the key it waits, and says what it waits for.
+    let ahead = |guard: &GuardStatus| guard.quarantined && guard.known_size == size;
+    until(&town.hull, "nobody has answered", |guard| guard.is_some_and(ahead)).await?;
+    until_said(
+        &town.hull,
+        "keeps entries of ours, sealed: stop, and start once with `weftd run --recovery-key FILE`",
+    )
+    .await?;
+    is_refused(&town.hull).await?;
+    town.hull.stop().await?;
+    town.hull.arguments =
+        vec!["--recovery-key".to_owned(), town.hull.recovery_key().to_string_lossy().into_owned()];
+    town.hull.start().await?;
+    until(&town.hull, "still guarded", |guard| guard.is_none()).await?;
+    town.open_links().await?;
+    town.hull.until_quiet(PATIENCE).await?;
+    assert_eq!([town.hull.balance("Ada").await?, town.hull.balance("Abe").await?], balances);
+    assert_eq!([town.hull.position("lansing").await?, town.hull.position("madison").await?], positions);
+    town.pay_all(3).await?;
+    town.nobody_saw_a_fork().await?;
+    let [hull, lansing, madison] = town.audits().await?;
+    hull.agree(&lansing)?;
+    hull.agree(&madison)?;
+    let own = Books::read(town.hull.data.path())?.own;
+    assert!(own.len() > entries.len());
+    for (old, new) in entries.iter().zip(&own) {
+        assert_eq!(old.bytes(), new.bytes(), "entry {}", old.body().seq);
+    }
+    let leaves = own.iter().take(usize::try_from(size)?).map(weft_protocol::entry::Entry::leaf);
+    assert_eq!(root_of(leaves), root, "the tree that was seen before");
+    let successions = own.iter().filter(|entry| entry.kind() == Kind::Succession).count();
+    assert_eq!(successions, 0);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_that_gives_bad_pieces_is_named_and_passed_over() -> Outcome<()> {
+    let mut town = mirrored_town().await?;
+    let size = town.hull.status().await?.entries;
+    // Of two that hold the same, that of the higher ledger id is asked first.
+    let ledgers = [town.peers[0].status().await?.ledger, town.peers[1].status().await?.ledger];
+    let bad = usize::from(ledgers[1] > ledgers[0]);
+    town.peers[bad].stop().await?;
+    assert!(spoil(&town.peers[bad])? > 1);
+    town.peers[bad].start().await?;
+    town.hull.arguments =
+        vec!["--recovery-key".to_owned(), town.hull.recovery_key().to_string_lossy().into_owned()];
+    town.restore().await?;
+    until(&town.hull, "still guarded", |guard| guard.is_none()).await?;
+    let log = town.hull.log_text();
+    assert!(log.contains("a mirror is passed over") && log.contains(&ledgers[bad][..8]), "{log}");
+    assert_eq!(log.matches("a mirror is passed over").count(), 1, "the other one is as it was:\n{log}");
+    assert!(town.hull.status().await?.entries >= size);
+    town.open_links().await?;
+    town.pay_all(3).await?;
+    town.nobody_saw_a_fork().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn local_entries_that_only_a_witness_has_seen_are_known_to_be_missing() -> Outcome<()> {
+    let folder = tempfile::tempdir()?;
+    let mut hull = Site::found(folder.path(), "hull", &[]).await?;
+    let lansing = Site::found(folder.path(), "lansing", &[]).await?;
+    hull.add_member("Ada", None).await?;
+    hull.add_member("Abe", None).await?;
+    hull.pair_with(&lansing, LIMIT).await?;
+    hull.stop().await?;
+    let backup = folder.path().join("backup");
+    copy_folder(hull.data.path(), &backup)?;
+    hull.start().await?;
+    hull.until_open("lansing").await?;
+    hull.pay("Ada", "Abe", 7, 0).await?;
+    let entries = hull.status().await?.entries;
+    let cosigned = tokio::time::timeout(PATIENCE, async {
+        while hull.status().await?.witness.size < entries {
+            tokio::time::sleep(POLL).await;
+        }
+        published(&hull)
+    });
+    let (size, root) = cosigned.await.map_err(|_| Failure::new("the checkpoint is not cosigned"))??;
+    assert_eq!(size, entries);
+    hull.kill().await?;
+    put_back(&backup, hull.data.path())?;
+    hull.start().await?;
+    let terms = terms(&hull).await?;
+    assert_eq!((terms.old_size, terms.base), (size, size - 1), "the payment is missing");
+    assert_eq!(terms.old_root, Some(root.to_string()), "and the root that the witness has seen is known");
+    is_refused(&hull).await?;
+    // Nothing but the question what it had cosigned itself goes out as long as it waits: no checkpoint of its own.
+    let asked = |status: weft_api::Status| {
+        let counts = status.messages.into_iter().find(|one| one.protocol == "/weft/witness/1");
+        counts.map(|one| one.requests_out)
+    };
+    while asked(hull.status().await?) == Some(0) {
+        tokio::time::sleep(POLL).await;
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(asked(hull.status().await?), Some(1));
+    succeed(&hull, &terms).await?;
+    until(&hull, "still guarded", |guard| guard.is_none()).await?;
+    hull.pay("Ada", "Abe", 1, 0).await?;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ mod request;
 use crate::context::Context;
 use crate::keyfile;
 use crate::outcome::{Exit, Failure, Outcome, Report};
-use change::{ChangeRoots, Revoke, Rotate};
+use change::{BindRecovery, ChangeRoots, Revoke, Rotate};
 use clap::{Args, Subcommand};
 use request::{Sign, Submit};
 use serde::Serialize;
@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Rotate(Rotate),
     /// End the trust in a key of the node
     Revoke(Revoke),
+    /// Put a recovery key in force: peers that keep our entries seal them to it from then on
+    BindRecovery(BindRecovery),
     /// Put another root set in force
     ChangeRoots(ChangeRoots),
 }
@@ -107,6 +109,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
         Command::Submit(args) => request::submit(&context.client()?, &args).await,
         Command::Rotate(args) => change::rotate(&context.client()?, args).await,
         Command::Revoke(args) => change::revoke(&context.client()?, args).await,
+        Command::BindRecovery(args) => change::bind_recovery(&context.client()?, args).await,
         Command::ChangeRoots(args) => change::change_roots(&context.client()?, args).await,
         Command::Show(args) => Ok(shown(&args, &keyfile::read(&args.file)?)),
         Command::Words(args) => {

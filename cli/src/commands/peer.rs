@@ -55,6 +55,9 @@ pub(crate) struct Invite {
     /// Payments of others may pass through
     #[arg(long)]
     relay: bool,
+    /// Each keeps a copy of the other's entries that only the other can read: a lost machine then loses no history
+    #[arg(long)]
+    mirror: bool,
     /// How long the link is good (7 days when absent)
     #[arg(long, value_name = "SECONDS")]
     expires: Option<u64>,
@@ -104,10 +107,16 @@ pub(crate) struct Show {
     alias: String,
 }
 
-fn hand_over(invitation: &Invitation) -> String {
+fn hand_over(invitation: &Invitation, mirror: bool) -> String {
+    let mirror = if mirror {
+        ""
+    } else {
+        "\nWithout --mirror neither network keeps a copy of the other's entries, and that cannot be added later in this version: \
+         who has no mirror loses history when an old backup is restored."
+    };
     format!(
         "Hand this link to the other network's operator; it is good once, until {}. They run \
-         `weft peer join LINK --unit CODE --root-key FILE`; then run `weft peer confirm --root-key FILE` here.",
+         `weft peer join LINK --unit CODE --root-key FILE`; then run `weft peer confirm --root-key FILE` here.{mirror}",
         moment(invitation.expires_ms)
     )
 }
@@ -135,9 +144,11 @@ async fn invite(client: &Client, args: Invite) -> Outcome {
         we_may_owe: args.we_may_owe,
         expires_s: args.expires,
         relay: args.relay,
+        mirror: args.mirror,
     };
     let invitation = client.invite(&invitation).await?;
-    Ok(Report::new(clean(&invitation.link), &invitation, "weft.invitation/1").noting(hand_over(&invitation)))
+    let note = hand_over(&invitation, args.mirror);
+    Ok(Report::new(clean(&invitation.link), &invitation, "weft.invitation/1").noting(note))
 }
 
 async fn join(context: &Context, client: &Client, args: Join) -> Outcome {
@@ -183,6 +194,7 @@ mod tests {
             they_may_owe: "100".into(),
             we_may_owe: "50".into(),
             relay: false,
+            mirror: false,
             expires: None,
         };
         let report = run(&node.context(), Command::Invite(args)).await.unwrap();

@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::outcome::{Outcome, Report, clean};
 use crate::table::Table;
-use weft_api::{KeysKept, Status, Witness};
+use weft_api::{KeysKept, Mirrors, Status, Witness};
 use weft_protocol::time::moment;
 
 pub(crate) async fn run(context: &Context) -> Outcome {
@@ -43,6 +43,7 @@ fn text(context: &Context, status: &Status) -> String {
         out.push_str(&format!("  {label:<13} {}\n", clean(&value)));
     }
     out.push_str(&witnessed(&status.witness));
+    out.push_str(&mirrored(&status.mirrors));
     if !status.units.is_empty() {
         let mut units = Table::new(&["Unit", "Name", ">Decimals", ">Sum of all balances"], context.colour);
         for unit in &status.units {
@@ -91,6 +92,21 @@ fn witnessed(witness: &Witness) -> String {
     out
 }
 
+/// Who keeps our entries, and how far.
+fn mirrored(mirrors: &Mirrors) -> String {
+    let mut out = format!("  {:<13} {}\n", "mirrored", clean(&mirrors.words));
+    for one in &mirrors.peers {
+        let upto = match one.upto {
+            Some(upto) => format!("keeps {} of {} entries", upto.min(mirrors.size), mirrors.size),
+            None => "has not said what it keeps".to_owned(),
+        };
+        let trouble = one.trouble.as_ref().map(|why| format!("; {}", clean(why))).unwrap_or_default();
+        let ours = format!("we keep {} kB for it", one.kept_bytes.div_ceil(1_000));
+        out.push_str(&format!("  {:<13} {}: {upto}{trouble}; {ours}\n", "", clean(&one.alias)));
+    }
+    out
+}
+
 /// How the keys are kept, and what that means.
 fn kept(kept: KeysKept) -> &'static str {
     match kept {
@@ -110,7 +126,7 @@ fn listed(addresses: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use crate::testing::{FakeNode, status};
-    use weft_api::{CosignedLog, Witness, WitnessOf};
+    use weft_api::{CosignedLog, MirrorOf, Mirrors, Witness, WitnessOf};
 
     #[tokio::test]
     async fn the_status_says_who_vouches_up_to_where_and_since_when() {
@@ -138,6 +154,33 @@ mod tests {
             "                a/witness: cosigned at 2020-02-28 23:59 UTC\n",
             "                b/witness: has not cosigned: away\n",
             "  cosigned      weft/b up to entry 9\n",
+        ] {
+            assert!(text.contains(line), "{line}in\n{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_status_says_who_keeps_our_entries_and_how_far() {
+        let mut answer = status();
+        let of = |alias: &str, upto, trouble: Option<&str>, kept_bytes| MirrorOf {
+            ledger: String::new(),
+            alias: alias.into(),
+            upto,
+            trouble: trouble.map(str::to_owned),
+            kept_bytes,
+        };
+        answer.mirrors = Mirrors {
+            recovery_key: true,
+            size: 120,
+            words: "1 of 2 peers keep all of our entries".into(),
+            peers: vec![of("york", Some(120), None, 9_500), of("hull", None, Some("no room"), 0)],
+        };
+        let node = FakeNode::new().answering("GET /api/v1/status", 200, &answer).start();
+        let text = super::run(&node.context()).await.unwrap().text;
+        for line in [
+            "  mirrored      1 of 2 peers keep all of our entries\n",
+            "                york: keeps 120 of 120 entries; we keep 10 kB for it\n",
+            "                hull: has not said what it keeps; no room; we keep 0 kB for it\n",
         ] {
             assert!(text.contains(line), "{line}in\n{text}");
         }

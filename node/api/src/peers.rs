@@ -19,6 +19,9 @@ pub struct NewInvitation {
     /// Whether claims of others may pass through.
     #[serde(default)]
     pub relay: bool,
+    /// Whether each keeps the other's entries, sealed, so that a lost machine loses no history.
+    #[serde(default)]
+    pub mirror: bool,
 }
 
 /// A link to hand to the other network's operator.

@@ -49,9 +49,42 @@ pub struct Status {
     pub problems: Vec<String>,
     /// Who vouches for this ledger, and for which logs it vouches.
     pub witness: Witness,
+    /// Who keeps our entries, so that a lost machine loses no history.
+    #[serde(default)]
+    pub mirrors: Mirrors,
     /// What the node waits for after a start that has not proven itself; absent when it signs as ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<GuardStatus>,
+}
+
+/// How a ledger stands with the peers that keep its entries, sealed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Mirrors {
+    /// Whether a recovery key is bound: without one nothing can be sealed.
+    pub recovery_key: bool,
+    /// Entries that can be mirrored: those of the published checkpoint.
+    pub size: u64,
+    /// In words.
+    pub words: String,
+    /// Every peer whose accord says that each keeps the other's entries.
+    pub peers: Vec<MirrorOf>,
+}
+
+/// One mirror.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MirrorOf {
+    /// Its ledger.
+    pub ledger: String,
+    /// What we call it after the @.
+    pub alias: String,
+    /// How many of our entries it keeps, from the first on without a gap; absent while it has not said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upto: Option<u64>,
+    /// What went wrong with it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// Bytes that we keep for it.
+    pub kept_bytes: u64,
 }
 
 /// How the guard after a start stands.

@@ -32,8 +32,9 @@ impl Clearing {
             (Protocol::Claim, Some(ledger)) => self.ask_in(ledger, bytes).await,
             (Protocol::Witness, Some(ledger)) => self.witness_in(ledger, bytes).await,
             (Protocol::Guard, Some(ledger)) => self.guard_in(ledger, bytes).await,
+            (Protocol::Mirror, Some(ledger)) => self.mirror_in(ledger, bytes).await,
             (Protocol::Stream, None) => self.push_in_unknown(bytes).await,
-            (Protocol::Claim | Protocol::Witness | Protocol::Guard, None) => {
+            (Protocol::Claim | Protocol::Witness | Protocol::Guard | Protocol::Mirror, None) => {
                 Err("there is no accord with this network".to_owned())
             }
         };
@@ -125,7 +126,7 @@ impl Clearing {
             }
             (3, None) => {
                 let note = self.0.ledger.run(move |core| core.witnessed_by(&asker));
-                let body = note.await.map_err(|e| e.to_string())?.map(Blob);
+                let body = note.await.map_err(|e| e.to_string())??.map(Blob);
                 WitnessAnswer { message: 4, status: None, body }
             }
             (_, _) => return Err("a request without its body, or with one too many".to_owned()),

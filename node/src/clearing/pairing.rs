@@ -71,6 +71,7 @@ impl Clearing {
                 they_may_owe: limit(&new.they_may_owe)?,
                 we_may_owe: limit(&new.we_may_owe)?,
                 relay: new.relay,
+                mirror: new.mirror,
             };
             let invitation = crate::store::private::Invitation {
                 token_hash: nonce_of_token(&token),
@@ -508,7 +509,7 @@ fn host_record(
         statement_interval_ms: DAY_MS,
         default_expiry_ms: DAY_MS,
         relay: terms.relay,
-        mirror: false,
+        mirror: terms.mirror,
         disputers: [1, 1],
     };
     let record = Record {
@@ -593,5 +594,11 @@ fn sentences(core: &Core, record: &Record, accord: &Accord) -> Vec<String> {
     lines.push(format!("A payment that is not answered expires after {hours} hours."));
     let relay = if accord.relay { "may" } else { "may not" };
     lines.push(format!("Payments of other networks {relay} pass through."));
+    let mirror = if accord.mirror {
+        "Each keeps a copy of the other's entries that only the other can read: a lost machine then loses no history."
+    } else {
+        "Neither keeps a copy of the other's entries."
+    };
+    lines.push(mirror.to_owned());
     lines
 }

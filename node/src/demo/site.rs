@@ -175,6 +175,7 @@ impl Site {
             we_may_owe: we_may_owe.to_owned(),
             expires_s: None,
             relay: false,
+            mirror: false,
         };
         let invitation = self.client.invite(&invitation).await.map_err(Failure::from_error)?;
         let join = Join { link: invitation.link, unit: unit.to_owned(), alias: None };

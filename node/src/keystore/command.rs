@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use weft_protocol::ids::KeyBytes;
 use weft_protocol::keys::SecretKey;
+use weft_protocol::words::{WordsError, key_of};
 use zeroize::Zeroizing;
 
 /// How the keys of a node are kept.
@@ -169,6 +170,30 @@ fn status(folder: &Path, kept: &[(String, Kept)]) -> String {
 pub fn read_key_file(path: &Path) -> Result<SecretKey, KeystoreError> {
     let seed: Zeroizing<[u8; 32]> = super::seed_of(path, &super::files::read(path)?)?;
     Ok(SecretKey::from_seed(&seed))
+}
+
+/// Reads a key from a key file, or from a file with its 24 words.
+///
+/// # Errors
+/// Why the file holds neither, in words; never what it holds.
+pub fn read_secret_file(path: &Path) -> Result<Zeroizing<[u8; 32]>, String> {
+    let bytes = super::files::read(path).map_err(|e| e.to_string())?;
+    if let Ok(seed) = super::seed_of(path, &bytes) {
+        return Ok(seed);
+    }
+    let neither = |why: &str| {
+        let path = path.display();
+        format!("{path} is neither a key file (64 hex digits) nor the 24 words of a key: {why}")
+    };
+    let text = std::str::from_utf8(&bytes).map_err(|_| neither("it is no text"))?;
+    key_of(text).map_err(|error| match error {
+        // Of other mistakes the words themselves are part.
+        WordsError::Unknown(mistakes) => {
+            let numbers: Vec<String> = mistakes.iter().map(|one| one.number.to_string()).collect();
+            neither(&format!("word {} is not in the list; compare it with the paper", numbers.join(", ")))
+        }
+        other => neither(&other.to_string()),
+    })
 }
 
 /// Reads a public key as people type it.

@@ -61,6 +61,7 @@ pub(super) struct Behaviour {
     claim: Exchange,
     witness: Exchange,
     guard: Exchange,
+    mirror: Exchange,
 }
 
 impl Behaviour {
@@ -103,6 +104,7 @@ impl Behaviour {
             claim: exchange(Protocol::Claim),
             witness: exchange(Protocol::Witness),
             guard: exchange(Protocol::Guard),
+            mirror: exchange(Protocol::Mirror),
         }
     }
 
@@ -115,6 +117,7 @@ impl Behaviour {
             Protocol::Claim => &mut self.claim,
             Protocol::Witness => &mut self.witness,
             Protocol::Guard => &mut self.guard,
+            Protocol::Mirror => &mut self.mirror,
         }
     }
 

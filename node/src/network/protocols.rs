@@ -22,12 +22,14 @@ pub enum Protocol {
     Witness,
     /// After a start: what peers hold of ours, and our own entries back from them. For peers with an accord.
     Guard,
+    /// Sealed pieces of a ledger, to keep and to give back. For peers whose accord says so.
+    Mirror,
 }
 
 impl Protocol {
     /// Every protocol, in the order of their declaration.
-    pub const ALL: [Self; 6] =
-        [Self::Hello, Self::Pair, Self::Stream, Self::Claim, Self::Witness, Self::Guard];
+    pub const ALL: [Self; 7] =
+        [Self::Hello, Self::Pair, Self::Stream, Self::Claim, Self::Witness, Self::Guard, Self::Mirror];
 
     /// The name agreed on the wire.
     #[must_use]
@@ -39,6 +41,7 @@ impl Protocol {
             Self::Claim => "/weft/claim/1",
             Self::Witness => "/weft/witness/1",
             Self::Guard => "/weft/guard/1",
+            Self::Mirror => "/weft/mirror/1",
         }
     }
 
@@ -51,6 +54,7 @@ impl Protocol {
             Self::Stream => 256 * KIB,
             Self::Claim => 64 * KIB,
             Self::Witness => 72 * KIB,
+            Self::Mirror => weft_protocol::mirror::MAX_FRAME_BYTES,
         }
     }
 
@@ -62,6 +66,7 @@ impl Protocol {
             Self::Pair => 16 * KIB,
             Self::Witness => 72 * KIB,
             Self::Guard => 256 * KIB,
+            Self::Mirror => weft_protocol::mirror::MAX_FRAME_BYTES,
         }
     }
 
@@ -71,7 +76,9 @@ impl Protocol {
     pub const fn timeout(self) -> Duration {
         match self {
             Self::Hello => Duration::from_secs(10),
-            Self::Pair | Self::Stream | Self::Claim | Self::Witness | Self::Guard => Duration::from_secs(20),
+            Self::Pair | Self::Stream | Self::Claim | Self::Witness | Self::Guard | Self::Mirror => {
+                Duration::from_secs(20)
+            }
         }
     }
 

@@ -77,6 +77,7 @@ pub struct Core {
     /// What is wrong with peers' streams, in words, by ledger.
     pub(super) problems: BTreeMap<LedgerId, String>,
     pub(super) witness: super::witness::Witness,
+    pub(super) mirroring: super::mirror::Mirroring,
 }
 
 impl Core {
@@ -120,6 +121,7 @@ impl Core {
             partial_tiles,
             problems: BTreeMap::new(),
             witness: super::witness::Witness::default(),
+            mirroring: super::mirror::Mirroring::default(),
         })
     }
 

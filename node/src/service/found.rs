@@ -1,15 +1,15 @@
-//! Founding a ledger: the genesis, signed by the root set, and the first units.
+//! Founding a ledger: the genesis, signed by the root set, the recovery key and the first units.
 
 use super::core::Core;
 use super::payments::{OpRefused, Prepared};
 use weft_protocol::entry::{How, Op, Payload, Role, SignedOp};
 use weft_protocol::ids::{KeyBytes, LedgerId, OpId};
 use weft_protocol::keys::SecretKey;
-use weft_protocol::ledger::identity::{Genesis, Purpose, PurposeKey, RootSet};
+use weft_protocol::ledger::identity::{Genesis, KeyBound, Purpose, PurposeKey, RootSet};
 use weft_protocol::ledger::units::UnitDefined;
 
 impl Core {
-    /// Writes the genesis, and the units, signed by as many of the root set as are here.
+    /// Writes the genesis, the recovery key if there is one, and the units, signed by as many of the root set as are here.
     ///
     /// # Errors
     /// The rule broken: a second genesis, too few signatures, a unit that is none.
@@ -18,6 +18,7 @@ impl Core {
         root: &RootSet,
         signers: &[SecretKey],
         units: &[UnitDefined],
+        recovery: Option<KeyBytes>,
     ) -> Result<(), OpRefused> {
         let keys = self.keys().clone();
         let key = |purpose, key| PurposeKey { purpose, key };
@@ -36,6 +37,10 @@ impl Core {
         };
         self.submit(self.by_roots(Payload::Genesis(genesis), signers, &LedgerId::ZERO))?;
         let ledger = self.engine().state().ledger().map_err(OpRefused::Rule)?;
+        if let Some(key) = recovery {
+            let bound = KeyBound { purpose: Purpose::Recovery, epoch: 0, key };
+            self.submit(self.by_roots(Payload::KeyBound(bound), signers, &ledger))?;
+        }
         for unit in units {
             self.submit(self.by_roots(Payload::UnitDefined(unit.clone()), signers, &ledger))?;
         }

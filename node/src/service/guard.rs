@@ -10,8 +10,8 @@ use crate::recovery::instance::{Token, Told};
 use crate::store::segments::NoteKind;
 use weft_protocol::clearing::engine::{Cx, Engine};
 use weft_protocol::clearing::guard::{Fence, Fetch, Fetched, Guard, Guarded};
-use weft_protocol::clearing::restart::{Advance, Restart};
-pub use weft_protocol::clearing::restart::{GuardReport, GuardStep};
+pub use weft_protocol::clearing::restart::GuardStep;
+use weft_protocol::clearing::restart::{self, Advance, Elsewhere, Restart};
 use weft_protocol::encoding::Blob;
 use weft_protocol::entry::{Entry, Payload};
 use weft_protocol::ids::LedgerId;
@@ -21,8 +21,19 @@ use weft_protocol::wire::{MAX_PUSH_BYTES, MAX_PUSH_ENTRIES};
 /// What the thread knows of its guard.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
-    restart: Restart,
+    pub(super) restart: Restart,
+    /// What mirrors hold of ours.
+    pub(super) restore: super::restore::Restore,
     token: Option<Token>,
+}
+
+/// How the guard stands, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuardReport {
+    /// What peers have answered.
+    pub peers: restart::GuardReport,
+    /// Where it stands with its mirrors.
+    pub mirrors: super::restore::RestoreReport,
 }
 
 impl Core {
@@ -115,10 +126,19 @@ impl Core {
     }
 
     fn guarding<T>(&mut self, act: impl FnOnce(&mut Restart, &mut Engine, &mut Cx<'_>) -> T) -> T {
+        let was_quarantined = self.engine().is_quarantined();
+        let elsewhere = Elsewhere {
+            unanswered: self.mirrors_wanted().unwrap_or_default().unheard.into_iter().collect(),
+            size: self.mirrored_size(),
+        };
         let mut restart = std::mem::take(&mut self.watch.restart);
+        restart.set_elsewhere(elsewhere);
         let done = self.with_engine(|engine, cx| act(&mut restart, engine, cx));
         self.watch.restart = restart;
         self.parts.boot = self.engine().boot();
+        if was_quarantined && !self.engine().is_quarantined() {
+            self.end_restore();
+        }
         done
     }
 
@@ -137,7 +157,8 @@ impl Core {
 
     /// How the guard stands; `None` when signing goes on towards everybody.
     pub fn guard_report(&self) -> Option<GuardReport> {
-        self.watch.restart.report(self.engine())
+        let peers = self.watch.restart.report(self.engine())?;
+        Some(GuardReport { peers, mirrors: self.restore_report() })
     }
 
     /// Answers a peer's guard: the fence is durable before the answer goes out.

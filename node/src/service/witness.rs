@@ -297,7 +297,17 @@ impl Core {
     }
 
     /// The newest checkpoint of ours that carries a cosignature of this peer's witness.
-    pub fn witnessed_by(&self, peer: &LedgerId) -> Option<Vec<u8>> {
+    ///
+    /// # Errors
+    /// In quarantine: what we know may be older than what it has cosigned.
+    pub fn witnessed_by(&self, peer: &LedgerId) -> Result<Option<Vec<u8>>, String> {
+        if self.engine().is_quarantined() {
+            return Err("this node does not know yet whether its books are the newest".to_owned());
+        }
+        Ok(self.published_for(peer))
+    }
+
+    fn published_for(&self, peer: &LedgerId) -> Option<Vec<u8>> {
         let key = self.witness_of(peer)?;
         let notes = [&self.witness.published, &self.witness.witnessed];
         let note = notes.into_iter().flatten().find(|note| note.cosignature(&key).is_ok())?;
@@ -330,6 +340,10 @@ impl Core {
 
     /// What is to be cosigned now, if anything.
     pub fn witness_job(&self) -> Option<WitnessJob> {
+        if self.engine().is_quarantined() {
+            // What stands in the public folder may be older than what we have signed.
+            return None;
+        }
         let note = self.witness.published.as_ref()?;
         let says: Checkpoint = note.text().parse().ok()?;
         let peers = self.peer_witnesses();

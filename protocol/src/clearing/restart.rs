@@ -11,7 +11,7 @@ use crate::entry::Entry;
 use crate::ids::{Hash, LedgerId, StreamId};
 use crate::ledger::Rejected;
 use crate::ledger::succession::Succession;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Entries of ours that wait to be taken back; a peer that sends more is waited for until these are done.
 const MAX_POOL: usize = 100_000;
@@ -23,8 +23,18 @@ pub struct Restart {
     /// Entries of ours that peers hold and we do not, by boot and place: after a succession a place is written again.
     pool: BTreeMap<(u64, u64), Entry>,
     taken_back: u64,
+    elsewhere: Elsewhere,
     /// The root set has said, since the start, that the ledger goes on.
     succeeded: bool,
+}
+
+/// What others than a peer's guard say of our ledger: its mirrors (specs/mirror.md).
+#[derive(Debug, Clone, Default)]
+pub struct Elsewhere {
+    /// Peers whose mirror has not answered yet.
+    pub unanswered: BTreeSet<LedgerId>,
+    /// How many entries our ledger had by what mirrors hold.
+    pub size: u64,
 }
 
 #[derive(Debug)]
@@ -162,6 +172,21 @@ impl Restart {
         Ok(self.advance(engine, cx))
     }
 
+    /// What is known from elsewhere, before what follows is asked of this.
+    pub fn set_elsewhere(&mut self, elsewhere: Elsewhere) {
+        self.elsewhere = elsewhere;
+    }
+
+    /// Entries were taken back that peers' guards did not give: everybody is asked again.
+    pub fn taken_elsewhere(&mut self, engine: &Engine, count: u64) {
+        self.taken_back = self.taken_back.saturating_add(count);
+        let state = engine.state();
+        self.pool.retain(|_, entry| {
+            entry.body().stream.is_some_and(|header| header.sseq >= state.stream(&header.id).next)
+        });
+        self.ask_again();
+    }
+
     /// The root set has said that the ledger goes on.
     pub fn succeeded(&mut self, engine: &mut Engine, cx: &mut Cx<'_>) -> Advance {
         self.succeeded = true;
@@ -247,13 +272,18 @@ impl Restart {
         let ours = state.stream(&stream).next;
         let fresh = self.heard.get(peer).filter(|heard| heard.fresh);
         let theirs = engine.peers().stream(&stream).map_or(0, |s| s.next);
+        if engine.is_quarantined() && self.elsewhere.unanswered.contains(peer) {
+            return false;
+        }
         fresh.is_some_and(|heard| held(&heard.answer, &stream) <= ours) && theirs >= row.acked
     }
 
     /// Whether a peer has not answered, or has nothing of ours that we lack and does not give back what we have
     /// acknowledged of its own: it may have lost it, too.
     fn is_silent(&self, engine: &Engine, peer: &LedgerId) -> bool {
-        let Some(heard) = self.heard.get(peer) else { return true };
+        let Some(heard) = self.heard.get(peer).filter(|_| !self.elsewhere.unanswered.contains(peer)) else {
+            return true;
+        };
         let state = engine.state();
         let Some((stream, row)) = state.channel_with(peer) else { return false };
         let gave_ours = heard.fresh && held(&heard.answer, &stream) <= state.stream(&stream).next;
@@ -266,7 +296,8 @@ impl Restart {
         let newest = self.heard.values().map(|heard| heard.answer.newest);
         let entries = newest.filter(|n: &Newest| n.boot >= since).map(|n| n.size);
         let heads = self.heard.values().filter_map(|heard| heard.shown).map(|head| head.size);
-        entries.chain(heads).max().unwrap_or(0).max(engine.state().head.next_seq)
+        let known = entries.chain(heads).max().unwrap_or(0);
+        known.max(self.elsewhere.size).max(engine.state().head.next_seq)
     }
 
     /// Entries taken back since the start.

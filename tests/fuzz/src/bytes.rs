@@ -2,8 +2,9 @@
 
 use crate::choice;
 use weft_protocol::entry::{Entry, Kind, Op, SignedOp};
-use weft_protocol::ids::ClaimId;
+use weft_protocol::ids::{ClaimId, LedgerId};
 use weft_protocol::log::tile::{encode_bundle, split_bundle};
+use weft_protocol::mirror::Piece;
 use weft_protocol::record::{self, Item, RecordRef};
 use weft_protocol::record::{Scanner, is_unfinished};
 use weft_protocol::seal::Envelope;
@@ -74,5 +75,12 @@ pub(crate) fn sealed(input: &[u8]) {
             assert_eq!(commitment(&opened.salt, &opened.content), envelope.commitment);
         }
         assert!(envelope.open(&secret, &ClaimId([0xee; 32])).is_err(), "it opens for another claim");
+    }
+    if let Ok(piece) = Piece::parse(input) {
+        assert_eq!(piece.to_bytes(), input);
+        let (secret, _) = crate::seeds::sealed_to();
+        if let Ok(entries) = piece.open(&secret, &LedgerId([0xaa; 32])) {
+            assert_eq!(entries.len(), usize::from(piece.count));
+        }
     }
 }

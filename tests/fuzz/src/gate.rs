@@ -3,13 +3,15 @@
 use crate::choice;
 use minicbor::{Decode, Encode};
 use weft_protocol::clearing::accord::Accord;
+use weft_protocol::clearing::guard::{Guard, Guarded};
 use weft_protocol::clearing::intent::{Decision, DecisionBody, Intent, SignedIntent};
 use weft_protocol::encoding::{check_shape, decode_canonical, encode};
 use weft_protocol::federation::descriptor::Descriptor;
 use weft_protocol::federation::invite::Invite;
 use weft_protocol::ledger::state::State;
+use weft_protocol::mirror::{GetPiece, Piece, PiecesListed};
 use weft_protocol::sidecar::Content;
-use weft_protocol::wire::{Ask, Asked, Hello, PairAnswer, PairAsk, Push, Pushed};
+use weft_protocol::wire::{Ask, Asked, Hello, Message, PairAnswer, PairAsk, Push, Pushed};
 
 /// The largest frame.
 const CAP: usize = 256 * 1024;
@@ -58,6 +60,20 @@ pub(crate) fn messages(input: &[u8]) {
     TYPES[which % TYPES.len()](rest);
     if let Ok(accord) = Accord::parse(rest) {
         assert_eq!(accord.to_bytes(), rest, "two encodings of one accord");
+    }
+    if let Ok(piece) = Piece::parse(rest) {
+        assert_eq!(piece.to_bytes(), rest, "two encodings of one piece");
+    }
+    for read in
+        [round_trip::<PiecesListed>, round_trip::<GetPiece>, round_trip::<Guard>, round_trip::<Guarded>]
+    {
+        read(rest);
+    }
+    if let Ok(listed) = PiecesListed::parse(rest) {
+        for run in listed.runs {
+            let ends = run.end().is_some();
+            assert!(!ends || run.at(run.number).is_some(), "a run that ends and does not begin");
+        }
     }
     if let Ok(content) = Content::parse(rest) {
         assert_eq!(content.to_bytes(), rest, "two encodings of one content");

@@ -11,7 +11,7 @@ use weft_client::Client;
 use weft_node::clock::Clock;
 use weft_node::config::Config;
 use weft_node::data::DataDir;
-use weft_node::node::init;
+use weft_node::node::{Founding, RecoveryKey, found as founded};
 use weft_protocol::encoding::encode;
 use weft_protocol::entry::{How, Op, Payload, Role, SignedOp};
 use weft_protocol::ids::OpId;
@@ -43,7 +43,17 @@ pub struct Site {
     pub environment: Vec<(String, String)>,
     /// Where it serves HTTP on loopback.
     pub http: Option<String>,
+    /// Whether it offers, when it invites, that each keeps the other's entries.
+    pub mirror: bool,
     child: Option<Child>,
+}
+
+fn config(name: &str) -> Outcome<Config> {
+    let mut config = Config::new(name)?;
+    // Nodes of tests are back at once; waiting for them as one does on the internet would only take time.
+    config.network.redial_min_ms = 50;
+    config.network.redial_max_ms = 400;
+    Ok(config)
 }
 
 impl Site {
@@ -53,12 +63,27 @@ impl Site {
     /// When the node does not start.
     pub async fn found(folder: &Path, name: &str, arguments: &[&str]) -> Outcome<Self> {
         let data = DataDir::new(folder.join(name));
-        let mut config = Config::new(name)?;
-        // Nodes of tests are back at once; waiting for them as one does on the internet would only take time.
-        config.network.redial_min_ms = 50;
-        config.network.redial_max_ms = 400;
-        init(&data, &config, &[hour()])?;
+        founded(&data, &config(name)?, &[hour()], Founding::default())?;
         Self::opened_with(data, name, arguments).await
+    }
+
+    /// The same with a recovery key, whose secret is carried away at once: its file is beside the data folder.
+    ///
+    /// # Errors
+    /// When the node does not start.
+    pub async fn found_with_recovery(folder: &Path, name: &str, arguments: &[&str]) -> Outcome<Self> {
+        let data = DataDir::new(folder.join(name));
+        let founding = Founding { recovery: RecoveryKey::Make, ..Founding::default() };
+        founded(&data, &config(name)?, &[hour()], founding)?;
+        std::fs::rename(data.key("recovery"), data.path().with_extension("recovery"))?;
+        let mut site = Self::opened_with(data, name, arguments).await?;
+        site.mirror = true;
+        Ok(site)
+    }
+
+    /// Where the secret of the recovery key is.
+    pub fn recovery_key(&self) -> PathBuf {
+        self.data.path().with_extension("recovery")
     }
 
     /// Starts the node of a network that was founded already in a folder of its name.
@@ -87,6 +112,7 @@ impl Site {
             arguments: arguments.iter().map(|&a| a.to_owned()).collect(),
             environment: Vec::new(),
             http: None,
+            mirror: false,
             child: None,
             data,
         })
@@ -243,6 +269,7 @@ impl Site {
             we_may_owe: limit.to_string(),
             expires_s: None,
             relay: false,
+            mirror: self.mirror,
         };
         let link = self.client.invite(&invitation).await?.link;
         let seen_by_guest = guest.client.join(&Join { link, unit: "hour".to_owned(), alias: None }).await?;

@@ -1,4 +1,4 @@
-//! `weft key rotate`, `revoke` and `change-roots`: what the root set does with keys (specs/kinds.md §1).
+//! `weft key rotate`, `revoke`, `bind-recovery` and `change-roots`: what the root set does with keys (specs/kinds.md §1).
 
 use crate::args::OpIdOption;
 use crate::outcome::{Exit, Failure, Outcome, Report};
@@ -74,6 +74,18 @@ pub(crate) struct Revoke {
     op_id: OpIdOption,
 }
 
+/// Puts a recovery key in force. Its secret stays with people, away from the node.
+#[derive(Debug, Args)]
+pub(crate) struct BindRecovery {
+    /// Its public half, as `weft key show FILE --recovery` prints it
+    #[arg(value_name = "HEX", value_parser = parse_public)]
+    key: KeyBytes,
+    #[command(flatten)]
+    roots: RootSigning,
+    #[command(flatten)]
+    op_id: OpIdOption,
+}
+
 /// Puts another root set in force. Enough of the old keys must sign, and enough of the new ones.
 #[derive(Debug, Args)]
 pub(crate) struct ChangeRoots {
@@ -135,6 +147,20 @@ pub(super) async fn revoke(client: &Client, args: Revoke) -> Outcome {
         }
         None => format!("The {name} key number {epoch} is revoked."),
     };
+    carry(client, &status, &args.roots, args.op_id, payload, text).await
+}
+
+/// Binds a recovery key.
+pub(super) async fn bind_recovery(client: &Client, args: BindRecovery) -> Outcome {
+    let status = client.status().await?;
+    let name = say::purpose(Purpose::Recovery);
+    let current = status.bound.iter().find(|bound| bound.purpose == name).map(|bound| bound.epoch);
+    let epoch = current.map_or(0, |epoch| epoch.saturating_add(1));
+    let payload = Payload::KeyBound(KeyBound { purpose: Purpose::Recovery, epoch, key: args.key });
+    let text = format!(
+        "The recovery key number {epoch} is in force. Peers that keep our entries get them sealed to it from now on. Keep its \
+         words on paper with two people, and the file away from the node."
+    );
     carry(client, &status, &args.roots, args.op_id, payload, text).await
 }
 

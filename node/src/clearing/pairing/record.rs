@@ -25,6 +25,8 @@ pub(super) struct Terms {
     pub(super) they_may_owe: u64,
     pub(super) we_may_owe: u64,
     pub(super) relay: bool,
+    #[serde(default)]
+    pub(super) mirror: bool,
 }
 
 /// A pairing as it is kept: all binary things in hex.

@@ -12,7 +12,8 @@ use std::time::Duration;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use weft_api::{
-    BoundKey, CosignedLog, GuardStatus, Messages, Roots, Status, SuccessionTerms, Unit, Witness, WitnessOf,
+    BoundKey, CosignedLog, GuardStatus, Messages, MirrorOf, Mirrors, Roots, Status, SuccessionTerms, Unit,
+    Witness, WitnessOf,
 };
 use weft_protocol::ids::LedgerId;
 use weft_protocol::ledger::identity::{Identity, PURPOSES, Purpose};
@@ -59,6 +60,11 @@ async fn status(State(ctx): State<Ctx>) -> Result<Json<Status>, ApiError> {
     status.peer_id = ctx.app.network.local_peer_id().to_string();
     status.addresses = addresses.iter().map(ToString::to_string).collect();
     status.messages = messages(&ctx.app.network.counters());
+    for mirror in &mut status.mirrors.peers {
+        if let Ok(ledger) = mirror.ledger.parse() {
+            mirror.kept_bytes = ctx.app.clearing.kept_for(ledger).await.1;
+        }
+    }
     Ok(Json(status))
 }
 
@@ -114,6 +120,7 @@ fn read(core: &Core) -> Result<Status, ApiError> {
         messages: Vec::new(),
         problems,
         witness: witness(core),
+        mirrors: mirrors(core),
         guard: guard.map(guarded),
     })
 }
@@ -121,11 +128,11 @@ fn read(core: &Core) -> Result<Status, ApiError> {
 fn guarded(report: GuardReport) -> GuardStatus {
     let ids = |ledgers: &[LedgerId]| ledgers.iter().map(ToString::to_string).collect();
     GuardStatus {
-        quarantined: report.quarantined,
-        awaited: ids(&report.awaited),
-        taken_back: report.taken_back,
-        known_size: report.known_size,
-        succession: report.succession.map(|terms| SuccessionTerms {
+        quarantined: report.peers.quarantined,
+        awaited: ids(&report.peers.awaited),
+        taken_back: report.peers.taken_back,
+        known_size: report.peers.known_size,
+        succession: report.peers.succession.map(|terms| SuccessionTerms {
             number: terms.number,
             old_size: terms.old_size,
             old_root: terms.old_root.map(|root| root.to_string()),
@@ -136,30 +143,78 @@ fn guarded(report: GuardReport) -> GuardStatus {
     }
 }
 
-/// What the guard waits for, and what can be done: for people.
-fn waits(core: &Core, report: &GuardReport) -> String {
-    let name = |ledger: &LedgerId| match core.private().peer(ledger) {
+fn alias(core: &Core, ledger: &LedgerId) -> String {
+    match core.private().peer(ledger) {
         Ok(Some(peer)) => peer.alias,
         Ok(None) | Err(_) => ledger.short(),
+    }
+}
+
+/// How we stand with those who keep our entries.
+fn mirrors(core: &Core) -> Mirrors {
+    let view = core.mirror_view();
+    let of = |(ledger, upto, trouble): (LedgerId, Option<u64>, Option<String>)| MirrorOf {
+        ledger: ledger.to_string(),
+        alias: alias(core, &ledger),
+        upto,
+        trouble,
+        kept_bytes: 0,
     };
-    let names = |ledgers: &[LedgerId]| ledgers.iter().map(name).collect::<Vec<_>>().join(", ");
-    if !report.quarantined {
-        let who = names(&report.awaited);
+    let peers: Vec<MirrorOf> = view.keepers.into_iter().map(of).collect();
+    let whole = peers.iter().filter(|peer| peer.upto.is_some_and(|upto| upto >= view.covered)).count();
+    let words = match (peers.len(), view.has_key, whole) {
+        (0, _, _) => {
+            "nobody keeps a copy of our entries: who restores an old backup will lose history. Agree on it with two \
+             peers when you pair: `weft peer invite … --mirror`"
+                .to_owned()
+        }
+        (_, false, _) => {
+            "peers would keep a copy of our entries, but no recovery key is bound, so nothing can be sealed: `weft key new \
+             FILE --recovery`, then `weft key bind-recovery PUBLIC --root-key FILE`"
+                .to_owned()
+        }
+        (_, true, 0) => "no peer keeps all of our entries yet".to_owned(),
+        (1, true, 1) => "one peer keeps all of our entries; two are safer".to_owned(),
+        (_, true, whole) => format!("{whole} of {} peers keep all of our entries", peers.len()),
+    };
+    Mirrors { recovery_key: view.has_key, size: view.covered, words, peers }
+}
+
+/// What the guard waits for, and what can be done: for people.
+fn waits(core: &Core, report: &GuardReport) -> String {
+    let names =
+        |ledgers: &[LedgerId]| ledgers.iter().map(|one| alias(core, one)).collect::<Vec<_>>().join(", ");
+    if !report.peers.quarantined {
+        let who = names(&report.peers.awaited);
         return format!("nothing is signed towards {who} until they have answered since this start");
     }
     let held = core.engine().state().head.next_seq;
-    let lost = report.known_size.saturating_sub(held);
+    let lost = report.peers.known_size.saturating_sub(held);
     let mut words = "this start cannot prove that its books are the newest, so nothing is signed".to_owned();
-    if !report.unheard.is_empty() {
-        words.push_str(&format!("; no answer yet from {}: wait for them", names(&report.unheard)));
+    if !report.peers.unheard.is_empty() {
+        words.push_str(&format!("; no answer yet from {}: wait for them", names(&report.peers.unheard)));
+    }
+    let mirrors = &report.mirrors;
+    for (ledger, why) in &mirrors.passed_over {
+        words.push_str(&format!("; the mirror {} is passed over: {why}", alias(core, ledger)));
     }
     if lost > 0 {
-        words.push_str(&format!(
-            "; {lost} entries that others know of are missing here: if this is an old backup, start from a newer one, \
-             or open a mirror with `weftd recover`"
-        ));
+        words.push_str(&format!("; {lost} entries that others know of are missing here"));
+        words.push_str(&match (mirrors.ahead.is_empty(), mirrors.has_key) {
+            (true, _) => ": if this is an old backup, start from a newer one".to_owned(),
+            (false, false) => format!(
+                ". {} keeps entries of ours, sealed: stop, and start once with `weftd run --recovery-key FILE`, where FILE is \
+                 the recovery key or a file with its 24 words",
+                names(&mirrors.ahead)
+            ),
+            (false, true) if mirrors.wrong_key => format!(
+                "; the recovery key that was given is not the one that opens what {} keeps: look for another one",
+                names(&mirrors.ahead)
+            ),
+            (false, true) => format!("; they are being fetched from {}", names(&mirrors.ahead)),
+        });
     }
-    if report.succession.is_some() {
+    if report.peers.succession.is_some() {
         words.push_str(&format!(
             ". If nothing else helps, the coordinators let the ledger go on without them: `weft succession --lose {lost} \
              --root-key FILE`"
@@ -201,7 +256,7 @@ fn bound(identity: &Identity) -> Vec<BoundKey> {
         let (epoch, key) = identity.current(purpose)?;
         Some(BoundKey { purpose: purpose::name(purpose).to_owned(), epoch, key: key.to_string() })
     };
-    PURPOSES.into_iter().filter_map(one).collect()
+    PURPOSES.into_iter().chain([Purpose::Recovery]).filter_map(one).collect()
 }
 
 fn messages(counters: &Counters) -> Vec<Messages> {

@@ -5,15 +5,16 @@ use crate::config::Config;
 use crate::data::DataDir;
 use crate::service::{Core, Hooks, ServiceError, open, start};
 use crate::store::disk::faulty::FaultyDisk;
+use crate::store::segments::NoteKind;
 use crate::store::{Disk, RealDisk};
 use std::sync::Arc;
-use weft_protocol::ids::Hash;
+use weft_protocol::ids::{Hash, LedgerId};
 use weft_protocol::keys::SecretKey;
 use weft_protocol::log::checkpoint::Checkpoint;
 use weft_protocol::log::note::VerifierKey;
 use weft_protocol::log::proof::{LeafHashes, build_consistency};
 use weft_protocol::log::tree::{leaf_hash, root_of};
-use weft_protocol::log::witness::{AddCheckpoint, Answer};
+use weft_protocol::log::witness::{AddCheckpoint, Answer, Policy, witness_key};
 
 const ORIGIN: &str = "example.com/log";
 
@@ -101,4 +102,27 @@ fn a_log_that_is_not_named_is_not_cosigned_and_two_heads_of_one_size_are_a_confl
     assert_eq!(core.witness_view().watched, [(ORIGIN.to_owned(), 9)]);
     core.set_witness(WitnessSettings::default(), true);
     assert_eq!(core.witness_request(&request(9, 9, 99)).status(), 404);
+}
+
+#[test]
+fn in_quarantine_nothing_is_cosigned_offered_or_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, config) = founded(folder.path());
+    let _lock = data.lock().unwrap();
+    let mut core = core(&data, &config, Arc::new(RealDisk));
+    core.publish().unwrap();
+    let other = witness_key(&LedgerId([9; 32]), &SecretKey::from_seed(&[6; 32]).public());
+    let policy = Some(Policy::of_witnesses(vec![other], 1));
+    core.set_witness(WitnessSettings { policy, logs: vec![vkey()], view_every_ms: 0 }, true);
+    assert!(core.witness_job().is_some());
+    assert!(core.witnessed_by(&LedgerId([9; 32])).is_ok());
+    core.parts.engine.quarantine();
+    // It may have cosigned a larger one, before it was restored from an old backup.
+    assert_eq!(core.witness_request(&request(0, 5, 99)).status(), 503);
+    assert!(core.witness_view().watched.is_empty() && core.note_names(NoteKind::PEER_CHECKPOINT).is_empty());
+    assert!(core.witness_job().is_none(), "its own log may be longer than it knows");
+    assert!(
+        core.witnessed_by(&LedgerId([9; 32])).is_err(),
+        "who asks would forget what it has cosigned since"
+    );
 }
