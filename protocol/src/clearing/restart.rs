@@ -214,7 +214,8 @@ impl Restart {
             let whole = self.known_size(engine) <= engine.state().head.next_seq;
             let silent_only = open.iter().all(|peer| self.is_silent(engine, peer));
             let ended = open.is_empty() && whole && self.pool.is_empty();
-            if !ended && !(self.succeeded && silent_only) {
+            let given_up = self.succeeded && silent_only;
+            if !ended && !given_up {
                 return done;
             }
             done.lifted = Some(engine.lift(cx));

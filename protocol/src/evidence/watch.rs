@@ -13,12 +13,14 @@ pub const MAX_REMEMBERED: usize = 64;
 
 /// Which log, and at which size or index.
 type Subject = (String, u64);
+/// What was seen of one network and type.
+type Halves = VecDeque<(Subject, Vec<u8>)>;
 
 /// See the module.
 #[derive(Debug, Clone, Default)]
 pub struct Watch {
     /// In the order in which they came.
-    halves: BTreeMap<(LedgerId, EvidenceType), VecDeque<(Subject, Vec<u8>)>>,
+    halves: BTreeMap<(LedgerId, EvidenceType), Halves>,
 }
 
 impl Watch {
