@@ -3,7 +3,8 @@
 //! No option takes a secret as its value; keys and tokens are files or the environment.
 
 use crate::commands::{
-    audit, cancel, claims, import, key, member, pay, peer, receipt, rule, statement, succession, time, unit,
+    audit, cancel, claims, forward, import, key, member, pay, peer, receipt, rule, statement, succession,
+    time, unit,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -71,6 +72,8 @@ pub(crate) enum Command {
     /// Take over payments from a file
     #[command(subcommand)]
     Import(import::Command),
+    /// Sign the books as they stand, so that what is before may be left out one day
+    Forward(forward::Forward),
     /// Let the ledger go on without entries that nobody can give back
     Succession(succession::Succession),
     /// Check a ledger from its files alone
@@ -143,6 +146,7 @@ mod tests {
             "weft rule limit --unit credit --all-members --stop 100 --root-key k",
             "weft rule limit --unit credit --member Ada --warn 5 --stop 10 --firm 20 --root-key k",
             "weft unit add credit Credit --kind credit --scale 2 --root-key k",
+            "weft forward",
             "weft succession --lose 3 --root-key k",
             "weft import payments f.csv --dry-run --skip-bad",
         ] {

@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod cancel;
 pub(crate) mod claims;
+pub(crate) mod forward;
 pub(crate) mod import;
 pub(crate) mod key;
 pub(crate) mod member;
@@ -35,6 +36,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
         Command::Key(command) => key::run(context, command).await,
         Command::Rule(command) => rule::run(context, command).await,
         Command::Unit(command) => unit::run(context, command).await,
+        Command::Forward(args) => forward::run(context, args).await,
         Command::Import(command) => import::run(context, command).await,
         Command::Succession(args) => succession::run(context, args).await,
         Command::Audit(command) => audit::run(context, command),

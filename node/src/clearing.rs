@@ -13,7 +13,7 @@ mod view;
 use crate::clock::Clock;
 use crate::data::{DataDir, Keys};
 use crate::mirror::keeper::Keeper;
-use crate::network::{Network, NetworkEvent, PeerId, peer_id_from_public_key};
+use crate::network::{Network, NetworkEvent, PeerId, RequestError, peer_id_from_public_key};
 use crate::service::{Ledger, ServiceError};
 use crate::store::private::LocalPeer;
 use std::collections::BTreeMap;
@@ -361,18 +361,17 @@ impl Clearing {
     /// One request to a peer, with its answer.
     ///
     /// # Errors
-    /// In words, when the peer is not known or does not answer.
+    /// When the peer is not known or does not answer.
     pub(crate) async fn request(
         &self,
         peer: LedgerId,
         protocol: crate::network::Protocol,
         bytes: Vec<u8>,
-    ) -> Result<Vec<u8>, String> {
+    ) -> Result<Vec<u8>, RequestError> {
         let identity = self.0.ledger.run(move |core| core.engine().peers().identity(&peer).cloned());
-        let identity = identity.await.map_err(|e| e.to_string())?;
-        let identity = identity.ok_or("its identity is not known here")?;
-        let id = peer_id(&identity).map_err(|e| e.to_string())?;
-        self.0.network.request(id, protocol, bytes).await.map_err(|e| e.to_string())
+        let identity = identity.await.ok().flatten();
+        let id = identity.and_then(|identity| peer_id(&identity).ok()).ok_or(RequestError::NotConnected)?;
+        self.0.network.request(id, protocol, bytes).await
     }
 
     /// Ends the links; the network layer ends the rest.

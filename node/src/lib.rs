@@ -14,4 +14,5 @@ pub mod node;
 pub mod recovery;
 pub mod service;
 pub mod store;
+pub mod upkeep;
 mod witness;

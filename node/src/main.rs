@@ -9,6 +9,7 @@ use weft_node::demo::{self, Hook};
 use weft_node::keystore::command::{self as keys, KeysCommand, Unlock, parse_public};
 use weft_node::node::{Founding, Node, Options, RecoveryKey, found};
 use weft_node::service::{Hooks, RecoverySecret};
+use weft_node::upkeep::Prune;
 use weft_protocol::ids::{KeyBytes, UnitId};
 use weft_protocol::ledger::units::{UnitDefined, UnitKind};
 
@@ -71,7 +72,7 @@ enum Command {
         #[arg(long)]
         restored: bool,
         /// After a restore: the recovery key, as a key file or a file with its 24 words; it opens what peers keep for us
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", env = "WEFT_RECOVERY_KEY")]
         recovery_key: Option<PathBuf>,
         /// Faults for tests: ack-early, skip-sync, no-guard
         #[arg(long, hide = true)]
@@ -85,6 +86,8 @@ enum Command {
     /// How the keys are kept: in plain, or encrypted
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Leave out old entries before a forward; the node is stopped
+    Prune(Prune),
     /// Show two networks paying each other, cut apart, killed and audited; or run a file of real payments
     Demo {
         /// Chooses names, amounts and order; the same seed gives the same output
@@ -153,6 +156,7 @@ fn main() -> ExitCode {
             report(founding.and_then(|founding| make(data, &site, units, founding)))
         }
         Command::Keys(command) => report(keys::run(command).map(|text| say(&text))),
+        Command::Prune(prune) => report(prune.run().map(|text| say(&text))),
         Command::Run {
             data,
             listen,
@@ -290,8 +294,8 @@ fn recovery_text(data: &DataDir, encrypted: bool) -> String {
     let named = if encrypted { "FILE".to_owned() } else { file.to_string() };
     let stored = if encrypted { format!("FILE and {file}.age") } else { file.to_string() };
     format!(
-        "The recovery key opens the copies of this ledger that other networks keep, should this machine be lost. {out}\nits 24 \
-         words on paper (`weft key words {named} --recovery`), give the paper to two people, and then remove {stored}: the \
+        "The recovery key opens the copies of this ledger that other networks keep, should this machine be lost. {out} its \
+         24 words\non paper (`weft key words {named} --recovery`), give the paper to two people, and then remove {stored}: the \
          node does not need it.\n"
     )
 }

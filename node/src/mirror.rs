@@ -12,7 +12,7 @@ pub(crate) use push::run as push;
 pub(crate) use restore::run as restore;
 
 use crate::clearing::Clearing;
-use crate::network::Protocol;
+use crate::network::{Protocol, RequestError};
 use weft_protocol::ids::LedgerId;
 use weft_protocol::mirror::{ListPieces, PiecesListed, Run};
 use weft_protocol::wire::Message;
@@ -24,8 +24,8 @@ const MAX_LISTED: usize = 65_536;
 #[derive(Debug, thiserror::Error)]
 enum ListError {
     /// It could not be asked: it may answer later.
-    #[error("{0}")]
-    Unanswered(String),
+    #[error(transparent)]
+    Unanswered(RequestError),
     /// It answered what cannot be.
     #[error("{0}")]
     Wrong(String),

@@ -194,8 +194,12 @@ impl Node {
         }
         let mut opened = opened;
         opened.core.set_witness(witness_settings(&data, &config)?, opened.clean);
-        if let Some(secret) = &options.recovery {
-            opened.core.give_recovery_secret(secret.clone());
+        if let Some(secret) = &options.recovery
+            && !opened.core.give_recovery_secret(secret.clone())
+        {
+            tracing::warn!(
+                "the recovery key was not needed: this start has proven itself; take the key away again"
+            );
         }
         let keys = opened.core.keys().clone();
         let (ledger, ledger_thread) = service::start(opened.core);

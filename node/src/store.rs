@@ -12,6 +12,7 @@
 //! (swept at the next start) or an index that is behind (it catches up from the segments); never an answer
 //! without its entry.
 
+pub mod base;
 pub mod disk;
 pub mod index;
 pub mod migrate;

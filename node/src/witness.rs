@@ -193,7 +193,8 @@ async fn send(clearing: &Clearing, way: &Way, request: &AddCheckpoint) -> Result
     match way {
         Way::Peer(peer) => {
             let ask = WitnessAsk { message: 1, request: Some(Blob(body)) };
-            let bytes = clearing.request(*peer, Protocol::Witness, ask.to_bytes()).await?;
+            let bytes = clearing.request(*peer, Protocol::Witness, ask.to_bytes()).await;
+            let bytes = bytes.map_err(|e| e.to_string())?;
             let answer = WitnessAnswer::parse(&bytes).map_err(|e| format!("its answer is malformed: {e}"))?;
             let (Some(status), Some(body)) = (answer.status, answer.body) else {
                 return Err("its answer is malformed: no status or no body".to_owned());

@@ -4,6 +4,7 @@
 //! the same `apply` as in the node; signatures are verified in batches; memory is that of the state, of the facts of
 //! the claims, and of a bounded number of signatures.
 
+mod base;
 mod channel;
 mod compare;
 pub mod finding;
@@ -18,8 +19,8 @@ mod tree;
 mod witnesses;
 
 pub use finding::{
-    Class, EntryRef, Finding, Findings, Outcome, PeerReport, Position, Report, SignatureCounts, Since,
-    UnitSum,
+    Class, EntryRef, Finding, Findings, LeftOut, Outcome, PeerReport, Position, Report, SignatureCounts,
+    Since, UnitSum,
 };
 pub use openings::Opened;
 pub use resume::{MAX_RESULT_BYTES, NoResult, Resumed, Saved, SavedError};
@@ -101,6 +102,7 @@ impl Audit {
             sides: &self.sides,
             networks: &self.rest.networks,
             positions,
+            left_out: self.report.left_out,
         };
         Ok(parts.to_bytes())
     }

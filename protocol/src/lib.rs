@@ -7,6 +7,7 @@
 
 pub mod amount;
 pub mod audit;
+pub mod base;
 pub mod ceremony;
 pub mod clearing;
 pub mod encoding;

@@ -65,7 +65,7 @@ async fn a_saved_store_of_the_first_layout_opens_and_answers_as_it_did() {
     // A copy of a folder would ask its peers before it signs; this one's peer is not here, and not what is looked at.
     let mut hull = Site::of(data, "hull", &["--test-hook", "no-guard"]).await.expect("a site");
     hull.start().await.expect("started");
-    assert_eq!(version(&hull.data), "weft-store/2\n");
+    assert_eq!(version(&hull.data), "weft-store/3\n");
     // The saved ledger has been idle for as long as it lies here.
     let clock_ms = hull.client.time().await.expect("the time").clock_ms;
     let confirmed = hull.client.confirm_time(&ConfirmTime { clock_ms }).await.expect("confirmed");
@@ -73,7 +73,7 @@ async fn a_saved_store_of_the_first_layout_opens_and_answers_as_it_did() {
     assert_holds(&before, &answers(&hull, &before).await.expect("answers"), "");
     assert!(ledger(&hull.data).starts_with(&segment), "the old records were changed");
     let log = hull.log_text();
-    assert!(log.contains("brought from weft-store/1 to weft-store/2; all 33 records were checked"), "{log}");
+    assert!(log.contains("brought from weft-store/1 to weft-store/3; all 33 records were checked"), "{log}");
     hull.pay("Bo", "Corner shop", 1, 0).await.expect("a payment");
     hull.stop().await.expect("stopped");
 

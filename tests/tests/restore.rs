@@ -213,19 +213,25 @@ async fn mirrored_town() -> Outcome<Town> {
     for amount in 1..=70 {
         town.hull.pay("Abe", "Ada", amount, 0).await?;
     }
+    until_mirrored(&town.hull, town.peers.len()).await?;
+    Ok(town)
+}
+
+/// Waits until so many peers keep all entries of a network.
+async fn until_mirrored(site: &Site, peers: usize) -> Outcome<()> {
     let mirrored = tokio::time::timeout(PATIENCE, async {
         loop {
-            let status = town.hull.status().await?;
+            let status = site.status().await?;
             let whole = |upto: Option<u64>| upto == Some(status.entries);
-            if status.mirrors.peers.iter().filter(|peer| whole(peer.upto)).count() == town.peers.len() {
+            if status.mirrors.peers.iter().filter(|peer| whole(peer.upto)).count() == peers {
                 return Ok(());
             }
             tokio::time::sleep(POLL).await;
         }
     });
     match mirrored.await {
-        Ok(done) => done.map(|()| town),
-        Err(_) => Err(Failure::new(format!("not mirrored: {:?}", town.hull.status().await?.mirrors))),
+        Ok(done) => done,
+        Err(_) => Err(Failure::new(format!("not mirrored: {:?}", site.status().await?.mirrors))),
     }
 }
 
@@ -298,6 +304,62 @@ async fn with_a_mirror_everything_is_back_and_nothing_forks() -> Outcome<()> {
     let successions = own.iter().filter(|entry| entry.kind() == Kind::Succession).count();
     assert_eq!(successions, 0);
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn networks_that_paired_without_mirrors_agree_on_them_later() -> Outcome<()> {
+    let folder = tempfile::tempdir()?;
+    let mut hull = Site::found_with_recovery(folder.path(), "hull", &[]).await?;
+    let mut lansing = Site::found_with_recovery(folder.path(), "lansing", &[]).await?;
+    hull.add_member("Ada", None).await?;
+    hull.add_member("Abe", None).await?;
+    lansing.add_member("Bo", None).await?;
+    hull.mirror = false;
+    hull.pair_with(&lansing, LIMIT).await?;
+    hull.stop().await?;
+    let backup = folder.path().join("backup");
+    copy_folder(hull.data.path(), &backup)?;
+    hull.start().await?;
+    hull.until_open("lansing").await?;
+    hull.pay("Ada", "Abe", 1, 0).await?;
+    hull.pay("Ada", "Bo@lansing", 5, 20).await?;
+    assert!(hull.status().await?.mirrors.peers.is_empty());
+    let refused = lansing.pair_with(&hull, LIMIT).await.expect_err("the inviter is the other one");
+    assert!(refused.to_string().contains("it has to invite"), "{refused}");
+    hull.mirror = true;
+    hull.pair_with(&lansing, 2 * LIMIT).await?;
+    for (site, peer) in [(&hull, "lansing"), (&lansing, "hull")] {
+        let whole = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let mirrors = site.status().await?.mirrors;
+                let one = mirrors.peers.iter().find(|one| one.alias == peer);
+                if one.is_some_and(|one| one.upto == Some(mirrors.size) && one.kept_bytes > 0)
+                    && mirrors.size > 0
+                {
+                    return Ok::<_, Failure>(());
+                }
+                tokio::time::sleep(POLL).await;
+            }
+        });
+        whole.await.map_err(|_| Failure::new("nothing is mirrored"))??;
+    }
+    hull.pay("Ada", "Bo@lansing", 2 * LIMIT - 5, 20).await?;
+    assert_eq!(hull.position("lansing").await?, 20_000, "up to the new limit");
+    // A backup from before they agreed does not know of it, and the mirror gives everything back all the same.
+    until_mirrored(&hull, 1).await?;
+    let entries = hull.status().await?.entries;
+    hull.kill().await?;
+    put_back(&backup, hull.data.path())?;
+    hull.arguments = vec!["--recovery-key".to_owned(), hull.recovery_key().to_string_lossy().into_owned()];
+    hull.start().await?;
+    until(&hull, "still guarded", |guard| guard.is_none()).await?;
+    assert!(hull.status().await?.entries >= entries);
+    assert_eq!(hull.position("lansing").await?, 20_000);
+    hull.until_open("lansing").await?;
+    hull.until_quiet(PATIENCE).await?;
+    hull.stop().await?;
+    lansing.stop().await?;
+    Audited::read(hull.data.path())?.agree(&Audited::read(lansing.data.path())?)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,16 +4,18 @@
 //! an error has no checkpoint, so nobody can take it for a bundle.
 
 use crate::StoreSource;
+use crate::dir::{BASE_ENTRIES, BASE_STATE};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use weft_protocol::audit::{Finding, Item, Source};
+use weft_protocol::base::Base;
 use weft_protocol::entry::{Entry, EntryError, Payload};
 use weft_protocol::ids::{Hash, LedgerId, PUBLIC_STREAM, StreamId};
 use weft_protocol::log::checkpoint::{Checkpoint, CheckpointError};
 use weft_protocol::log::note::{Note, NoteError};
-use weft_protocol::log::tile::{TILE_WIDTH, TileBuilder, TileKind, TilePath, encode_bundle};
+use weft_protocol::log::tile::{TILE_WIDTH, TileBuilder, TileKind, TilePath, encode_bundle, tiles_for};
 use weft_protocol::log::tree::leaf_hash;
 
 /// Full hash tiles are written when so many leaves have come: 2 MB of tiles.
@@ -104,6 +106,9 @@ pub fn write_bundle(store: &Path, out: &Path) -> Result<BundleReport, BundleErro
     let note = source.checkpoint().map_err(damaged)?.ok_or(BundleError::NoCheckpoint)?;
     let says: Checkpoint = Note::parse(&note.bytes)?.text().parse()?;
     let mut bundle = BundleWriter::begin(out)?;
+    if let Some(base) = source.take_base().map_err(damaged)? {
+        bundle.begin_at(base, &store.join("ledger").join("public"))?;
+    }
     let streams = own(&mut bundle, &mut source, &says)?;
     let peers = received(&mut bundle, &mut open(store)?, &streams)?.len() as u64;
     bundle.write("checkpoint", &note.bytes)?;
@@ -127,7 +132,17 @@ pub struct BundleWriter {
     tree: TileBuilder,
     /// Entries of the bundle file that is being filled.
     waiting: Vec<Vec<u8>>,
-    partial: BTreeMap<(TileKind, u64), (TilePath, Vec<u8>)>,
+    /// Where old entries were left out: what stands in no file of 256.
+    kept: Option<KeptEntries>,
+}
+
+#[derive(Debug)]
+struct KeptEntries {
+    file: BufWriter<fs::File>,
+    /// Place of the forward.
+    forward: u64,
+    /// The first place in a file of 256.
+    until: u64,
 }
 
 impl BundleWriter {
@@ -141,8 +156,42 @@ impl BundleWriter {
         if fs::read_dir(out).map_err(write)?.next().is_some() {
             return Err(BundleError::NotEmpty { path: out.to_path_buf() });
         }
-        let (files, waiting, partial) = (BTreeSet::new(), Vec::new(), BTreeMap::new());
-        Ok(Self { root: out.to_path_buf(), files, tree: TileBuilder::new(), waiting, partial })
+        let (files, waiting, kept) = (BTreeSet::new(), Vec::new(), None);
+        Ok(Self { root: out.to_path_buf(), files, tree: TileBuilder::new(), waiting, kept })
+    }
+
+    /// Goes on from a forward: the books before it, and the hash tiles of entries that were left out.
+    fn begin_at(&mut self, base: Base, public: &Path) -> Result<(), BundleError> {
+        self.write(BASE_STATE, &base.replay.state().to_canonical())?;
+        let forward = base.floor.seq;
+        for tile in tiles_for(0, forward).filter(|tile| !tile.is_partial()) {
+            let path = public.join(tile.to_string());
+            let content = fs::read(&path).map_err(|why| BundleError::Read { path, why })?;
+            self.write(&tile.to_string(), &content)?;
+        }
+        let path = self.path(BASE_ENTRIES)?;
+        let file = fs::File::create(&path).map_err(|why| BundleError::Write { path, why })?;
+        let until = forward.next_multiple_of(u64::from(TILE_WIDTH));
+        self.kept = Some(KeptEntries { file: BufWriter::new(file), forward, until });
+        self.tree = base.tree;
+        Ok(())
+    }
+
+    /// Place of the first entry that is not left out.
+    fn forward(&self) -> u64 {
+        self.kept.as_ref().map_or(0, |kept| kept.forward)
+    }
+
+    /// Adds an entry that stands in no file of 256.
+    fn keep(&mut self, seq: u64, entry: &[u8]) -> Result<(), BundleError> {
+        let Some(kept) = &mut self.kept else { return Ok(()) };
+        let len = u16::try_from(entry.len()).expect("an entry is at most 4,096 bytes");
+        let mut write = || {
+            kept.file.write_all(&seq.to_be_bytes())?;
+            kept.file.write_all(&len.to_be_bytes())?;
+            kept.file.write_all(entry)
+        };
+        write().map_err(|why| BundleError::Write { path: BASE_ENTRIES.into(), why })
     }
 
     /// Entries so far.
@@ -177,8 +226,13 @@ impl BundleWriter {
     /// # Errors
     /// When a file that is complete with it cannot be written.
     pub fn push(&mut self, entry: Vec<u8>) -> Result<(), BundleError> {
+        let seq = self.tree.size();
         self.tree.push(leaf_hash(&entry));
-        self.waiting.push(entry);
+        if self.kept.as_ref().is_some_and(|kept| seq < kept.until) {
+            self.keep(seq, &entry)?;
+        } else {
+            self.waiting.push(entry);
+        }
         if self.waiting.len() == usize::from(TILE_WIDTH) {
             self.entries()?;
             self.waiting.clear();
@@ -195,10 +249,11 @@ impl BundleWriter {
             self.entries()?;
         }
         self.tiles()?;
-        for (path, content) in std::mem::take(&mut self.partial).into_values() {
-            self.write(&path.to_string(), &content)?;
+        if let Some(kept) = &mut self.kept {
+            kept.file.flush().map_err(|why| BundleError::Write { path: BASE_ENTRIES.into(), why })?;
         }
-        Ok(())
+        let edge: Vec<_> = self.tree.partial().collect();
+        edge.into_iter().try_for_each(|tile| self.write(&tile.path.to_string(), &tile.content))
     }
 
     fn entries(&mut self) -> Result<(), BundleError> {
@@ -211,16 +266,8 @@ impl BundleWriter {
     }
 
     fn tiles(&mut self) -> Result<(), BundleError> {
-        for tile in self.tree.take_changed() {
-            let place = (tile.path.kind(), tile.path.index());
-            if tile.path.is_partial() {
-                self.partial.insert(place, (tile.path, tile.content));
-            } else {
-                self.partial.remove(&place);
-                self.write(&tile.path.to_string(), &tile.content)?;
-            }
-        }
-        Ok(())
+        let full = self.tree.take_full();
+        full.into_iter().try_for_each(|tile| self.write(&tile.path.to_string(), &tile.content))
     }
 
     /// Makes everything durable: a bundle is often carried away on a stick.
@@ -251,12 +298,16 @@ fn own(
             Some(Item::Problem(_)) => continue,
             None => return Err(BundleError::Root { size, have: bundle.size() }),
         };
-        if seq != bundle.size() {
+        if seq >= bundle.forward() && seq != bundle.size() {
             return Err(BundleError::Gap { expected: bundle.size(), got: seq });
         }
         let entry = Entry::parse(&bytes).map_err(|why| BundleError::Entry { seq, why })?;
         if let Some(header) = entry.body().stream {
             streams.insert(header.id, header.sseq + 1);
+        }
+        if seq < bundle.forward() {
+            bundle.keep(seq, &bytes)?;
+            continue;
         }
         bundle.push(bytes)?;
     }

@@ -4,6 +4,8 @@
 //! checkpoint                       the note
 //! tile/<level>/<index>[.p/<width>] hash tiles
 //! tile/entries/<index>[.p/<width>] entries
+//! base/state                       the books before a forward, when entries before it were left out
+//! base/entries                     what was kept of before it, and entries up to the first whole file, each after place and length
 //! peers/<ledger, hex>/public       the peer's public stream, each entry after its length as two bytes
 //! peers/<ledger, hex>/channel      the peer's stream to this ledger, in the same form
 //! openings/<commitment, hex>       a text that somebody opened for the audit, behind its salt
@@ -20,6 +22,7 @@ use std::sync::Arc;
 use weft_protocol::audit::{EntryRef, Finding, Item, NamedBytes, Source};
 use weft_protocol::entry::Entry;
 use weft_protocol::ids::{LedgerId, PUBLIC_STREAM};
+use weft_protocol::ledger::state::{MAX_STATE_BYTES, State};
 use weft_protocol::log::note::MAX_NOTE_BYTES;
 use weft_protocol::log::tile::{MAX_ENTRY_BYTES, TILE_WIDTH, TileKind, TilePath, all_tiles};
 
@@ -35,6 +38,9 @@ pub struct DirSource {
     todo: VecDeque<Todo>,
     ready: VecDeque<Item>,
     reading: Option<PeerFile>,
+    kept: Option<KeptFile>,
+    /// The first file of entries that there is: those of before a forward are left out.
+    first_entries: u64,
     /// Bytes of peers' files that an earlier audit has read.
     read_before: BTreeMap<String, u64>,
 }
@@ -42,12 +48,57 @@ pub struct DirSource {
 #[derive(Debug)]
 enum Todo {
     Peer(LedgerId, String),
+    Kept,
     Entries(TilePath),
 }
 
 /// The last part of the names of peers' files.
 const PUBLIC: &str = "/public";
 const CHANNEL: &str = "/channel";
+
+/// The books before a forward.
+pub(crate) const BASE_STATE: &str = "base/state";
+/// Entries of ours that stand in no file of 256.
+pub(crate) const BASE_ENTRIES: &str = "base/entries";
+
+/// Entries of ours, each after its place (8 bytes) and its length (2 bytes).
+#[derive(Debug)]
+pub(crate) struct KeptFile {
+    reader: BufReader<File>,
+    file: Arc<str>,
+}
+
+impl KeptFile {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self { reader: BufReader::new(File::open(path)?), file: BASE_ENTRIES.into() })
+    }
+
+    /// The next entry; `None` at the end.
+    pub(crate) fn next_entry(&mut self) -> Option<Item> {
+        let mut head = [0; 10];
+        let read = match self.reader.read(&mut head[..1]) {
+            Ok(0) => return None,
+            Ok(_) => self.reader.read_exact(&mut head[1..]),
+            Err(why) => Err(why),
+        };
+        let mut bytes = Vec::new();
+        let read = read.and_then(|()| {
+            bytes.resize(usize::from(u16::from_be_bytes([head[8], head[9]])), 0);
+            self.reader.read_exact(&mut bytes)
+        });
+        let (place, _) = head.split_first_chunk().expect("ten bytes begin with eight");
+        Some(match read {
+            Ok(()) => Item::Own { seq: u64::from_be_bytes(*place), bytes, file: self.file.clone() },
+            Err(why) => {
+                let finding = match why.kind() {
+                    io::ErrorKind::UnexpectedEof => Finding::error("the file ends inside an entry"),
+                    _ => Finding::unreadable(format!("it cannot be read: {why}")),
+                };
+                Item::Problem(finding.in_file(&*self.file))
+            }
+        })
+    }
+}
 
 /// A peer's file, read entry by entry.
 #[derive(Debug)]
@@ -81,11 +132,14 @@ impl DirSource {
             let widest = paths.iter().max_by_key(|path| path.width())?;
             (*kind == TileKind::Entries).then_some(Todo::Entries(*widest))
         };
+        if folder.has(BASE_ENTRIES) {
+            todo.push_back(Todo::Kept);
+        }
         todo.extend(tiles.iter().filter_map(widest));
         let channels = peers(CHANNEL);
         let unverifiable = channels.iter().filter_map(|todo| match todo {
             Todo::Peer(_, name) => Some(format!("{}{PUBLIC}", name.strip_suffix(CHANNEL)?)),
-            Todo::Entries(_) => None,
+            Todo::Entries(_) | Todo::Kept => None,
         });
         let missing =
             |name| Finding::error("it is missing, and nothing on the channel can be verified").in_file(name);
@@ -94,7 +148,7 @@ impl DirSource {
         todo.extend(channels);
         let ready = folder.take_problems().into_iter().map(Item::Problem).chain(missing).collect();
         let read_before = BTreeMap::new();
-        Ok(Self { folder, tiles, todo, ready, reading: None, read_before })
+        Ok(Self { folder, tiles, todo, ready, reading: None, kept: None, first_entries: 0, read_before })
     }
 
     fn before(&self, name: &str) -> u64 {
@@ -109,6 +163,13 @@ impl DirSource {
                     let public = name.ends_with(PUBLIC);
                     self.reading =
                         Some(PeerFile { reader, from, public, file: self.folder.shown(&name).into() });
+                }
+                Err(finding) => self.ready.push_back(Item::Problem(finding)),
+            },
+            Todo::Kept => match self.folder.open_file(BASE_ENTRIES, 0) {
+                Ok(file) => {
+                    let file_name = self.folder.shown(BASE_ENTRIES).into();
+                    self.kept = Some(KeptFile { reader: BufReader::new(file), file: file_name });
                 }
                 Err(finding) => self.ready.push_back(Item::Problem(finding)),
             },
@@ -193,7 +254,7 @@ impl Source for DirSource {
         }
         self.todo.retain(|todo| match todo {
             Todo::Entries(path) => !was_full(path),
-            Todo::Peer(..) => true,
+            Todo::Peer(..) | Todo::Kept => true,
         });
         let mut findings = Vec::new();
         for (name, before) in read {
@@ -214,6 +275,20 @@ impl Source for DirSource {
     fn positions(&self) -> Option<BTreeMap<String, u64>> {
         let peers = self.folder.names().filter(|name| name.starts_with("peers/"));
         Some(peers.filter_map(|name| Some((name.to_owned(), self.folder.size(name)?))).collect())
+    }
+
+    fn base(&mut self) -> Result<Option<(State, String)>, Finding> {
+        if !self.folder.has(BASE_STATE) {
+            return Ok(None);
+        }
+        let named = self.folder.read(BASE_STATE, MAX_STATE_BYTES as u64)?;
+        let state = State::from_canonical(&named.bytes)
+            .map_err(|why| Finding::error(format!("it is no state: {why}")).in_file(&named.file))?;
+        // Files before it are none of this bundle's: nothing refers to them.
+        self.first_entries = state.head.next_seq.div_ceil(u64::from(TILE_WIDTH));
+        let first = self.first_entries;
+        self.todo.retain(|todo| !matches!(todo, Todo::Entries(path) if path.index() < first));
+        Ok(Some((state, named.file)))
     }
 
     fn openings(&mut self) -> Vec<Result<NamedBytes, Finding>> {
@@ -251,6 +326,16 @@ impl Source for DirSource {
                 }
                 continue;
             }
+            if let Some(kept) = &mut self.kept {
+                let item = kept.next_entry();
+                if !matches!(item, Some(Item::Own { .. })) {
+                    self.kept = None;
+                }
+                if item.is_some() {
+                    return item;
+                }
+                continue;
+            }
             let todo = self.todo.pop_front()?;
             self.begin(todo);
         }
@@ -265,7 +350,10 @@ impl Source for DirSource {
         let mut findings = Vec::new();
         let mut stale = std::collections::BTreeSet::new();
         if let Some(size) = size {
-            findings.extend(files::missing(&self.folder, all_tiles(size)));
+            let first = self.first_entries;
+            let here =
+                all_tiles(size).filter(|path| path.kind() != TileKind::Entries || path.index() >= first);
+            findings.extend(files::missing(&self.folder, here));
             for path in self.tiles.values().flatten() {
                 if TilePath::in_tree(path.kind(), path.first_element(), size) != Some(*path) {
                     let (name, what) =

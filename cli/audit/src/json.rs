@@ -28,6 +28,7 @@ struct JsonReport {
     origin: Option<String>,
     entries: u64,
     since: Option<JsonSince>,
+    left_out: Option<JsonLeftOut>,
     checkpoint_size: Option<u64>,
     witnessed: Option<JsonWitnessed>,
     root: String,
@@ -49,6 +50,12 @@ struct JsonOpened {
     entry: u64,
     commitment: String,
     text: String,
+}
+
+#[derive(Serialize)]
+struct JsonLeftOut {
+    before: u64,
+    entries: u64,
 }
 
 #[derive(Serialize)]
@@ -179,6 +186,7 @@ pub fn report_json(report: &Report) -> String {
         ledger: id(report.ledger),
         origin: report.ledger.map(|ledger| ledger.origin()),
         entries: report.entries,
+        left_out: report.left_out.map(|l| JsonLeftOut { before: l.before, entries: l.entries }),
         since: report.since.map(|since| JsonSince { entries: since.entries, root: since.root.to_string() }),
         checkpoint_size: report.checkpoint_size,
         witnessed: report.witnessed.as_ref().map(witnessed),

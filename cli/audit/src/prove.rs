@@ -1,8 +1,9 @@
 //! A member's receipt out of a bundle or a node's public folder: one `tlog-proof` text.
 
+use crate::dir::{BASE_ENTRIES, BASE_STATE, KeptFile};
 use std::fs;
 use std::path::{Path, PathBuf};
-use weft_protocol::audit::{ProveError, prove};
+use weft_protocol::audit::{Item, ProveError, prove};
 use weft_protocol::entry::Entry;
 use weft_protocol::ids::Hash;
 use weft_protocol::log::checkpoint::{Checkpoint, CheckpointError};
@@ -54,6 +55,14 @@ pub enum ReceiptError {
         /// The file.
         path: TilePath,
     },
+    /// It is not here any more.
+    #[error(
+        "entry {seq} was left out of the ledger: nobody can make its receipt from here; one made before is still good"
+    )]
+    LeftOut {
+        /// Which entry.
+        seq: u64,
+    },
     /// The files do not prove it.
     #[error(transparent)]
     Prove(#[from] ProveError),
@@ -76,12 +85,32 @@ pub fn receipt_with_entry(folder: &Path, seq: u64) -> Result<String, ReceiptErro
     let path =
         TilePath::in_tree(TileKind::Entries, seq, size).ok_or(ReceiptError::NotCovered { seq, size })?;
     let file = folder.join(path.to_string());
+    if !file.exists() && folder.join(BASE_STATE).exists() {
+        let kept = kept_entry(folder, seq)?.filter(|entry| leaf_hash(entry) == leaf);
+        receipt.extra = kept.ok_or(ReceiptError::LeftOut { seq })?;
+        return Ok(receipt.to_string());
+    }
     let bundle = fs::read(&file).map_err(|why| ReceiptError::Read { path: file, why })?;
     let place = usize::try_from(seq - path.first_element()).unwrap_or(usize::MAX);
     let entries = split_bundle(&bundle, usize::from(path.width())).unwrap_or_default();
     let entry = entries.get(place).filter(|entry| leaf_hash(entry) == leaf);
     receipt.extra = entry.ok_or(ReceiptError::Entry { seq, path })?.to_vec();
     Ok(receipt.to_string())
+}
+
+/// An entry that stands in no file of 256, where old entries were left out.
+fn kept_entry(folder: &Path, seq: u64) -> Result<Option<Vec<u8>>, ReceiptError> {
+    let path = folder.join(BASE_ENTRIES);
+    let read = |why| ReceiptError::Read { path: path.clone(), why };
+    let mut kept = KeptFile::open(&path).map_err(read)?;
+    while let Some(item) = kept.next_entry() {
+        match item {
+            Item::Own { seq: found, bytes, .. } if found == seq => return Ok(Some(bytes)),
+            Item::Own { .. } => {}
+            Item::Received { .. } | Item::Problem(_) => return Ok(None),
+        }
+    }
+    Ok(None)
 }
 
 /// The receipt, the leaf it is of, and the size of its checkpoint.

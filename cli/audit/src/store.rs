@@ -9,10 +9,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use weft_protocol::audit::{Class, EntryRef, Finding, Item, NamedBytes, Source};
+use weft_protocol::base::{Base, Floor, MAX_BASE_BYTES};
+use weft_protocol::ledger::state::State;
 use weft_protocol::log::note::MAX_NOTE_BYTES;
 use weft_protocol::log::tile::{TileKind, TilePath, tiles_for};
 use weft_protocol::record::{Fault, RecordKey, Scanner, Step, claimed_key, is_unfinished};
 
+/// What stands in the place of entries that were left out, inside the ledger folder.
+const BASE: &str = "base";
 /// Largest segment that is read: what a node writes, with room for one record more.
 const MAX_SEGMENT_BYTES: u64 = 16 * 1024 * 1024 + 128 * 1024;
 
@@ -26,6 +30,8 @@ pub struct StoreSource {
     todo: VecDeque<String>,
     ready: VecDeque<Item>,
     notes: u64,
+    floor: Floor,
+    base: Option<Result<Base, Finding>>,
 }
 
 impl StoreSource {
@@ -42,10 +48,11 @@ impl StoreSource {
             Err(why) if why.kind() == io::ErrorKind::NotFound => Folder::none("ledger/public/"),
             Err(why) => return Err(why),
         };
+        let (floor, base) = read_base(&ledger);
         let todo: VecDeque<String> =
             segments.names().filter(|name| is_segment(name)).map(str::to_owned).collect();
         for (number, name) in todo.iter().enumerate() {
-            let expected = format!("{number:08}.seg");
+            let expected = format!("{:08}.seg", u64::from(floor.first) + number as u64);
             if *name != expected
                 && (number == 0 || todo.get(number - 1).is_some_and(|last| next_name(last) != *name))
             {
@@ -58,10 +65,16 @@ impl StoreSource {
         }
         problems.extend(others(&ledger)?);
         let tiles = public.tiles();
-        let mut source = Self { segments, public, tiles, todo, ready: VecDeque::new(), notes: 0 };
+        let mut source =
+            Self { segments, public, tiles, todo, ready: VecDeque::new(), notes: 0, floor, base };
         problems.extend(source.public.take_problems());
         source.ready.extend(problems.into_iter().map(Item::Problem));
         Ok(source)
+    }
+
+    /// What stands in the place of entries that were left out; once.
+    pub(crate) fn take_base(&mut self) -> Result<Option<Base>, Finding> {
+        self.base.take().transpose()
     }
 
     /// Everything in one segment, in order.
@@ -134,6 +147,32 @@ fn damage(
     }
 }
 
+/// The base of a ledger that began anew at a forward, and where its segments begin.
+fn read_base(ledger: &Path) -> (Floor, Option<Result<Base, Finding>>) {
+    let path = ledger.join(BASE);
+    let unreadable = |why: String| {
+        let finding =
+            Finding::unreadable(format!("it cannot be read: {why}")).in_file(format!("ledger/{BASE}"));
+        (Floor::default(), Some(Err(finding)))
+    };
+    let len = match std::fs::metadata(&path) {
+        Ok(about) => about.len(),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return (Floor::default(), None),
+        Err(why) => return unreadable(why.to_string()),
+    };
+    if len > MAX_BASE_BYTES {
+        return unreadable(format!("it has {len} bytes, at most {MAX_BASE_BYTES} are read"));
+    }
+    let base = std::fs::read(&path).map_err(|e| e.to_string());
+    match base.and_then(|bytes| Base::parse(&bytes).map_err(|e| e.to_string())) {
+        Ok(base) => (base.floor, Some(Ok(base))),
+        Err(why) => {
+            let finding = Finding::error(format!("it is damaged: {why}")).in_file(format!("ledger/{BASE}"));
+            (Floor::default(), Some(Err(finding)))
+        }
+    }
+}
+
 fn is_segment(name: &str) -> bool {
     name.strip_suffix(".seg")
         .is_some_and(|digits| digits.len() == 8 && digits.bytes().all(|b| b.is_ascii_digit()))
@@ -150,7 +189,11 @@ fn others(ledger: &Path) -> io::Result<Vec<Finding>> {
     for entry in std::fs::read_dir(ledger)? {
         let name: PathBuf = entry?.file_name().into();
         match name.to_str() {
-            Some("segments" | "public") => {}
+            Some("segments" | "public" | BASE) => {}
+            Some(name) if name.starts_with("kept-") => {
+                let what = "leaving out old entries was interrupted; the next start finishes it";
+                findings.push(Finding::new(Class::Warning, what).in_file(format!("ledger/{name}")));
+            }
             Some("torn") => {
                 let what = "bytes of unfinished writes, which the node put aside";
                 findings.push(Finding::new(Class::Warning, what).in_file("ledger/torn"));
@@ -167,6 +210,11 @@ fn others(ledger: &Path) -> io::Result<Vec<Finding>> {
 impl Source for StoreSource {
     fn is_exact(&self) -> bool {
         false
+    }
+
+    fn base(&mut self) -> Result<Option<(State, String)>, Finding> {
+        let base = self.take_base()?;
+        Ok(base.map(|base| (base.replay.state().clone(), format!("ledger/{BASE}"))))
     }
 
     fn checkpoint(&mut self) -> Result<Option<NamedBytes>, Finding> {
@@ -203,6 +251,10 @@ impl Source for StoreSource {
                 let class = if left_over { Class::Warning } else { Class::Error };
                 findings.push(Finding::new(class, "nothing refers to this file").in_file(folder.shown(name)));
             }
+        }
+        if self.floor.seq > 0 {
+            let what = "what peers had said before the forward, as the node remembers it; what they have sent was checked";
+            findings.push(Finding::new(Class::NotChecked, what).in_file(format!("ledger/{BASE}")));
         }
         if self.notes > 0 {
             let what = format!("{} descriptors and cosignatures of others", self.notes);

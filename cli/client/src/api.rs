@@ -4,9 +4,9 @@ use crate::{Client, Error, Request, escape};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 use weft_api::{
-    Claim, Claims, Confirm, ConfirmTime, Done, Erased, Evidence, EvidenceList, ImportPayments, Imported,
-    Invitation, Join, Member, Members, NewErasure, NewEvidence, NewInvitation, NewMember, NewPayment,
-    NextKey, NodeTime, Pairing, Pairings, Peers, PostOp, Receipt, Statement, Status,
+    Claim, Claims, Confirm, ConfirmTime, Done, Erased, Evidence, EvidenceList, Forwarded, ImportPayments,
+    Imported, Invitation, Join, Member, Members, NewErasure, NewEvidence, NewInvitation, NewMember,
+    NewPayment, NextKey, NodeTime, Pairing, Pairings, Peers, PostOp, Receipt, Statement, Status,
 };
 
 /// How long the node may take to rewrite its private store.
@@ -75,6 +75,11 @@ impl Client {
     pub async fn erase(&self, who: &str, erasure: &NewErasure, op_id: &str) -> Result<Erased, Error> {
         let path = format!("{API}/accounts/{}/erasure", escape(who));
         self.send(Request::post(&path, erasure, Some(op_id))?.waiting(ERASE_TIME)).await?.json()
+    }
+
+    /// Signs the books as they stand.
+    pub async fn forward(&self, op_id: &str) -> Result<Forwarded, Error> {
+        self.post(&format!("{API}/forwards"), &(), Some(op_id)).await
     }
 
     /// A page of an account's lines, newest first, older than `before`. `who` is a name or an account id.

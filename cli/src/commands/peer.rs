@@ -111,8 +111,8 @@ fn hand_over(invitation: &Invitation, mirror: bool) -> String {
     let mirror = if mirror {
         ""
     } else {
-        "\nWithout --mirror neither network keeps a copy of the other's entries, and that cannot be added later in this version: \
-         who has no mirror loses history when an old backup is restored."
+        "\nWithout --mirror neither network keeps a copy of the other's entries: who has no mirror loses history when an old \
+         backup is restored. It can be added later: invite the same network again."
     };
     format!(
         "Hand this link to the other network's operator; it is good once, until {}. They run \

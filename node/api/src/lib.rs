@@ -4,6 +4,7 @@
 //! error is a [`Problem`] (RFC 9457). The routes and what they answer stand in `specs/openapi.json`.
 
 mod claims;
+mod forward;
 mod keys;
 mod members;
 mod ops;
@@ -13,6 +14,7 @@ mod problem;
 mod status;
 
 pub use claims::*;
+pub use forward::*;
 pub use keys::*;
 pub use members::*;
 pub use ops::*;

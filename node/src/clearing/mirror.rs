@@ -10,12 +10,14 @@ use weft_protocol::wire::{Message, number_of};
 impl Clearing {
     pub(super) async fn mirror_in(&self, peer: LedgerId, bytes: &[u8]) -> Result<Vec<u8>, String> {
         let agreed = self.0.ledger.run(move |core| core.mirrors_with(&peer));
-        if !agreed.await.map_err(|e| e.to_string())? {
-            return Err("the accord with this network says nothing of mirrors".to_owned());
-        }
+        let agreed = agreed.await.map_err(|e| e.to_string())?;
         let keeper = self.0.keeper.clone();
         let malformed = |e: weft_protocol::encoding::EncodingError| e.to_string();
         let work: Box<dyn FnOnce() -> Result<Vec<u8>, KeeperError> + Send> = match number_of(bytes) {
+            // What was kept once is given back, whatever the accord says by now.
+            Some(1) if !agreed => {
+                return Err("the accord with this network says nothing of mirrors".to_owned());
+            }
             Some(1) => {
                 let piece = PutPiece::parse(bytes).map_err(malformed)?.piece;
                 piece.check().map_err(|e| e.to_string())?;

@@ -5,6 +5,7 @@
 //! before our root set has signed. Every message may come again: the record says what was answered.
 
 mod record;
+mod terms;
 
 use super::{Clearing, ClearingError, peer_id};
 use crate::network::{PeerId, Protocol, peer_id_from_public_key};
@@ -13,8 +14,8 @@ use crate::store::private::{InvitationUse, LocalPeer};
 use record::{Record, Terms, hash, hex, identity_of, load, nonce_hash, roots, save, unhex, unit_in};
 use std::time::Duration;
 use weft_api::{Confirm, Invitation, Join, NewInvitation, Pairing};
-use weft_protocol::amount::{format_decimal, parse_decimal};
-use weft_protocol::clearing::accord::{ACCORD_VERSION, Accord, Side, UnitPair};
+use weft_protocol::amount::parse_decimal;
+use weft_protocol::clearing::accord::Accord;
 use weft_protocol::clearing::step::{AccordArgs, RootSig};
 use weft_protocol::encoding::Blob;
 use weft_protocol::entry::Payload;
@@ -30,8 +31,8 @@ use weft_protocol::wire::{Message, PairAnswer, PairAsk};
 const INVITATION_LIFE_S: u64 = 7 * 86_400;
 /// How often the guest asks whether the host's operator has confirmed.
 const POLL: Duration = Duration::from_millis(500);
-/// Statements once a day, claims open for a day: what new accords say.
-const DAY_MS: u64 = 86_400_000;
+/// Steps of a channel that are searched for an accord whose signatures a guest asks for again.
+const MAX_STEPS_LOOKED_AT: usize = 1_000;
 
 fn own_unit(core: &Core, code: &str) -> Result<UnitDefined, ClearingError> {
     let unit = core.engine().state().units.values().find(|u| u.code == code).cloned();
@@ -110,11 +111,8 @@ impl Clearing {
         let ours = self.0.ledger.run(move |core| {
             let ledger = core.engine().state().ledger();
             let ledger = ledger.map_err(|e| ClearingError::refused(&e.code(), e.to_string()))?;
-            if core.engine().state().channel_with(&invite.ledger).is_some() {
-                return Err(ClearingError::refused("paired", "there is an accord with this network already"));
-            }
             let entries = core.public_entries().map_err(|e| ClearingError::new(503, "store", e))?;
-            Ok((ledger, own_unit(core, &code)?, entries))
+            Ok::<_, ClearingError>((ledger, own_unit(core, &code)?, entries))
         });
         let (us, unit, entries) = ours.await??;
         if us == invite.ledger {
@@ -153,6 +151,8 @@ impl Clearing {
             .map_err(|e| ClearingError::refused("descriptor", e.to_string()))?;
         let terms =
             Accord::parse(&accord.0).map_err(|e| ClearingError::refused("bad-accord", e.to_string()))?;
+        let (proposed, host) = (terms.clone(), invite.ledger);
+        self.0.ledger.run(move |core| terms::check_follows(core, &host, &proposed)).await??;
         let fits =
             terms.a == invite.ledger && terms.b == us && terms.pairs.iter().all(|p| p.unit_b == unit.unit);
         if !fits {
@@ -366,7 +366,8 @@ impl Clearing {
             record.ledger.parse().map_err(|_| ClearingError::new(500, "record", "a broken record"))?;
         let run = self.0.ledger.run(move |core| {
             let accord = record.accord()?;
-            if core.engine().state().channel_with(&ledger).is_none() {
+            let in_force = core.engine().state().channel_with(&ledger).map(|(_, row)| row.accord_id);
+            if in_force != Some(accord.id()) {
                 let entries = record.entries();
                 let received = core.receive_public(&entries);
                 received.map_err(|e| ClearingError::refused("bad-identity", e.to_string()))?;
@@ -375,17 +376,9 @@ impl Clearing {
                 let args = AccordArgs { accord: Blob(accord.to_bytes()), sigs_a, sigs_b };
                 core.accord(args).map_err(|e| ClearingError::refused(&e.code(), e.to_string()))?;
             }
-            let mut local = LocalPeer {
-                ledger,
-                alias: record.alias.clone(),
-                addresses: record.addresses.clone(),
-                note: String::new(),
-            };
-            if core.private().put_peer(&local).is_err() {
-                // Another peer has the name: this one is told apart by the start of its ledger id.
-                local.alias = format!("{}-{}", record.alias, ledger.short());
-                let put = core.private().put_peer(&local);
-                put.map_err(|e| ClearingError::new(503, "private-store", e.to_string()))?;
+            let known = core.private().peer(&ledger);
+            if known.map_err(|e| ClearingError::new(503, "private-store", e.to_string()))?.is_none() {
+                name_peer(core, ledger, &record)?;
             }
             save(core, Record { done: true, ..record })
         });
@@ -418,7 +411,7 @@ impl Clearing {
     async fn show(&self, record: &Record) -> Result<Pairing, ClearingError> {
         let accord = record.accord()?;
         let wanted = record.clone();
-        let terms = self.0.ledger.run(move |core| sentences(core, &wanted, &accord)).await?;
+        let terms = self.0.ledger.run(move |core| terms::sentences(core, &wanted, &accord)).await?;
         Ok(Pairing {
             schema: "weft.pairing/1".to_owned(),
             id: record.id.clone(),
@@ -487,31 +480,7 @@ fn host_record(
     if us == identity.ledger {
         return Err(ClearingError::refused("own-network", "a network cannot pair with itself"));
     }
-    if core.engine().state().channel_with(&identity.ledger).is_some() {
-        return Err(ClearingError::refused("paired", "there is an accord with this network already"));
-    }
-    let pair = UnitPair {
-        unit_a: unit.unit,
-        unit_b: theirs.unit,
-        num: 1,
-        den: 1,
-        position: Side::A,
-        limit_a: terms.we_may_owe,
-        limit_b: terms.they_may_owe,
-    };
-    let accord = Accord {
-        v: ACCORD_VERSION,
-        version: 1,
-        previous: None,
-        a: us,
-        b: identity.ledger,
-        pairs: vec![pair],
-        statement_interval_ms: DAY_MS,
-        default_expiry_ms: DAY_MS,
-        relay: terms.relay,
-        mirror: terms.mirror,
-        disputers: [1, 1],
-    };
+    let accord = terms::proposal(core, identity.ledger, unit.unit, theirs.unit, &terms)?;
     let record = Record {
         id: hex(&core.clock().random::<8>()),
         host: true,
@@ -534,13 +503,35 @@ fn host_record(
     Ok((record, ours))
 }
 
+/// Gives a new peer its name here, and remembers where it is reached.
+fn name_peer(core: &Core, ledger: LedgerId, record: &Record) -> Result<(), ClearingError> {
+    let mut local = LocalPeer {
+        ledger,
+        alias: record.alias.clone(),
+        addresses: record.addresses.clone(),
+        note: String::new(),
+    };
+    if core.private().put_peer(&local).is_err() {
+        // Another peer has the name: this one is told apart by the start of its ledger id.
+        local.alias = format!("{}-{}", record.alias, ledger.short());
+        let put = core.private().put_peer(&local);
+        put.map_err(|e| ClearingError::new(503, "private-store", e.to_string()))?;
+    }
+    Ok(())
+}
+
 /// The guest asks again after everything is done, because our answer was lost: the accord in our ledger answers.
 fn done_signatures(core: &Core, ask: &PairAsk) -> Option<(Vec<RootSig>, Option<Record>)> {
-    core.engine().state().channels.keys().find_map(|channel| {
-        let entry = core.own_stream_entry(channel, 0).ok()?;
-        let Payload::Step(step) = &entry.op().payload else { return None };
-        let weft_protocol::clearing::step::StepArgs::Accord(args) = &step.args else { return None };
-        (args.sigs_b == ask.signatures).then(|| (args.sigs_a.clone(), None))
+    let state = core.engine().state();
+    state.channels.keys().find_map(|channel| {
+        let end = state.stream(channel).next;
+        // The first accord stands at place 0, one that was renewed stands near the end.
+        let places = std::iter::once(0).chain((1..end).rev().take(MAX_STEPS_LOOKED_AT));
+        places.filter_map(|sseq| core.own_stream_entry(channel, sseq).ok()).find_map(|entry| {
+            let Payload::Step(step) = &entry.op().payload else { return None };
+            let weft_protocol::clearing::step::StepArgs::Accord(args) = &step.args else { return None };
+            (args.sigs_b == ask.signatures).then(|| (args.sigs_a.clone(), None))
+        })
     })
 }
 
@@ -566,39 +557,4 @@ fn empty_answer(message: u8) -> PairAnswer {
         signatures: Vec::new(),
         refused: None,
     }
-}
-
-/// The terms of an accord as people read them.
-fn sentences(core: &Core, record: &Record, accord: &Accord) -> Vec<String> {
-    let we_are_a = record.host;
-    let mut lines = Vec::new();
-    for pair in &accord.pairs {
-        let Some(unit) = core.engine().state().units.get(&pair.unit(we_are_a)) else { continue };
-        let show = |minor: u64| format_decimal(i64::try_from(minor).unwrap_or(i64::MAX), unit.scale);
-        let theirs = unit_in(&record.entries(), pair.unit(!we_are_a)).map_or_else(String::new, |u| u.code);
-        lines.push(format!("One {} of ours is worth one {} of {}.", unit.code, theirs, record.site));
-        lines.push(format!(
-            "We may owe {} at most {} {}.",
-            record.site,
-            show(pair.limit(we_are_a)),
-            unit.code
-        ));
-        lines.push(format!(
-            "{} may owe us at most {} {}.",
-            record.site,
-            show(pair.limit(!we_are_a)),
-            unit.code
-        ));
-    }
-    let hours = accord.default_expiry_ms / 3_600_000;
-    lines.push(format!("A payment that is not answered expires after {hours} hours."));
-    let relay = if accord.relay { "may" } else { "may not" };
-    lines.push(format!("Payments of other networks {relay} pass through."));
-    let mirror = if accord.mirror {
-        "Each keeps a copy of the other's entries that only the other can read: a lost machine then loses no history."
-    } else {
-        "Neither keeps a copy of the other's entries."
-    };
-    lines.push(mirror.to_owned());
-    lines
 }

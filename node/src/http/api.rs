@@ -2,6 +2,7 @@
 
 mod claims;
 mod erasure;
+mod forward;
 mod import;
 mod keys;
 mod members;
@@ -22,6 +23,7 @@ pub(super) fn routes() -> OpenApiRouter<Ctx> {
         .merge(time::routes())
         .merge(members::routes())
         .merge(erasure::routes())
+        .merge(forward::routes())
         .merge(payments::routes())
         .merge(ops::routes())
         .merge(receipts::routes())

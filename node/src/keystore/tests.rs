@@ -228,3 +228,27 @@ fn nothing_secret_is_printed() {
     let shown = format!("{store:?} {:?} {}", passphrase(GOOD), store.read("none").unwrap_err());
     assert!(!shown.contains(GOOD) && !shown.to_uppercase().contains("AGE-SECRET"), "{shown}");
 }
+
+#[test]
+fn a_recovery_key_is_read_from_its_file_or_its_words_and_mistakes_do_not_show_them() {
+    use super::command::read_secret_file;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("recovery");
+    let read = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        read_secret_file(&path)
+    };
+    let secret = [7; 32];
+    let words = weft_protocol::words::words_of(&secret);
+    assert_eq!(*read(&format!("{}\n", "07".repeat(32))).unwrap(), secret);
+    assert_eq!(*read(&words.join("\n")).unwrap(), secret);
+    let mut mistaken = words.clone();
+    mistaken[3] = "zzzz";
+    let why = read(&mistaken.join(" ")).unwrap_err();
+    assert!(why.contains("word 4 is not in the list") && !why.contains("zzzz"), "{why}");
+    for text in [words[..23].join(" "), "no key".to_owned(), "07".repeat(31)] {
+        let why = read(&text).unwrap_err();
+        assert!(words.iter().all(|word| !why.split(' ').any(|w| w == *word) || word.len() < 4), "{why}");
+    }
+    assert!(read_secret_file(&folder.path().join("nothing")).is_err());
+}

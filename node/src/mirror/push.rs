@@ -62,6 +62,17 @@ impl Known {
         }
     }
 
+    /// Nothing before this place is sent: it counts as held.
+    fn begin_at(&mut self, first: u64) {
+        if self.next < first {
+            (self.next, self.tail) = (first, 0);
+            self.full = self.full.split_off(&first);
+            while self.full.remove(&self.next) {
+                self.next = self.next.saturating_add(1);
+            }
+        }
+    }
+
     /// How many entries from the first on it holds.
     fn upto(&self) -> u64 {
         self.next.saturating_mul(u64::from(PIECE_ENTRIES)).saturating_add(u64::from(self.tail))
@@ -150,6 +161,7 @@ async fn send(
             places.filter_map(|number| run.at(number)).for_each(|id| known.holds(&id));
         }
     }
+    known.begin_at(job.first);
     if known.done == job.covered {
         return Ok(());
     }
@@ -163,7 +175,8 @@ async fn send(
         };
         let piece = Piece::seal(&key, &job.ledger, open.id, &open.entries, &mut SystemRng);
         let put = PutPiece { message: 1, piece: piece.map_err(|e| e.to_string())? };
-        let bytes = clearing.request(keeper, Protocol::Mirror, put.to_bytes()).await?;
+        let bytes = clearing.request(keeper, Protocol::Mirror, put.to_bytes()).await;
+        let bytes = bytes.map_err(|e| e.to_string())?;
         let answer = PiecePut::parse(&bytes).map_err(|e| format!("its answer is malformed: {e}"))?;
         match answer.taken {
             PiecePut::KEPT => known.holds(&open.id),
@@ -178,6 +191,19 @@ async fn send(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_left_out_is_sent_to_nobody() {
+        let mut known = Known::default();
+        known.holds(&id(0, 64));
+        known.holds(&id(4, 64));
+        known.begin_at(3);
+        assert_eq!((known.next, known.upto()), (3, 192));
+        known.holds(&id(3, 64));
+        assert_eq!(known.upto(), 5 * 64);
+        known.begin_at(3);
+        assert_eq!(known.upto(), 5 * 64, "it is no step back");
+    }
 
     fn id(number: u64, count: u8) -> PieceId {
         PieceId { number, boot: 1, key: 0, count }

@@ -3,7 +3,7 @@
 
 use super::{ListError, list};
 use crate::clearing::Clearing;
-use crate::network::Protocol;
+use crate::network::{Protocol, RequestError};
 use crate::service::{Ledger, MirrorsWanted};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -33,8 +33,8 @@ pub(crate) async fn run(ledger: Ledger, clearing: Clearing, mut stop: watch::Rec
 async fn round(ledger: &Ledger, clearing: &Clearing) -> Result<bool, String> {
     let Ok(wanted) = ledger.run(|core| core.mirrors_wanted()).await else { return Ok(false) };
     let Some(MirrorsWanted { unheard, from, .. }) = wanted else { return Ok(false) };
-    for peer in unheard.into_iter().filter(|peer| clearing.is_connected(peer)) {
-        hear(ledger, clearing, peer, from).await;
+    for (peer, agreed) in unheard.into_iter().filter(|(peer, _)| clearing.is_connected(peer)) {
+        hear(ledger, clearing, peer, agreed, from).await;
     }
     loop {
         let Ok(wanted) = ledger.run(|core| core.mirrors_wanted()).await else { return Ok(false) };
@@ -45,10 +45,14 @@ async fn round(ledger: &Ledger, clearing: &Clearing) -> Result<bool, String> {
 }
 
 /// Asks a mirror what it holds. One that cannot be reached is asked again; one that answers what cannot be is not.
-async fn hear(ledger: &Ledger, clearing: &Clearing, peer: LedgerId, from: u64) {
+async fn hear(ledger: &Ledger, clearing: &Clearing, peer: LedgerId, agreed: bool, from: u64) {
     let runs = match list(clearing, peer, from).await {
         Ok(runs) => Ok(runs),
         Err(ListError::Wrong(why)) => Err(why),
+        // As far as we know it keeps nothing of ours, and so it says itself.
+        Err(ListError::Unanswered(
+            RequestError::Refused { .. } | RequestError::UnsupportedProtocol { .. },
+        )) if !agreed => Ok(Vec::new()),
         Err(ListError::Unanswered(why)) => {
             tracing::debug!(peer = %peer.short(), %why, "a mirror has not said what it keeps");
             return;
@@ -60,7 +64,8 @@ async fn hear(ledger: &Ledger, clearing: &Clearing, peer: LedgerId, from: u64) {
 
 async fn fetch(ledger: &Ledger, clearing: &Clearing, peer: LedgerId, id: PieceId) -> Result<(), String> {
     let ask = GetPiece { message: 5, number: id.number, boot: id.boot, key: id.key };
-    let bytes = clearing.request(peer, Protocol::Mirror, ask.to_bytes()).await?;
+    let bytes = clearing.request(peer, Protocol::Mirror, ask.to_bytes()).await;
+    let bytes = bytes.map_err(|e| e.to_string())?;
     // What cannot be read is no piece.
     let piece = PieceGot::parse(&bytes).ok().and_then(|got| got.piece);
     let taken = ledger.run(move |core| core.mirror_given(peer, id, piece.as_ref()));

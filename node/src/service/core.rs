@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::data::{DataDir, Keys};
 use crate::keystore::Kept;
 use crate::store::private::{Direction, SealedSidecar, Sidecar};
-use crate::store::segments::{NoteKind, Position, RecordKey, RecordRef};
+use crate::store::segments::{Fatal, NoteKind, Position, RecordKey, RecordRef};
 use crate::store::{Index, IndexBatch, Private, SegmentReader, Segments};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use weft_api::KeysKept;
 use weft_protocol::clearing::engine::{Batch, Cx, Engine, Payee, Record};
 use weft_protocol::clearing::peers::Place;
+use weft_protocol::entry::Kind;
 use weft_protocol::evidence::Evidence;
 use weft_protocol::ids::{AccountId, ClaimId, Hash, LedgerId, Salt};
 use weft_protocol::log::tile::{TileBuilder, TilePath};
@@ -52,6 +53,7 @@ pub struct ServiceParts {
     pub private: Arc<Private>,
     pub tiles: TileBuilder,
     pub checkpoint: u64,
+    pub floor: crate::store::segments::Floor,
     pub boot: u64,
     pub hooks: Hooks,
 }
@@ -173,6 +175,10 @@ impl Core {
     pub fn boot(&self) -> u64 {
         self.parts.boot
     }
+    /// Place of the first entry that is here without gaps: 0, or that of the forward before which old ones were left out.
+    pub fn floor(&self) -> u64 {
+        self.parts.floor.seq
+    }
     /// Size that the last published checkpoint covers.
     pub fn checkpoint_size(&self) -> u64 {
         self.parts.checkpoint
@@ -255,8 +261,7 @@ impl Core {
         let notes = self.notes.waiting.iter().map(crate::store::Record::as_ref);
         let all: Result<Vec<RecordRef<'_>>, _> = notes.chain(records.iter().filter_map(record_ref)).collect();
         let all = all.map_err(|e| e.to_string())?;
-        let mut positions = self.parts.segments.append(&all).map_err(|e| e.to_string())?;
-        self.parts.segments.sync().map_err(|e| e.to_string())?;
+        let mut positions = append(&mut self.parts.segments, &all, &records).map_err(|e| e.to_string())?;
         let entries = positions.split_off(self.notes.waiting.len());
         self.notes.written(&positions);
         self.pending.extend(entries.into_iter().zip(records));
@@ -359,6 +364,30 @@ impl Core {
     pub(super) fn keep_sealed(&mut self, commitment: Hash, envelope: Vec<u8>, claim: ClaimId) {
         self.sealed.push(SealedSidecar { commitment, envelope, direction: Direction::Out, claim });
     }
+}
+
+/// Writes and syncs a group: notes, then these records. A forward begins a segment of its own, so that all before it can
+/// be told by its files.
+fn append(
+    segments: &mut Segments,
+    all: &[RecordRef<'_>],
+    records: &[Record],
+) -> Result<Vec<Position>, Fatal> {
+    let mut positions = Vec::with_capacity(all.len());
+    let notes = all.len() - records.len();
+    for (n, record) in (notes..).zip(records) {
+        if is_forward(record) {
+            positions.extend(segments.append(&all[positions.len()..n])?);
+            segments.begin_segment()?;
+        }
+    }
+    positions.extend(segments.append(&all[positions.len()..])?);
+    segments.sync()?;
+    Ok(positions)
+}
+
+fn is_forward(record: &Record) -> bool {
+    matches!(record, Record::Own(written) if written.entry.kind() == Kind::Forward)
 }
 
 /// The record of an entry.

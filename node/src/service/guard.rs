@@ -127,8 +127,9 @@ impl Core {
 
     fn guarding<T>(&mut self, act: impl FnOnce(&mut Restart, &mut Engine, &mut Cx<'_>) -> T) -> T {
         let was_quarantined = self.engine().is_quarantined();
+        let unheard = self.mirrors_wanted().unwrap_or_default().unheard;
         let elsewhere = Elsewhere {
-            unanswered: self.mirrors_wanted().unwrap_or_default().unheard.into_iter().collect(),
+            unanswered: unheard.into_iter().map(|(peer, _)| peer).collect(),
             size: self.mirrored_size(),
         };
         let mut restart = std::mem::take(&mut self.watch.restart);

@@ -24,6 +24,8 @@ pub(super) struct Mirroring {
 pub struct MirrorJob {
     /// Our ledger.
     pub ledger: LedgerId,
+    /// The first place whose entries are all here: those left out before a forward go to no new keeper.
+    pub first: u64,
     /// Entries that the published checkpoint covers.
     pub covered: u64,
     /// The recovery key in force, with its epoch.
@@ -71,7 +73,14 @@ impl Core {
         let (epoch, key) = identity.current(Purpose::Recovery)?;
         let keepers = self.mirrors();
         let open = !self.engine().is_quarantined() && !keepers.is_empty();
-        open.then(|| MirrorJob { ledger, covered: self.checkpoint_size(), key: (epoch, *key), keepers })
+        let first = self.floor().div_ceil(u64::from(PIECE_ENTRIES));
+        open.then(|| MirrorJob {
+            ledger,
+            first,
+            covered: self.checkpoint_size(),
+            key: (epoch, *key),
+            keepers,
+        })
     }
 
     /// The entries of a piece, as far as the published checkpoint covers them; `None` when it covers none.
@@ -105,6 +114,8 @@ impl Core {
             for id in ends {
                 let end = id.and_then(|id| id.end().ok()).filter(|end| *end <= self.checkpoint_size());
                 fits &= match end {
+                    // What was left out here is as ours as what is kept of it: nothing can be compared any more.
+                    Some(end) if self.is_left_out(end.saturating_sub(1)).map_err(|e| e.to_string())? => true,
                     Some(end) => self.own_entry(end.saturating_sub(1))?.body().boot == run.boot,
                     None => false,
                 };

@@ -6,14 +6,17 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::data::{DataDir, DataError, Keys};
 use crate::recovery::instance::{Token, Told};
+use crate::store::base::{self, BaseFileError};
 use crate::store::index::{Applied, DestroyError};
 use crate::store::migrate::{MigrateError, migrate};
 use crate::store::segments::{
-    Covered, Fatal, NoteKind, OpenError, OpenReport, Position, RecordKey, RecordRef, VisitError, scan_dir,
+    Covered, Fatal, Floor, NoteKind, OpenError, OpenReport, Position, RecordKey, RecordRef, VisitError,
+    scan_dir,
 };
 use crate::store::{Disk, Index, IndexBatch, IndexError, Private, PrivateError, Segments};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use weft_protocol::base::Base;
 use weft_protocol::clearing::replay::Replay;
 use weft_protocol::clearing::step::StepArgs;
 use weft_protocol::entry::{Entry, Payload};
@@ -43,6 +46,9 @@ pub enum OpenFailure {
     /// The private store.
     #[error("private store: {0}")]
     Private(#[from] PrivateError),
+    /// The base, where old entries were left out.
+    #[error(transparent)]
+    Base(#[from] BaseFileError),
     /// The index, which could not even be made anew.
     #[error("index: {0}")]
     Index(#[from] IndexError),
@@ -89,6 +95,10 @@ pub fn open(
 ) -> Result<Opened, OpenFailure> {
     let clock = Clock;
     let mut remarks: Vec<String> = migrate(data)?.into_iter().collect();
+    if base::finish(data)? {
+        remarks
+            .push("leaving out old entries, which had been interrupted, was finished or undone".to_owned());
+    }
     // Said before anything long is read: without the passphrase nothing can start.
     data.seed("handle-secret")?;
     let private = Arc::new(Private::open(&data.private())?);
@@ -96,13 +106,15 @@ pub fn open(
     let token = Token::of(data);
     let told = token.as_ref().and_then(Token::read);
     let as_stopped = data.is_as_stopped();
-    let covered = Covered { min_own_entries: checkpoint, clean_stop: data.take_clean_stop()? };
+    let base = base::read(&data.ledger())?;
+    let floor = base.as_ref().map_or_else(Floor::default, |base| base.floor);
+    let covered = Covered { min_own_entries: checkpoint, clean_stop: data.take_clean_stop()?, floor };
     let (index, made_anew) = match Index::open(&data.index()) {
         Ok(index) => (index, false),
         Err(error) => (fresh_index(data, &mut remarks, &error.to_string())?, true),
     };
     let applied = index.applied().unwrap_or_default();
-    let mut reading = Reading::new(Some((index, applied)), checkpoint);
+    let mut reading = Reading::new(Some((index, applied)), checkpoint, base);
     reading.told = told;
     let (segments, report) =
         Segments::open(disk, &data.ledger(), covered, &mut |at, record| reading.record(at, record))?;
@@ -150,6 +162,7 @@ pub fn open(
         private,
         tiles,
         checkpoint: checkpoint.min(head.next_seq),
+        floor,
         boot,
         hooks,
     };
@@ -169,7 +182,7 @@ pub fn open(
 }
 
 /// The size of the last published checkpoint; 0 when there is none that can be read (an audit reports that).
-fn published(data: &DataDir) -> u64 {
+pub(super) fn published(data: &DataDir) -> u64 {
     let Ok(bytes) = std::fs::read(data.public().join("checkpoint")) else { return 0 };
     let note = Note::parse(&bytes).ok();
     let checkpoint = note.and_then(|note| note.text().parse::<Checkpoint>().ok());
@@ -224,8 +237,10 @@ fn check_keys(replay: &Replay, keys: &Keys) -> Result<(), OpenFailure> {
 pub(super) fn rebuild(data: &DataDir) -> Result<Index, OpenFailure> {
     Index::destroy(&data.index())?;
     let index = Index::open(&data.index())?;
-    let mut reading = Reading::new(Some((index, Applied::default())), u64::MAX);
-    scan_dir(&data.ledger(), &mut |at, record| reading.record(at, record))?;
+    let base = base::read(&data.ledger())?;
+    let floor = base.as_ref().map_or_else(Floor::default, |base| base.floor);
+    let mut reading = Reading::new(Some((index, Applied::default())), u64::MAX, base);
+    scan_dir(&data.ledger(), floor, &mut |at, record| reading.record(at, record))?;
     reading.flush()?;
     let (index, _) = reading.index.expect("it was given above");
     index.flush()?;
@@ -233,9 +248,10 @@ pub(super) fn rebuild(data: &DataDir) -> Result<Index, OpenFailure> {
 }
 
 /// Replays records as they are read, and indexes those that the index lacks.
-struct Reading {
-    replay: Replay,
-    tiles: TileBuilder,
+pub(super) struct Reading {
+    floor: Floor,
+    pub(super) replay: Replay,
+    pub(super) tiles: TileBuilder,
     index: Option<(Index, Applied)>,
     counts: Applied,
     batch: IndexBatch,
@@ -251,26 +267,42 @@ struct Reading {
 }
 
 impl Reading {
-    fn new(index: Option<(Index, Applied)>, checkpoint: u64) -> Self {
+    /// From the first entry on, or from what stands in the place of those left out.
+    pub(super) fn new(index: Option<(Index, Applied)>, checkpoint: u64, base: Option<Base>) -> Self {
+        let (floor, replay, tiles) = match base {
+            Some(Base { floor, replay, tree, .. }) => (floor, replay, tree),
+            None => (Floor::default(), Replay::new(), TileBuilder::new()),
+        };
+        // The texts of what is still open; those of entries that were left out go with them.
+        let named = replay.state().holds.values().map(|hold| hold.commitment).collect();
         Self {
-            replay: Replay::new(),
-            tiles: TileBuilder::new(),
+            floor,
+            replay,
+            tiles,
             index,
-            counts: Applied::default(),
+            counts: Applied { own_entries: floor.seq, ..Applied::default() },
             batch: IndexBatch::new(),
             batched: 0,
             checkpoint,
-            named: BTreeSet::new(),
+            named,
             notes: BTreeMap::new(),
             told: None,
             told_found: false,
         }
     }
 
-    fn record(&mut self, at: Position, record: RecordRef<'_>) -> Result<(), VisitError> {
+    pub(super) fn record(&mut self, at: Position, record: RecordRef<'_>) -> Result<(), VisitError> {
         let known = self.index.as_ref().is_none_or(|(_, applied)| self.counts.records < applied.records);
         self.counts.records += 1;
         match record.key() {
+            RecordKey::Own { .. } if at.segment < self.floor.full => {
+                let entry = Entry::parse(record.bytes()).map_err(VisitError::new)?;
+                self.name_open_texts(&entry);
+                if !known {
+                    rows::kept(&mut self.batch, at, &entry);
+                    self.batched += 1;
+                }
+            }
             RecordKey::Own { .. } => {
                 self.counts.own_entries += 1;
                 let entry = Entry::parse(record.bytes()).map_err(VisitError::new)?;
@@ -292,8 +324,13 @@ impl Reading {
             RecordKey::Received { .. } => {
                 self.counts.received_entries += 1;
                 let entry = Entry::parse(record.bytes()).map_err(VisitError::new)?;
-                self.replay.received(&entry).map_err(VisitError::new)?;
-                self.named.extend(proposed_sidecar(&entry));
+                if at.segment < self.floor.full {
+                    // What the peer has said by then is in the base.
+                    self.name_open_texts(&entry);
+                } else {
+                    self.replay.received(&entry).map_err(VisitError::new)?;
+                    self.named.extend(proposed_sidecar(&entry));
+                }
                 if !known {
                     rows::received(&mut self.batch, at, &entry);
                     self.batched += 1;
@@ -312,6 +349,18 @@ impl Reading {
             }
         }
         if self.batch.is_full() { self.flush().map_err(VisitError::new) } else { Ok(()) }
+    }
+
+    /// The text of a payment whose entries stay though others of its time are gone: as long as it is under way.
+    fn name_open_texts(&mut self, entry: &Entry) {
+        let Payload::Step(step) = &entry.op().payload else { return };
+        let state = self.replay.state();
+        if step
+            .claim
+            .is_some_and(|claim| state.claim(&claim).is_some() || state.decisions.contains_key(&claim))
+        {
+            self.named.extend(proposed_sidecar(entry));
+        }
     }
 
     fn flush(&mut self) -> Result<(), IndexError> {

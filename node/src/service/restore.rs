@@ -38,8 +38,8 @@ pub(super) struct Restore {
 /// What is to be asked of mirrors next.
 #[derive(Debug, Default)]
 pub struct MirrorsWanted {
-    /// Mirrors that have not said what they hold from this place on.
-    pub unheard: Vec<LedgerId>,
+    /// Peers that have not said what they hold, and whether the accord that we know of says that they keep our entries.
+    pub unheard: Vec<(LedgerId, bool)>,
     /// The first place that we do not hold whole.
     pub from: u64,
     /// A piece to fetch.
@@ -49,8 +49,6 @@ pub struct MirrorsWanted {
 /// Where a start stands with its mirrors, for people.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RestoreReport {
-    /// Mirrors that have not said what they hold.
-    pub unheard: Vec<LedgerId>,
     /// Mirrors that hold more entries than we do.
     pub ahead: Vec<LedgerId>,
     /// Mirrors that are passed over, and why.
@@ -62,16 +60,18 @@ pub struct RestoreReport {
 }
 
 impl Core {
-    /// Takes the recovery secret for as long as the quarantine lasts.
-    pub fn give_recovery_secret(&mut self, secret: RecoverySecret) {
-        if self.engine().is_quarantined() {
+    /// Takes the recovery secret for as long as the quarantine lasts; says whether there is one.
+    pub fn give_recovery_secret(&mut self, secret: RecoverySecret) -> bool {
+        let quarantined = self.engine().is_quarantined();
+        if quarantined {
             self.watch.restore.secret = Some(secret);
         }
+        quarantined
     }
 
-    /// Whether every mirror has said what it holds, or has been passed over.
+    /// Whether a peer has said what it holds. Each is asked: the accord may say more by now than what we hold of it.
     pub(super) fn has_mirror_answered(&self, peer: &LedgerId) -> bool {
-        !self.mirrors_with(peer) || self.watch.restore.listed.contains_key(peer)
+        self.watch.restore.listed.contains_key(peer)
     }
 
     /// What is to be asked of mirrors next; `None` when there is nothing to take back any more.
@@ -79,7 +79,8 @@ impl Core {
         if !self.engine().is_quarantined() {
             return None;
         }
-        let unheard = self.mirrors().into_iter().filter(|peer| !self.has_mirror_answered(peer)).collect();
+        let peers = self.engine().awaited().into_iter().filter(|peer| !self.has_mirror_answered(peer));
+        let unheard = peers.map(|peer| (peer, self.mirrors_with(&peer))).collect();
         let from = self.engine().state().head.next_seq / u64::from(PIECE_ENTRIES);
         Some(MirrorsWanted { unheard, from, piece: self.next_piece() })
     }
@@ -206,7 +207,6 @@ impl Core {
         let ahead = self.believed().filter(|(_, run)| run.end().is_some_and(|end| end > head));
         let ahead: BTreeSet<LedgerId> = ahead.map(|(peer, _)| peer).collect();
         RestoreReport {
-            unheard: self.mirrors_wanted().unwrap_or_default().unheard,
             ahead: ahead.into_iter().collect(),
             passed_over: self.watch.restore.passed_over.clone(),
             has_key: self.watch.restore.secret.is_some(),
@@ -219,3 +219,6 @@ impl Core {
         self.watch.restore = Restore::default();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,18 +54,8 @@ pub(super) fn own(
     entry: &Entry,
     balance_after: impl Fn(AccountId, UnitId) -> i64,
 ) {
+    kept(batch, at, entry);
     let body = entry.body();
-    batch.own(body.seq, at);
-    for author in entry.authors() {
-        batch.op(&author, &entry.op().op_id, body.seq);
-    }
-    let back = match &entry.op().payload {
-        Payload::Recovered(recovered) => recovered.lost(),
-        _ => None,
-    };
-    if let Some(header) = back.as_ref().unwrap_or(entry).body().stream {
-        batch.stream_entry(&header.id, header.sseq, body.seq);
-    }
     let Some(Movement { postings, when_day, claim }) = entry.op().payload.movement() else { return };
     let mut by_account: BTreeMap<AccountId, Vec<(UnitId, i64, i64)>> = BTreeMap::new();
     for posting in &postings {
@@ -86,6 +76,22 @@ pub(super) fn own(
             sidecar: entry.op().sidecars.first().copied(),
         };
         batch.account_row(&account, body.seq, &weft_protocol::encoding::encode(&row));
+    }
+}
+
+/// Where an entry of ours stands: all there is of one from before a forward, whose balances are not known any more.
+pub(super) fn kept(batch: &mut IndexBatch, at: Position, entry: &Entry) {
+    let body = entry.body();
+    batch.own(body.seq, at);
+    for author in entry.authors() {
+        batch.op(&author, &entry.op().op_id, body.seq);
+    }
+    let back = match &entry.op().payload {
+        Payload::Recovered(recovered) => recovered.lost(),
+        _ => None,
+    };
+    if let Some(header) = back.as_ref().unwrap_or(entry).body().stream {
+        batch.stream_entry(&header.id, header.sseq, body.seq);
     }
 }
 

@@ -23,7 +23,7 @@ use weft_protocol::log::witness::{
 };
 
 /// Where the newest cosigned checkpoint of ours is kept beside the public file, which holds only the newest of all.
-const WITNESSED: &str = "witnessed";
+pub(super) const WITNESSED: &str = "witnessed";
 /// Where two heads are kept that exclude each other, by the log's network.
 const CONTRADICTION: &str = "contradiction/";
 

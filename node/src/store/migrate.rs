@@ -4,15 +4,15 @@
 //! so an interrupted migration is either not begun or done, and starting again finishes it; a layout that is not
 //! known is refused before anything is read or written.
 
-use super::segments::{OpenError, SEGMENTS_DIR, scan_dir};
+use super::segments::{Floor, OpenError, SEGMENTS_DIR, scan_dir};
 use crate::data::{DataDir, DataError, write_file};
 use std::fs::File;
 use std::path::Path;
 
 /// The layout that this program writes.
-pub const CURRENT: &str = "weft-store/2";
-/// The first layout: the same files; notes of kinds 1 and 2 only.
-const FIRST: &str = "weft-store/1";
+pub const CURRENT: &str = "weft-store/3";
+/// Layouts before it, with the same files: the first had notes of kinds 1 and 2 only, neither left out entries.
+const OLDER: [&str; 2] = ["weft-store/1", "weft-store/2"];
 /// The file that names the layout.
 pub(crate) const VERSION_FILE: &str = "store-version";
 /// Longest version file that is read.
@@ -40,8 +40,8 @@ pub enum MigrateError {
 /// A layout that this program can open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layout {
-    /// [`FIRST`]: to be migrated.
-    First,
+    /// One of [`OLDER`]: to be migrated.
+    Older(&'static str),
     /// [`CURRENT`].
     Current,
 }
@@ -59,11 +59,12 @@ pub(crate) fn layout(data: &DataDir) -> Result<Layout, DataError> {
         }
         Err(source) => return Err(DataError::Io { what: "read", path, source }),
     };
-    match found.trim() {
-        FIRST => Ok(Layout::First),
-        CURRENT => Ok(Layout::Current),
-        other => Err(DataError::Version { path: data.path().to_owned(), found: other.to_owned() }),
+    let found = found.trim();
+    if found == CURRENT {
+        return Ok(Layout::Current);
     }
+    let older = OLDER.into_iter().find(|older| *older == found).map(Layout::Older);
+    older.ok_or_else(|| DataError::Version { path: data.path().to_owned(), found: found.to_owned() })
 }
 
 fn read_capped(path: &Path) -> std::io::Result<String> {
@@ -83,20 +84,20 @@ fn read_capped(path: &Path) -> std::io::Result<String> {
 pub fn migrate(data: &DataDir) -> Result<Option<String>, MigrateError> {
     match layout(data)? {
         Layout::Current => Ok(None),
-        Layout::First => from_first(data).map(Some),
+        Layout::Older(layout) => from_older(data, layout).map(Some),
     }
 }
 
-fn from_first(data: &DataDir) -> Result<String, MigrateError> {
+fn from_older(data: &DataDir, layout: &str) -> Result<String, MigrateError> {
     let segments = data.ledger().join(SEGMENTS_DIR);
     let mut records = 0;
     // A folder whose ledger was never founded has none.
     if segments.exists() {
-        records = scan_dir(&data.ledger(), &mut |_, _| Ok(()))?.counts.records();
+        records = scan_dir(&data.ledger(), Floor::default(), &mut |_, _| Ok(()))?.counts.records();
         sync_files(&segments)?;
     }
     write_file(&data.path().join(VERSION_FILE), format!("{CURRENT}\n").as_bytes())?;
-    Ok(format!("the store was brought from {FIRST} to {CURRENT}; all {records} records were checked"))
+    Ok(format!("the store was brought from {layout} to {CURRENT}; all {records} records were checked"))
 }
 
 fn sync_files(folder: &Path) -> Result<(), MigrateError> {
@@ -130,20 +131,22 @@ mod tests {
 
     #[test]
     fn an_older_layout_is_brought_up_once() {
-        let (_temporary, data) = folder("weft-store/1\n");
-        assert!(migrate(&data).unwrap().unwrap().contains("from weft-store/1 to weft-store/2"));
-        assert_eq!(version(&data), "weft-store/2\n");
-        assert_eq!(migrate(&data).unwrap(), None);
+        for older in OLDER {
+            let (_temporary, data) = folder(&format!("{older}\n"));
+            assert!(migrate(&data).unwrap().unwrap().contains(&format!("from {older} to weft-store/3")));
+            assert_eq!(version(&data), "weft-store/3\n");
+            assert_eq!(migrate(&data).unwrap(), None);
+        }
     }
 
     #[test]
     fn a_migration_that_a_crash_interrupted_is_finished_by_the_next_start() {
         // The version is replaced by a rename: before it the old one stands, beside what was written so far.
-        for written in ["", "weft-st", "weft-store/2\n"] {
+        for written in ["", "weft-st", "weft-store/3\n"] {
             let (_temporary, data) = folder("weft-store/1\n");
             std::fs::write(data.path().join("store-version.new"), written).unwrap();
             assert!(migrate(&data).unwrap().is_some());
-            assert_eq!(version(&data), "weft-store/2\n");
+            assert_eq!(version(&data), "weft-store/3\n");
             assert!(!data.path().join("store-version.new").exists());
         }
     }
@@ -161,10 +164,10 @@ mod tests {
 
     #[test]
     fn a_layout_that_is_not_known_is_refused_in_words() {
-        for unknown in ["weft-store/3\n", "weft-store/20", "", "weft-store/1 weft-store/2"] {
+        for unknown in ["weft-store/4\n", "weft-store/20", "", "weft-store/1 weft-store/2"] {
             let (_temporary, data) = folder(unknown);
             let refused = data.lock().unwrap_err().to_string();
-            assert!(refused.contains("weft-store/2") && refused.contains("nothing was changed"), "{refused}");
+            assert!(refused.contains("weft-store/3") && refused.contains("nothing was changed"), "{refused}");
             assert_eq!(version(&data), unknown);
         }
     }

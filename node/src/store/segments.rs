@@ -2,7 +2,7 @@
 //!
 //! What must hold:
 //! - a record never spans two files; a file is at most [`SEGMENT_BYTES`] and sealed when full and at a clean stop;
-//! - own entries stand in order, contiguous from 0;
+//! - own entries stand in order, contiguous from 0, or from a forward on ([`Floor`]);
 //! - what [`Segments::sync`] has confirmed is found again at every later open, or the open is refused;
 //! - bytes are cut off only at the very end, only if no seal, checkpoint or clean stop covers them and they can only
 //!   be an unfinished write; they are kept aside in `torn/` first;
@@ -11,6 +11,7 @@
 mod error;
 mod open;
 mod reader;
+pub use weft_protocol::base::Floor;
 pub use weft_protocol::record;
 
 #[cfg(test)]

@@ -206,6 +206,15 @@ impl Side {
             let posting = postings.iter().find(|p| p.account == account)?;
             Some(Moved { seq, unit: posting.unit, amount: posting.delta.checked_abs()?, cause })
         };
+        let proposed_on = match &entry.op().payload {
+            Payload::End(end) if !state.claims.contains_key(&(end.claim, end.part)) => {
+                sides.iter().find_map(|(channel, side)| {
+                    let said = side.claims.get(&end.claim)?;
+                    said.proposed.map(|_| *channel)
+                })
+            }
+            _ => None,
+        };
         let mut with = |channel: &StreamId, claim: ClaimId, act: &dyn Fn(&mut Said)| {
             if let Some(side) = sides.get_mut(channel) {
                 act(side.claims.entry(claim).or_default());
@@ -214,9 +223,11 @@ impl Side {
         match &entry.op().payload {
             Payload::End(end) => {
                 let row = state.claims.get(&(end.claim, end.part)).and_then(|row| row.outgoing.as_ref());
-                if let Some(out) = row {
-                    let ended = moved(&out.channel, end.closing, &end.postings);
-                    with(&out.channel, end.claim, &|said| said.ended = ended);
+                // Books from after it closed know the claim no more, and its proposal tells.
+                let channel = row.map(|out| out.channel).or(proposed_on);
+                if let Some(channel) = channel {
+                    let ended = moved(&channel, end.closing, &end.postings);
+                    with(&channel, end.claim, &|said| said.ended = ended);
                 }
             }
             Payload::Book(book) => {

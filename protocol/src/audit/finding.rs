@@ -352,6 +352,17 @@ pub struct Since {
     pub root: Hash,
 }
 
+/// Entries that are not here any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct LeftOut {
+    /// Place of the forward that they stand before.
+    #[n(0)]
+    pub before: u64,
+    /// How many.
+    #[n(1)]
+    pub entries: u64,
+}
+
 /// What an audit found out about one ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
@@ -361,6 +372,8 @@ pub struct Report {
     pub entries: u64,
     /// The earlier audit that this one goes on from.
     pub since: Option<Since>,
+    /// Entries left out before a forward, which neither this audit nor an earlier one has read.
+    pub left_out: Option<LeftOut>,
     /// Size that the checkpoint vouches for; `None` when it does not.
     pub checkpoint_size: Option<u64>,
     /// Who has cosigned the newest checkpoint; `None` without a checkpoint that can be read.

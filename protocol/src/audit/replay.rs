@@ -5,6 +5,7 @@
 
 mod finish;
 
+use super::base::{BaseSide, Books};
 use super::channel::Side;
 use super::finding::{Class, EntryRef, Finding, Findings, SignatureCounts};
 use super::networks::Networks;
@@ -29,30 +30,32 @@ use std::sync::Arc;
 /// Entries between two reports of progress.
 const PROGRESS_EVERY: u64 = 4_096;
 
-struct Replay {
+pub(super) struct Replay {
     /// Of the earlier audit that this one goes on from.
     since: Option<Edge>,
-    openings: Openings,
-    state: State,
-    sums: BTreeMap<UnitId, i128>,
-    tree: Tree,
-    checker: Checker,
-    networks: Networks,
-    sides: BTreeMap<StreamId, Side>,
-    findings: Findings,
-    entries: u64,
-    next: u64,
+    /// Where old entries were left out.
+    pub(super) base: Option<BaseSide>,
+    pub(super) openings: Openings,
+    pub(super) state: State,
+    pub(super) sums: BTreeMap<UnitId, i128>,
+    pub(super) tree: Tree,
+    pub(super) checker: Checker,
+    pub(super) networks: Networks,
+    pub(super) sides: BTreeMap<StreamId, Side>,
+    pub(super) findings: Findings,
+    pub(super) entries: u64,
+    pub(super) next: u64,
     /// Leaf hash of the entry before; `None` when it could not be read.
-    before: Option<Hash>,
+    pub(super) before: Option<Hash>,
     /// Place of the last entry that could not be read or was missing.
     lost_at: Option<u64>,
     /// Where each stream was last heard of.
     heard: BTreeMap<StreamId, u64>,
     /// Each log key and the first place it may sign checkpoints from.
-    log_keys: Vec<(u64, PublicKey)>,
+    pub(super) log_keys: Vec<(u64, PublicKey)>,
     kinds: BTreeMap<Kind, u64>,
-    counts: SignatureCounts,
-    time_ms: Option<(u64, u64)>,
+    pub(super) counts: SignatureCounts,
+    pub(super) time_ms: Option<(u64, u64)>,
     no_genesis: bool,
 }
 
@@ -82,15 +85,31 @@ pub(super) fn run(
     let wanted = [newest.as_ref(), earlier.as_ref()].into_iter().flatten();
     let sizes: Vec<u64> =
         wanted.filter_map(|claimed| claimed.says.as_ref()).map(|says| says.size()).collect();
-    let mut replay = match resumed {
-        Some(resumed) => {
+    let base = source.base().unwrap_or_else(|finding| {
+        findings.add(finding);
+        None
+    });
+    let covers = |seq: u64| resumed.as_ref().is_none_or(|resumed| resumed.since().entries < seq);
+    let books = base.filter(|(state, _)| covers(state.head.next_seq));
+    if let (Some((state, _)), Some(resumed)) = (&books, &resumed) {
+        let (from, to) = (resumed.since().entries, state.head.next_seq);
+        let what = format!(
+            "the earlier audit covered {from} entries, those after it up to {to} were left out since: it cannot be gone on from"
+        );
+        findings.add(Finding::unreadable(what));
+    }
+    let mut replay = match (books, resumed) {
+        (Some((state, file)), _) => {
+            Replay::from_books(options.threads, sizes, findings, Books { state, file }, source)
+        }
+        (None, Some(resumed)) => {
             source
                 .go_on(resumed.since().entries, resumed.positions())
                 .into_iter()
                 .for_each(|f| findings.add(f));
             Replay::resume(options.threads, sizes, findings, resumed)
         }
-        None => Replay::new(options.threads, sizes, findings, TileBuilder::new()),
+        (None, None) => Replay::new(options.threads, sizes, findings, TileBuilder::new()),
     };
     replay.openings = Openings::read(source.openings(), &mut replay.findings);
     while let Some(item) = source.next_item() {
@@ -113,9 +132,10 @@ pub(super) fn run(
 }
 
 impl Replay {
-    fn new(threads: usize, sizes: Vec<u64>, findings: Findings, tree: TileBuilder) -> Self {
+    pub(super) fn new(threads: usize, sizes: Vec<u64>, findings: Findings, tree: TileBuilder) -> Self {
         Self {
             since: None,
+            base: None,
             openings: Openings::default(),
             state: State::default(),
             sums: BTreeMap::new(),
@@ -175,6 +195,9 @@ impl Replay {
         let at = |what: String| Finding::error(what).at(EntryRef::Own(seq)).in_file(&**file);
         if self.again(seq, bytes, file) {
             return;
+        }
+        if self.base.as_ref().is_some_and(|base| seq < base.seq()) {
+            return self.kept(seq, bytes, file, source);
         }
         if seq < self.next {
             self.findings.add(at("this place was there already".into()));
@@ -408,7 +431,7 @@ impl Replay {
     }
 
     /// Our words on a channel, and what is signed by others inside them.
-    fn say(&mut self, seq: u64, entry: &Entry, file: &Arc<str>) {
+    pub(super) fn say(&mut self, seq: u64, entry: &Entry, file: &Arc<str>) {
         let back = match &entry.op().payload {
             Payload::Recovered(recovered) => recovered.lost(),
             _ => None,

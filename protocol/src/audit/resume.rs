@@ -4,7 +4,7 @@
 //! own: whoever can change it can make the next audit say anything about what came before it.
 
 use super::channel::Side;
-use super::finding::{Class, Finding, Findings, SignatureCounts, Since};
+use super::finding::{Class, Finding, Findings, LeftOut, SignatureCounts, Since};
 use super::networks::Networks;
 use super::source::Source;
 use super::tree::Claimed;
@@ -59,6 +59,9 @@ pub struct Saved {
     /// Bytes read of each file that grows at its end.
     #[n(13)]
     positions: BTreeMap<String, u64>,
+    /// What it has not read either.
+    #[n(14)]
+    pub(super) left_out: Option<LeftOut>,
 }
 
 #[derive(Encode, Decode)]
@@ -134,6 +137,7 @@ pub(super) struct Parts<'a> {
     pub(super) sides: &'a BTreeMap<StreamId, Side>,
     pub(super) networks: &'a Networks,
     pub(super) positions: &'a BTreeMap<String, u64>,
+    pub(super) left_out: Option<LeftOut>,
 }
 
 impl Parts<'_> {
@@ -153,12 +157,20 @@ impl Parts<'_> {
     ) -> Result<(), minicbor::encode::Error<std::convert::Infallible>> {
         let edge: BTreeMap<u8, Blob> =
             self.tree.partial().map(|tile| (level(&tile.path), Blob(tile.content))).collect();
-        e.map(14)?.u8(0)?.u8(RESULT_VERSION)?.u8(1)?.encode(self.ledger)?;
+        e.map(14_u64.saturating_add(u64::from(self.left_out.is_some())))?
+            .u8(0)?
+            .u8(RESULT_VERSION)?
+            .u8(1)?
+            .encode(self.ledger)?;
         e.u8(2)?.u64(self.tree.size())?.u8(3)?.encode(self.tree.root())?.u8(4)?.encode(&edge)?;
         e.u8(5)?.encode(self.state.digest())?.u8(6)?.bytes(state)?;
         e.u8(7)?.encode(&self.log_keys)?.u8(8)?.encode(&self.kinds)?.u8(9)?.encode(self.counts)?;
         e.u8(10)?.encode(self.time_ms)?.u8(11)?.encode(self.sides)?.u8(12)?.encode(self.networks)?;
-        e.u8(13)?.encode(self.positions)?.ok()
+        e.u8(13)?.encode(self.positions)?;
+        match &self.left_out {
+            Some(left_out) => e.u8(14)?.encode(left_out)?.ok(),
+            None => Ok(()),
+        }
     }
 }
 
@@ -242,8 +254,8 @@ impl Resumed {
 
     pub(super) fn into_parts(self) -> (State, BTreeMap<StreamId, Side>, Networks, Edge) {
         let since = self.since();
-        let Saved { sides, networks, mut edge, .. } = self.saved;
-        (self.state, sides, networks, Edge { since, leaves: edge.remove(&0).unwrap_or_default() })
+        let Saved { sides, networks, mut edge, left_out, .. } = self.saved;
+        (self.state, sides, networks, Edge { since, left_out, leaves: edge.remove(&0).unwrap_or_default() })
     }
 }
 
@@ -251,6 +263,7 @@ impl Resumed {
 #[derive(Debug)]
 pub(super) struct Edge {
     pub(super) since: Since,
+    pub(super) left_out: Option<LeftOut>,
     /// Leaf hashes in the last tile that was not full.
     leaves: Blob,
 }

@@ -4,6 +4,7 @@
 
 use super::finding::Finding;
 use crate::ids::{LedgerId, StreamId};
+use crate::ledger::state::State;
 use crate::log::tile::TilePath;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -60,6 +61,15 @@ pub trait Source {
     /// source cannot be gone on from.
     fn positions(&self) -> Option<BTreeMap<String, u64>> {
         None
+    }
+
+    /// The books before a forward, and their file, where entries before it were left out. Asked once, before all else:
+    /// from then on the source hands over what was kept of before it, and everything from it on.
+    ///
+    /// # Errors
+    /// When they are there and cannot be read.
+    fn base(&mut self) -> Result<Option<(State, String)>, Finding> {
+        Ok(None)
     }
 
     /// Texts that were opened for this audit: files named by the commitment, each its salt and the content.

@@ -9,9 +9,15 @@ use crate::ids::Hash;
 use crate::keys::PublicKey;
 use crate::log::checkpoint::Checkpoint;
 use crate::log::note::Note;
-use crate::log::tile::{HASH_LEN, TILE_WIDTH, Tile, TileBuilder, TileKind};
+use crate::log::tile::{
+    HASH_LEN, LEVELS, TILE_HEIGHT, TILE_WIDTH, Tile, TileBuilder, TileKind, TilePath, decode_hashes,
+    encode_hashes,
+};
+use crate::log::tree::root_of;
 use std::collections::BTreeMap;
 
+/// How the newest checkpoint is called in findings.
+const NEWEST: &str = "the checkpoint";
 /// Places left out that are filled with zero leaves: more than a lost segment file can hold.
 const MAX_GAP: u64 = 1 << 20;
 
@@ -76,6 +82,8 @@ pub(super) struct Tree {
     missing: u64,
     /// Entries that an earlier audit covered; their roots are not known here.
     base: u64,
+    /// Whether the entries before `base` were left out: then the stored tiles stand for them.
+    left_out: bool,
     /// False after a gap too wide to fill: then nothing after it has its place.
     placed: bool,
 }
@@ -90,7 +98,12 @@ impl Tree {
             TileKind::Hashes(level) => Some((level, tile)),
             TileKind::Entries => None,
         });
-        Self { edge: edge.collect(), builder, roots, missing: 0, base, placed: true }
+        Self { edge: edge.collect(), builder, roots, missing: 0, base, left_out: false, placed: true }
+    }
+
+    /// What was resumed from is what the stored tiles give.
+    pub(super) fn begin_left_out(&mut self) {
+        self.left_out = true;
     }
 
     pub(super) fn builder(&self) -> &TileBuilder {
@@ -161,7 +174,7 @@ impl Tree {
             self.judge(earlier, "the earlier checkpoint", signer, findings);
         }
         let newest = newest?;
-        let size = self.judge(newest, "the checkpoint", signer, findings)?;
+        let size = self.judge(newest, NEWEST, signer, findings)?;
         let beyond = self.size().saturating_sub(size);
         if beyond > 0 {
             let what = format!("{beyond} entries from {size} on are not covered by the checkpoint yet");
@@ -187,6 +200,15 @@ impl Tree {
             return None;
         };
         if !claimed.verify(&origin, &key, findings) {
+            return None;
+        }
+        if size < self.base && self.left_out {
+            if name == NEWEST {
+                let what =
+                    format!("{name} covers {size} entries, and not the forward at place {}", self.base);
+                findings.add(Finding::error(what).in_file(file));
+            }
+            // An earlier one is compared by a proof out of the tiles.
             return None;
         }
         if size < self.base {
@@ -255,4 +277,51 @@ fn first_difference(right: &[u8], stored: &[u8]) -> Option<u64> {
     let differs = |(a, b): (&[u8], &[u8])| a != b;
     let at = right.chunks(HASH_LEN).zip(stored.chunks(HASH_LEN)).position(differs)?;
     u64::try_from(at).ok()
+}
+
+/// The tree of a size as the stored tiles have it: its right edge, after every full tile below was held against the hash
+/// above it. What stands at the edge is vouched for by the checkpoint's root, at the end.
+pub(super) fn stored(size: u64, source: &mut dyn Source, findings: &mut Findings) -> Option<TileBuilder> {
+    let mut right = true;
+    for level in 0..LEVELS {
+        let elements = TileKind::Hashes(level).elements(size);
+        let mut above: Option<(u64, Vec<Hash>)> = None;
+        for index in 0..elements >> TILE_HEIGHT {
+            let parent = index >> TILE_HEIGHT;
+            if above.as_ref().is_none_or(|(known, _)| *known != parent) {
+                above = Some((parent, widest(level.saturating_add(1), parent, source)));
+            }
+            let place =
+                usize::try_from(index & u64::from(TILE_WIDTH.saturating_sub(1))).unwrap_or(usize::MAX);
+            let wanted = above.as_ref().and_then(|(_, hashes)| hashes.get(place));
+            let hashes = widest(level, index, source);
+            let full = hashes.len() == usize::from(TILE_WIDTH);
+            if !full || wanted != Some(&root_of(hashes)) {
+                right = false;
+                let name = TilePath::new(TileKind::Hashes(level), index, TILE_WIDTH)
+                    .map_or_else(|_| format!("tile/{level}"), |path| path.to_string());
+                let what = "it is missing, or does not give the hash above it; no entries are here that it could be made from";
+                findings.add(Finding::error(what).in_file(&name));
+            }
+        }
+    }
+    let load = |path: &TilePath| {
+        let TileKind::Hashes(level) = path.kind() else { return None };
+        let hashes = widest(level, path.index(), source);
+        hashes.get(..usize::from(path.width())).map(encode_hashes)
+    };
+    match TileBuilder::resume(size, load) {
+        Ok(builder) => right.then_some(builder),
+        Err(why) => {
+            findings.add(Finding::error(format!("the tree before the forward: {why}")));
+            None
+        }
+    }
+}
+
+/// The hashes of a stored tile, of the widest of its files that can be read; none when there is none.
+pub(super) fn widest(level: u8, index: u64, source: &mut dyn Source) -> Vec<Hash> {
+    let files = source.hash_tiles(level, index).into_iter();
+    let read = files.filter_map(|(path, named)| decode_hashes(path, &named.ok()?.bytes).ok());
+    read.max_by_key(Vec::len).unwrap_or_default()
 }

@@ -6,6 +6,7 @@
 
 mod effect;
 mod places;
+mod saved;
 
 pub use places::Place;
 
@@ -19,110 +20,159 @@ use crate::ledger::identity::{Identity, LastGood, Purpose, is_identity};
 use crate::ledger::state::{State, StreamRow};
 use crate::ledger::units::UnitDefined;
 use crate::log::proof::verify_inclusion;
+use minicbor::{Decode, Encode};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An answer to a claim that has not come to us is kept this long: until after it expires, whatever it says.
 const KEEP_ANSWER_MS: u64 = super::react::MAX_EXPIRY_SEEN_MS * 2;
 
-/// Everything peers have said.
-#[derive(Debug, Clone, Default)]
+/// Everything peers have said. Encoded it is part of what stands in the place of records left out ([`crate::base`]):
+/// all of it but what notes give back.
+#[derive(Debug, Clone, Default, Encode, Decode)]
+#[cbor(map)]
 pub struct Peers {
+    #[n(0)]
     identities: BTreeMap<LedgerId, Identity>,
+    #[n(1)]
     units: BTreeMap<(LedgerId, UnitId), UnitDefined>,
+    #[n(2)]
     public: BTreeMap<LedgerId, StreamRow>,
+    #[n(3)]
     streams: BTreeMap<StreamId, PeerStream>,
+    #[n(4)]
     decisions: BTreeMap<(ClaimId, LedgerId), Decision>,
+    #[cbor(n(5), with = "saved::entries")]
     identity_entries: BTreeMap<LedgerId, Vec<Vec<u8>>>,
     /// How many identity entries of a network we have shown on a channel.
+    #[n(6)]
     shown: BTreeMap<(StreamId, LedgerId), usize>,
     /// Our own Decisions as we signed them: the key of that time may be gone.
+    #[n(7)]
     own_words: BTreeMap<ClaimId, Decision>,
+    #[n(8)]
     frozen: BTreeSet<LedgerId>,
+    #[n(9)]
     contradicted: BTreeSet<(ClaimId, LedgerId)>,
+    #[n(10)]
     findings: Vec<Finding>,
+    #[n(11)]
     newest: BTreeMap<LedgerId, Newest>,
-    fences: BTreeMap<LedgerId, Fence>,
+    #[n(12)]
     pub(super) places: places::Places,
+    /// Kept as notes.
+    #[cbor(skip)]
+    fences: BTreeMap<LedgerId, Fence>,
+    #[cbor(skip)]
     pub(super) watch: crate::evidence::watch::Watch,
+    /// Kept as notes.
+    #[cbor(skip)]
     pub(super) evidence: Vec<(Hash, Vec<u8>)>,
+    /// Judged with the entry that has shown them.
+    #[cbor(skip)]
     pub(super) contradictions: Vec<super::convict::Contradiction>,
 }
 
 /// A peer's stream of one channel.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Encode, Decode)]
 pub struct PeerStream {
     /// The next place we expect.
+    #[n(0)]
     pub next: u64,
     /// Leaf hash of the last entry.
+    #[n(1)]
     pub head: Hash,
     /// Boot of the last entry.
+    #[n(2)]
     pub boot: u64,
     /// The accord that the peer has appended.
+    #[n(3)]
     pub accord_id: Option<Hash>,
     /// How far the peer says it has our stream.
+    #[n(4)]
     pub acked: u64,
+    #[n(5)]
     open_in: BTreeMap<u8, u64>,
+    #[n(6)]
     claims: BTreeMap<ClaimId, PeerClaim>,
 }
 
 /// What a peer has said about a claim on one channel.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Encode, Decode)]
 pub struct PeerClaim {
     /// Its PROPOSE.
+    #[n(0)]
     pub proposal: Option<Proposal>,
     /// Its answer to our PROPOSE.
+    #[n(1)]
     pub answer: Option<PeerAnswer>,
     /// Its DONE or FREE.
+    #[n(2)]
     pub closing: Option<PeerClosing>,
     /// Leaf hash of its RETURN.
+    #[n(3)]
     pub returned: Option<Hash>,
     /// Leaf hash of our own REJECT: our state forgets a closed claim after 60 days, a peer may be away for longer.
+    #[n(4)]
     pub refused: Option<Hash>,
     /// When the peer last spoke of it, in the peer's time.
+    #[n(5)]
     pub heard_ms: u64,
 }
 
 /// A PROPOSE received.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Encode, Decode)]
 pub struct Proposal {
     /// Its leaf hash.
+    #[n(0)]
     pub leaf: Hash,
     /// What is proposed.
+    #[n(1)]
     pub signed: SignedIntent,
     /// For which hop.
+    #[n(2)]
     pub hop: u8,
     /// When it was written, in the peer's time.
+    #[n(4)]
     pub time_ms: u64,
+    #[n(3)]
     counted: Option<(u8, u64)>,
 }
 
 /// A peer's answer to our PROPOSE.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub enum PeerAnswer {
     /// Yes; the Decision is kept apart.
+    #[n(0)]
     Accept,
     /// No: leaf hash of its REJECT, and why.
-    Reject(Hash, RejectCode),
+    #[n(1)]
+    Reject(#[n(0)] Hash, #[cbor(n(1), with = "saved::code")] RejectCode),
 }
 
 /// A peer's closing step as the debtor of a hop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub enum PeerClosing {
     /// Bound; leaf hash of its DONE.
-    Done(Hash),
+    #[n(0)]
+    Done(#[n(0)] Hash),
     /// Freed.
+    #[n(1)]
     Free,
 }
 
 /// Something in a peer's stream that breaks a rule and therefore has no effect, or a contradiction.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Finding {
     /// Who wrote it.
+    #[n(0)]
     pub ledger: LedgerId,
     /// Where: leaf hash of the entry.
+    #[n(1)]
     pub leaf: Hash,
     /// What is wrong.
-    pub what: &'static str,
+    #[n(2)]
+    pub what: Cow<'static, str>,
 }
 
 /// Why a peer's entry was not taken in.
@@ -467,7 +517,7 @@ impl Peers {
         self.note_newest(entry);
         let effect = self.effect(state, entry, step);
         if let Err(what) = effect {
-            self.find(Finding { ledger: entry.body().ledger, leaf: entry.leaf(), what });
+            self.find(Finding { ledger: entry.body().ledger, leaf: entry.leaf(), what: what.into() });
         }
         let stream = self.streams.get_mut(&step.channel)?;
         if let Some(said) = step.claim.and_then(|claim| stream.claims.get_mut(&claim)) {

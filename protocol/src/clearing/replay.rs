@@ -31,6 +31,11 @@ impl Replay {
         Self::default()
     }
 
+    /// From what stands in the place of the records before ([`crate::base`]).
+    pub fn from_parts(state: State, peers: Peers) -> Self {
+        Self { state, peers }
+    }
+
     /// The next entry of ours.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use super::{Failure, Outcome};
 use std::collections::BTreeMap;
 use std::path::Path;
 use weft_audit::{Audit, VerifyOptions, compare, finding_text, verify_store};
+use weft_node::store::base;
 use weft_node::store::segments::{RecordKey, VisitError, scan_dir};
 use weft_protocol::entry::Entry;
 use weft_protocol::ids::OpId;
@@ -11,7 +12,7 @@ use weft_protocol::ids::OpId;
 /// The entries of a data folder.
 #[derive(Debug)]
 pub struct Books {
-    /// Own entries in order.
+    /// Own entries in order; those left out before a forward are not among them.
     pub own: Vec<Entry>,
     /// Entries received from others, in the order of their coming.
     pub received: Vec<Entry>,
@@ -24,7 +25,8 @@ impl Books {
     /// When files cannot be read or are damaged.
     pub fn read(data: &Path) -> Outcome<Self> {
         let (mut own, mut received) = (Vec::new(), Vec::new());
-        scan_dir(&data.join("ledger"), &mut |_, record| {
+        let ledger = data.join("ledger");
+        scan_dir(&ledger, base::floor(&ledger)?, &mut |_, record| {
             match record.key() {
                 RecordKey::Own { .. } => own.push(Entry::parse(record.bytes()).map_err(VisitError::new)?),
                 RecordKey::Received { .. } => {

@@ -290,8 +290,22 @@ impl Site {
             let confirm = Confirm { words: pairing.words.clone(), signatures: vec![signature] };
             site.client.confirm(&pairing.id, &confirm).await?;
         }
+        // A renewed accord is open before: what tells is that nothing waits for signatures any more.
+        self.until_paired().await?;
+        guest.until_paired().await?;
         self.until_open(&guest.name).await?;
         guest.until_open(&self.name).await
+    }
+
+    async fn until_paired(&self) -> Outcome<()> {
+        let paired = async {
+            while !self.client.pairings().await?.pairings.is_empty() {
+                tokio::time::sleep(POLL).await;
+            }
+            Ok(())
+        };
+        let waited = tokio::time::timeout(PAIRING, paired).await;
+        waited.unwrap_or_else(|_| Err(Failure::new(format!("{} still waits for a pairing", self.name))))
     }
 
     /// Waits until payments can go to a peer.

@@ -10,6 +10,7 @@ use super::payments::{Payment, Told};
 use super::world::{Party, World, is_open};
 use std::collections::BTreeMap;
 use weft_protocol::clearing::peers::PeerClosing;
+use weft_protocol::encoding::encode;
 use weft_protocol::evidence::{Evidence, EvidenceType};
 use weft_protocol::ids::{ClaimId, LedgerId, StreamId};
 use weft_protocol::ledger::state::{Answer, Closing, InHop, Origin, OutHop, State};
@@ -166,7 +167,14 @@ pub(super) fn count_evidence(tally: &mut super::Tally, node: &Node) {
 pub(super) fn replayed(node: &Node) -> Result<(), Violation> {
     let engine = node.engine.as_ref().ok_or_else(|| Violation("a node is still down".into()))?;
     let (live, audited) = (engine.state().digest(), node.books.state.digest());
-    let read_back = node.replay()?.state().digest();
+    let whole = node.replay()?;
+    let read_back = whole.state().digest();
+    // What a base stands for makes no difference, wherever it stands: neither to the books nor to the peers' words.
+    let cut = node.disk.len() * 2 / 3;
+    let from_base = node.replay_from_base(cut)?;
+    if from_base.state().digest() != read_back || encode(from_base.peers()) != encode(whole.peers()) {
+        return Err(Violation(format!("a base in the place of {cut} records changes what follows")));
+    }
     if live != audited || live != read_back {
         return Err(Violation(format!(
             "digests differ: live {live}, audited {audited}, read back {read_back}"

@@ -51,7 +51,7 @@ pub(super) fn stopped(world: &World, index: usize) -> Result<(), Violation> {
         }
         if node.running().is_frozen(&party.ledger) {
             let why = node.running().peers().findings().iter().find(|f| f.ledger == party.ledger);
-            let why = why.map_or("", |finding| finding.what);
+            let why = why.map_or("", |finding| &finding.what);
             return Err(Violation(format!("an honest network is frozen at another: {why}")));
         }
     }

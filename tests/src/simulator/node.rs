@@ -11,6 +11,7 @@ use super::random::Random;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weft_protocol::amount::Amount;
+use weft_protocol::base::{Base, Floor, Kept};
 use weft_protocol::clearing::engine::{Batch, Cx, Engine, Payee, Record};
 use weft_protocol::clearing::guard::Fence;
 use weft_protocol::clearing::peers::Place;
@@ -21,6 +22,7 @@ use weft_protocol::evidence::EvidenceType;
 use weft_protocol::ids::{ClaimId, Hash, LedgerId, OpId, StreamId};
 use weft_protocol::ledger::transfer::{Transfer, move_value};
 use weft_protocol::log::checkpoint::Checkpoint;
+use weft_protocol::log::tile::TileBuilder;
 use weft_protocol::log::tree::root_of;
 
 /// A record on the disk.
@@ -44,6 +46,20 @@ impl Stored {
             Self::Cosigned(by, note) => Some((*by, note.clone())),
             Self::Own(_) | Self::Received(_) | Self::Evidence(_) | Self::Fence(_) => None,
         }
+    }
+}
+
+/// Reads one record back.
+fn read_back(replay: &mut Replay, stored: &Stored) -> Result<(), Violation> {
+    match stored {
+        Stored::Own(entry) => replay.own(entry).map_err(|e| Violation::of("replay of an own entry", &e)),
+        Stored::Received(entry) => {
+            replay.received(entry).map_err(|e| Violation::of("replay of a received entry", &e))
+        }
+        Stored::Evidence(bytes) => {
+            replay.evidence(bytes).map_err(|e| Violation::of("replay of evidence", &e))
+        }
+        Stored::Fence(_) | Stored::Cosigned(..) => Ok(()),
     }
 }
 
@@ -242,20 +258,35 @@ impl Node {
     /// When it cannot be read back.
     pub(super) fn replay(&self) -> Result<Replay, Violation> {
         let mut replay = Replay::new();
-        for stored in &self.disk {
-            match stored {
-                Stored::Own(entry) => {
-                    replay.own(entry).map_err(|e| Violation::of("replay of an own entry", &e))?
-                }
-                Stored::Received(entry) => {
-                    replay.received(entry).map_err(|e| Violation::of("replay of a received entry", &e))?;
-                }
-                Stored::Fence(_) | Stored::Cosigned(..) => {}
-                Stored::Evidence(bytes) => {
-                    replay.evidence(bytes).map_err(|e| Violation::of("replay of evidence", &e))?;
-                }
+        self.disk.iter().try_for_each(|stored| read_back(&mut replay, stored))?;
+        Ok(replay)
+    }
+
+    /// The same with everything before a place left out, as a base stands for it; evidence stays as notes do.
+    ///
+    /// # Errors
+    /// When it cannot be read back.
+    pub(super) fn replay_from_base(&self, cut: usize) -> Result<Replay, Violation> {
+        let (before, after) = self.disk.split_at(cut);
+        let (mut replay, mut tree) = (Replay::new(), TileBuilder::new());
+        for stored in before {
+            read_back(&mut replay, stored)?;
+            if let Stored::Own(entry) = stored {
+                tree.push(entry.leaf());
             }
         }
+        if tree.size() == 0 {
+            return self.replay();
+        }
+        let floor = Floor { seq: tree.size(), first: 0, full: 0 };
+        let base = Base::bytes(floor, Kept::default(), &tree, &replay);
+        let base = base.and_then(|bytes| Base::parse(&bytes)).map_err(|e| Violation::of("a base", &e))?;
+        if base.tree.root() != tree.root() {
+            return Err(Violation("a base has another tree".into()));
+        }
+        let mut replay = base.replay;
+        let notes = before.iter().filter(|stored| matches!(stored, Stored::Evidence(_)));
+        notes.chain(after).try_for_each(|stored| read_back(&mut replay, stored))?;
         Ok(replay)
     }
 
@@ -279,7 +310,9 @@ impl Node {
     /// # Errors
     /// When the disk cannot be read back.
     pub(super) fn open(&mut self, now_ms: u64) -> Result<(), Violation> {
-        let replay = self.replay()?;
+        // Every other time from what stands in the place of the older half.
+        let cut = if self.life.is_multiple_of(2) { self.disk.len() / 2 } else { 0 };
+        let replay = self.replay_from_base(cut)?;
         let boot = now_ms.saturating_add(self.skew_ms).max(replay.state().head.boot + 1);
         let mut engine = replay.into_engine(self.keys.author(boot), self.keys.secret);
         for stored in &self.disk {

@@ -17,6 +17,7 @@ use weft_protocol::ledger::state::State;
 use weft_protocol::ledger::transfer::{Transfer, move_value};
 use weft_protocol::ledger::units::{UnitDefined, UnitKind};
 use weft_protocol::log::checkpoint::Checkpoint;
+use weft_protocol::log::tile::TilePath;
 
 const HOUR: UnitId = UnitId(0);
 const MEMBERS: u64 = 1_000;
@@ -93,11 +94,11 @@ impl Ledger {
 
     /// Payments until there are so many entries, and a checkpoint over them.
     pub(crate) fn grow_to(&mut self, entries: u64) -> Outcome<()> {
-        remove_partial(&self.folder.join("tile"))?;
         while self.bundle.size() < entries {
             self.pay()?;
         }
         self.bundle.end_entries()?;
+        remove_stale(&self.folder, "tile", self.bundle.size())?;
         let origin = self.state.ledger()?.origin();
         let checkpoint = Checkpoint::new(&origin, self.bundle.size(), self.bundle.root())?;
         let note = checkpoint.sign(self.author.log_key(self.state.identity()?, 0)?).to_string();
@@ -146,17 +147,18 @@ impl Ledger {
     }
 }
 
-/// Partial tiles of a smaller ledger are stale in a larger one.
-fn remove_partial(folder: &Path) -> Outcome<()> {
-    if !folder.is_dir() {
-        return Ok(());
-    }
-    for item in fs::read_dir(folder)? {
-        let path = item?.path();
-        if path.extension().is_some_and(|end| end == "p") {
-            fs::remove_dir_all(path)?;
-        } else if path.is_dir() {
-            remove_partial(&path)?;
+/// Partial tiles of a smaller ledger are stale in a larger one, but for those of levels that did not grow.
+fn remove_stale(folder: &Path, name: &str, size: u64) -> Outcome<()> {
+    for item in fs::read_dir(folder.join(name))? {
+        let item = item?;
+        let name = format!("{name}/{}", item.file_name().display());
+        if item.file_type()?.is_dir() {
+            remove_stale(folder, &name, size)?;
+        } else {
+            let path: TilePath = name.parse()?;
+            if TilePath::in_tree(path.kind(), path.first_element(), size) != Some(path) {
+                fs::remove_file(item.path())?;
+            }
         }
     }
     Ok(())

@@ -72,6 +72,7 @@ pub(super) fn prove(args: &Prove) -> Outcome {
 fn no_proof(error: ReceiptError) -> Failure {
     let (exit, advice) = match &error {
         ReceiptError::Read { .. } => (Exit::CouldNotCheck, "name a bundle, or the public folder of a node"),
+        ReceiptError::LeftOut { .. } => (Exit::Refused, "ask the member for the receipt made at the time"),
         ReceiptError::NotCovered { .. } => (Exit::TryAgain, "wait for a checkpoint that covers it"),
         ReceiptError::Note(_)
         | ReceiptError::Checkpoint(_)

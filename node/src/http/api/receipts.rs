@@ -36,6 +36,13 @@ pub(in crate::http) fn routes() -> OpenApiRouter<Ctx> {
 async fn receipt(State(ctx): State<Ctx>, Named(id): Named) -> Result<Json<Receipt>, ApiError> {
     let read = move |core: &mut Core| {
         let seq = place(core, &id)?;
+        if core.is_left_out(seq)? {
+            let why = format!(
+                "entry {seq} was left out: only those from place {} on are here. A receipt made before is still good",
+                core.floor()
+            );
+            return Err(ApiError::not_found("left-out", why));
+        }
         let entry = core.own_entry(seq).map_err(ApiError::store)?;
         Ok((entry, core.public_folder()))
     };

@@ -165,7 +165,7 @@ fn mirrors(core: &Core) -> Mirrors {
     let words = match (peers.len(), view.has_key, whole) {
         (0, _, _) => {
             "nobody keeps a copy of our entries: who restores an old backup will lose history. Agree on it with two \
-             peers when you pair: `weft peer invite … --mirror`"
+             peers, new ones or those you have: `weft peer invite … --mirror`"
                 .to_owned()
         }
         (_, false, _) => {

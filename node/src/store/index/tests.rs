@@ -275,7 +275,7 @@ fn a_snapshot_is_replaced_as_a_whole_and_checked() {
 
 #[test]
 fn a_mark_beyond_the_segments_is_noticed() {
-    let counts = Counts { own_entries: 5, received_entries: 2, notes: 1 };
+    let counts = Counts { own_entries: 5, received_entries: 2, notes: 1, left_out: 0 };
     assert!(!Applied::from(counts).is_beyond(&counts));
     assert!(Applied { own_entries: 6, ..Applied::from(counts) }.is_beyond(&counts));
     assert!(Applied { records: 9, ..Applied::from(counts) }.is_beyond(&counts));

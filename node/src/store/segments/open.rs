@@ -7,6 +7,7 @@ use super::{Position, RecordRef, SEGMENT_BYTES, SEGMENTS_DIR, TORN_DIR, segment_
 use crate::store::disk::{Disk, DiskFile};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use weft_protocol::base::Floor;
 
 /// How often the same offset of a segment may be torn before somebody should look at the disk.
 const MAX_TORN_AT_ONE_PLACE: u32 = 1_000;
@@ -27,6 +28,8 @@ pub struct Covered {
     pub min_own_entries: u64,
     /// Where the last clean stop ended, if the last stop was clean.
     pub clean_stop: Option<CleanStop>,
+    /// Where the segments begin: not with the first entry, when some were left out.
+    pub floor: Floor,
 }
 
 /// Bytes of an unfinished write which were cut off at an open.
@@ -43,7 +46,7 @@ pub struct Torn {
 pub struct OpenReport {
     /// Records found.
     pub counts: Counts,
-    /// Number of segment files.
+    /// One more than the number of the last segment file.
     pub segments: u32,
     /// Whether the files end exactly with the seal of the clean stop given.
     pub clean: bool,
@@ -79,7 +82,7 @@ impl Segments {
     ) -> Result<(Self, OpenReport), OpenError> {
         let dir = ledger_dir.join(SEGMENTS_DIR);
         disk.create_dir_all(&dir).map_err(|source| io_error("create", &dir, source))?;
-        let walked = walk(&*disk, &dir, covered.clean_stop, visit)?;
+        let walked = walk(&*disk, &dir, covered.floor, covered.clean_stop, visit)?;
         check_covered(&walked, covered)?;
         let torn = match &walked.tail {
             Some(tail) => {

@@ -88,11 +88,11 @@ fn size(path: &Path) -> u64 {
 }
 
 fn checkpoint(min_own_entries: u64) -> Covered {
-    Covered { min_own_entries, clean_stop: None }
+    Covered { min_own_entries, ..Covered::default() }
 }
 
 fn stopped(stop: CleanStop) -> Covered {
-    Covered { min_own_entries: 0, clean_stop: Some(stop) }
+    Covered { clean_stop: Some(stop), ..Covered::default() }
 }
 
 #[test]
@@ -277,7 +277,7 @@ fn a_flipped_bit_in_a_synced_record_is_refused_even_after_a_crash() {
     for bit in 0..bytes.len() * 8 {
         bytes[bit / 8] ^= 1 << (bit % 8);
         std::fs::write(&path, &bytes).unwrap();
-        let scanned = scan_dir(dir.path(), &mut |_, _| Ok(()));
+        let scanned = scan_dir(dir.path(), Floor::default(), &mut |_, _| Ok(()));
         assert!(matches!(scanned, Err(OpenError::Damaged { .. })), "bit {bit}");
         bytes[bit / 8] ^= 1 << (bit % 8);
     }
@@ -508,7 +508,7 @@ fn a_scan_changes_nothing_and_reports_an_unfinished_tail() {
     let path = last_segment(dir.path());
     truncate(&path, size(&path) - 3);
     let before = size(&path);
-    let report = scan_dir(dir.path(), &mut |_, _| Ok(())).unwrap();
+    let report = scan_dir(dir.path(), Floor::default(), &mut |_, _| Ok(())).unwrap();
     assert_eq!(report.counts.own_entries, 1);
     assert_eq!(report.tail.unwrap().place.key, Some(RecordKey::Own { seq: 1 }));
     assert_eq!(size(&path), before);

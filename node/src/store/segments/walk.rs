@@ -10,6 +10,7 @@ use super::{Position, RecordKey, RecordRef, SEGMENT_BYTES, SEGMENTS_DIR, positio
 use crate::store::disk::{Disk, RealDisk};
 use sha2::Sha256;
 use std::path::{Path, PathBuf};
+use weft_protocol::base::Floor;
 
 /// Called for each record in order, after its checksum was checked.
 pub(super) type Visit<'v> = dyn FnMut(Position, RecordRef<'_>) -> Result<(), VisitError> + 'v;
@@ -17,26 +18,45 @@ pub(super) type Visit<'v> = dyn FnMut(Position, RecordRef<'_>) -> Result<(), Vis
 /// How many records there are of each kind, seals not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// Own entries: the next one has this number.
+    /// Own entries of the ledger: the next one has this number. Those left out before a forward count.
     pub own_entries: u64,
     /// Entries received from other ledgers.
     pub received_entries: u64,
     /// Descriptors and cosignatures.
     pub notes: u64,
+    /// Own entries that are not here any more.
+    pub left_out: u64,
 }
 
 impl Counts {
-    /// All records.
+    /// All records that are here.
     pub fn records(&self) -> u64 {
-        self.own_entries + self.received_entries + self.notes
+        self.own_entries - self.left_out + self.received_entries + self.notes
     }
 
-    pub(super) fn add(&mut self, key: RecordKey) {
+    /// Counts a record; those before the forward were counted with it.
+    fn add(&mut self, key: RecordKey) {
         match key {
             RecordKey::Own { .. } => self.own_entries += 1,
             RecordKey::Received { .. } => self.received_entries += 1,
             RecordKey::Note { .. } => self.notes += 1,
         }
+    }
+
+    /// Counts an own entry that was kept from before a forward, when it is one and stands in its order.
+    fn add_kept(&mut self, seq: u64, floor: &Floor) -> bool {
+        let ascends = seq >= self.own_entries && seq < floor.seq;
+        if ascends {
+            self.left_out += seq - self.own_entries;
+            self.own_entries = seq + 1;
+        }
+        ascends
+    }
+
+    /// From here on nothing is left out.
+    fn begin_full(&mut self, floor: &Floor) {
+        self.left_out += floor.seq - self.own_entries;
+        self.own_entries = floor.seq;
     }
 }
 
@@ -62,15 +82,17 @@ pub struct ScanReport {
     pub tail: Option<Tail>,
 }
 
-/// Reads the segments of a ledger folder (the one that holds `segments/`) without changing anything.
+/// Reads the segments of a ledger folder (the one that holds `segments/`) without changing anything. `floor` says where
+/// they begin.
 ///
 /// # Errors
 /// Damage that no unfinished write explains, missing or unknown files, or what `visit` refuses.
 pub fn scan_dir(
     ledger_dir: &Path,
+    floor: Floor,
     visit: &mut dyn FnMut(Position, RecordRef<'_>) -> Result<(), VisitError>,
 ) -> Result<ScanReport, OpenError> {
-    let walked = walk(&RealDisk, &ledger_dir.join(SEGMENTS_DIR), None, visit)?;
+    let walked = walk(&RealDisk, &ledger_dir.join(SEGMENTS_DIR), floor, None, visit)?;
     Ok(ScanReport { counts: walked.counts, segments: walked.segments, tail: walked.tail })
 }
 
@@ -96,10 +118,11 @@ pub(super) struct Walked {
 pub(super) fn walk(
     disk: &dyn Disk,
     dir: &Path,
+    floor: Floor,
     clean_stop: Option<CleanStop>,
     visit: &mut Visit<'_>,
 ) -> Result<Walked, OpenError> {
-    let segments = count_segments(disk, dir)?;
+    let segments = count_segments(disk, dir, &floor)?;
     let mut walked = Walked {
         counts: Counts::default(),
         segments,
@@ -110,11 +133,14 @@ pub(super) fn walk(
         tail: None,
         clean_stop_found: false,
     };
-    for segment in 0..segments {
+    for segment in floor.first..segments {
+        if segment == floor.full {
+            walked.counts.begin_full(&floor);
+        }
         let path = dir.join(segment_name(segment));
         let mut bytes = std::mem::take(&mut walked.last);
         read_whole(disk, &path, &mut bytes)?;
-        walk_segment(segment, &path, &bytes, clean_stop, visit, &mut walked)?;
+        walk_segment(segment, &path, &bytes, &floor, clean_stop, visit, &mut walked)?;
         walked.last = bytes;
     }
     Ok(walked)
@@ -124,6 +150,7 @@ fn walk_segment(
     segment: u32,
     path: &Path,
     bytes: &[u8],
+    floor: &Floor,
     clean_stop: Option<CleanStop>,
     visit: &mut Visit<'_>,
     walked: &mut Walked,
@@ -139,14 +166,21 @@ fn walk_segment(
         match scanner.step() {
             Ok(Some(Step::Record(offset, found))) => {
                 let here = || place(offset, Some(found.key()), walked.counts);
-                if let RecordKey::Own { seq } = found.key()
-                    && seq != walked.counts.own_entries
-                {
-                    return Err(OpenError::OutOfOrder { place: here(), expected: walked.counts.own_entries });
+                let expected = walked.counts.own_entries;
+                let mut counts = walked.counts;
+                let in_order = match found.key() {
+                    RecordKey::Own { seq } if segment < floor.full => counts.add_kept(seq, floor),
+                    key => {
+                        counts.add(key);
+                        !matches!(key, RecordKey::Own { seq } if seq != expected)
+                    }
+                };
+                if !in_order {
+                    return Err(OpenError::OutOfOrder { place: here(), expected });
                 }
                 visit(position(segment, offset), found)
                     .map_err(|source| OpenError::Visit { place: here(), source })?;
-                walked.counts.add(found.key());
+                walked.counts = counts;
             }
             Ok(Some(Step::Seal(end))) => {
                 walked.clean_stop_found |= clean_stop == Some(CleanStop { segment, len: end as u64 });
@@ -172,19 +206,26 @@ fn walk_segment(
     Ok(())
 }
 
-/// Number of segment files; refuses gaps and anything else in the folder.
-fn count_segments(disk: &dyn Disk, dir: &Path) -> Result<u32, OpenError> {
+/// One more than the number of the last segment file; refuses gaps and anything else in the folder.
+fn count_segments(disk: &dyn Disk, dir: &Path, floor: &Floor) -> Result<u32, OpenError> {
     let names = disk.list(dir).map_err(|source| io_error("list", dir, source))?;
     let mut numbers = names
         .iter()
         .map(|name| segment_number(name).ok_or_else(|| OpenError::UnknownFile(dir.join(name))))
         .collect::<Result<Vec<u32>, _>>()?;
     numbers.sort_unstable();
-    for (expected, number) in (0..).zip(&numbers) {
+    let highest = numbers.last().copied();
+    let missing = |expected| OpenError::MissingSegment {
+        path: dir.join(segment_name(expected)),
+        highest: highest.unwrap_or_default().max(floor.full),
+    };
+    for (expected, number) in (floor.first..).zip(&numbers) {
         if *number != expected {
-            let highest = numbers.last().copied().unwrap_or_default();
-            return Err(OpenError::MissingSegment { path: dir.join(segment_name(expected)), highest });
+            return Err(missing(expected));
         }
+    }
+    if floor.seq > 0 && highest.is_none_or(|highest| highest < floor.full) {
+        return Err(missing(highest.map_or(floor.first, |highest| highest + 1)));
     }
     Ok(numbers.last().map_or(0, |highest| highest + 1))
 }

@@ -114,6 +114,15 @@ impl Segments {
         self.unless_stopped(Self::sync_file)
     }
 
+    /// Begins a new segment, unless the open one is still empty: what follows can be told from all before by its file.
+    /// Everything before it is durable when this returns.
+    ///
+    /// # Errors
+    /// [`Fatal`]: stop.
+    pub fn begin_segment(&mut self) -> Result<(), Fatal> {
+        self.unless_stopped(|segments| if segments.len == 0 { Ok(()) } else { segments.roll() })
+    }
+
     /// The clean stop: seals, syncs, and says where.
     ///
     /// # Errors

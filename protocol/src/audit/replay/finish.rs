@@ -1,7 +1,7 @@
 //! The end of a replay: checkpoint and tree, signatures, sums, peers, and the report.
 
 use super::Replay;
-use crate::audit::finding::{Class, EntryRef, Finding, Report, UnitSum};
+use crate::audit::finding::{Class, EntryRef, Finding, Report, Since, UnitSum};
 use crate::audit::source::Source;
 use crate::audit::tree::Claimed;
 use crate::audit::{Audit, Options, Rest, peers, resume, witnesses};
@@ -20,6 +20,8 @@ impl Replay {
         options: &Options,
     ) -> Audit {
         let ledger = self.state.identity.as_ref().map(|identity| identity.ledger);
+        let left_out = self.finish_kept().or(self.since.as_ref().and_then(|edge| edge.left_out));
+        self.name_left_out(left_out.as_ref());
         let keys = std::mem::take(&mut self.log_keys);
         let lost = earlier.is_some_and(|claimed| self.is_of_lost_part(claimed));
         let state = &self.state;
@@ -37,6 +39,14 @@ impl Replay {
             self.findings.add(Finding::new(Class::NotChecked, what));
         }
         let held = earlier.filter(|_| !lost);
+        if let (Some(left_out), Some(earlier), Some(newest)) = (&left_out, held, newest) {
+            // Its entries are not here, its tiles are.
+            let says = earlier.says.as_ref().filter(|says| says.size() < left_out.before && says.size() > 0);
+            if let Some(says) = says {
+                let since = Since { entries: says.size(), root: says.root() };
+                resume::check_consistency(&since, newest, source, &mut self.findings);
+            }
+        }
         let size = self.tree.finish(source, newest, held, &signer, &mut self.findings);
         let witnessed = newest.and_then(|claimed| {
             let (note, file) = claimed.note()?;
@@ -72,6 +82,7 @@ impl Replay {
             ledger,
             entries: self.entries,
             since,
+            left_out,
             checkpoint_size: size,
             witnessed,
             root: self.tree.root(),

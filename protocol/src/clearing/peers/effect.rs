@@ -216,7 +216,7 @@ impl Peers {
             }
             self.contradicted.insert((claim, decider));
             let what = "two contradictory Decisions on one claim";
-            self.find(Finding { ledger: decider, leaf, what });
+            self.find(Finding { ledger: decider, leaf, what: what.into() });
         }
     }
 }

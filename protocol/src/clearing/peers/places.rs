@@ -6,6 +6,7 @@
 
 use crate::entry::Entry;
 use crate::ids::{LedgerId, StreamId};
+use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
 
 /// Where a received entry stands.
@@ -20,15 +21,18 @@ pub struct Place {
 }
 
 /// The `seq` of each entry of one stream, by its place in it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Encode, Decode)]
 struct Seqs {
+    #[n(0)]
     seqs: Vec<u64>,
+    #[n(1)]
     unordered: bool,
 }
 
 /// See the module.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Encode, Decode)]
 pub(in crate::clearing) struct Places {
+    #[n(0)]
     streams: BTreeMap<(LedgerId, StreamId), Seqs>,
 }
 

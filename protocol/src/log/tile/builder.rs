@@ -93,6 +93,11 @@ impl TileBuilder {
         tiles
     }
 
+    /// The tiles that became full since the last call of this or of [`TileBuilder::take_changed`].
+    pub fn take_full(&mut self) -> Vec<Tile> {
+        std::mem::take(&mut self.full)
+    }
+
     /// The tiles at the right edge that are not full, changed or not: with the size all that [`TileBuilder::resume`] needs.
     pub fn partial(&self) -> impl Iterator<Item = Tile> + '_ {
         let edges = (0..LEVELS).zip(&self.edges).filter(|(_, edge)| !edge.hashes.is_empty());
