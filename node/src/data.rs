@@ -240,6 +240,14 @@ impl DataDir {
         Ok(Self(self.0, Arc::new(store)))
     }
 
+    /// Gives a folder that has none a token for its API.
+    ///
+    /// # Errors
+    /// When there is one, or it cannot be written.
+    pub fn new_api_token(&self, clock: Clock) -> Result<(), DataError> {
+        write_secret(&self.key(API_TOKEN), &Zeroizing::new(hex(&clock.random::<32>())))
+    }
+
     /// Takes the folder for this process.
     ///
     /// # Errors

@@ -33,10 +33,10 @@ const ENCRYPTED: &str = "age";
 const MAX_FILE_BYTES: u64 = 4_096;
 /// Work of making a key from a passphrase: scrypt with N = 2^18, 256 MiB and about a second, as the age tool does; unit
 /// tests do less.
-const WORK: u8 = if cfg!(test) { 10 } else { 18 };
+pub(crate) const WORK: u8 = if cfg!(test) { 10 } else { 18 };
 /// The most work that a file may ask for when it is read: what we write ourselves. A hostile file could ask for more
 /// memory than a small machine has, or for hours.
-const MAX_WORK: u8 = 18;
+pub(crate) const MAX_WORK: u8 = 18;
 /// Environment variable in which the service manager names the folder of credentials.
 const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
 /// Start of the names of our credentials, such as `weft.log`.

@@ -1,6 +1,7 @@
 //! The node of a community network: one signed ledger, settlement with other networks over libp2p, and the
 //! services that its members and operators use.
 
+pub mod backup;
 pub mod clearing;
 pub mod clock;
 pub mod config;

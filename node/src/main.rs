@@ -9,8 +9,8 @@ use weft_node::demo::{self, Hook};
 use weft_node::keystore::command::{self as keys, KeysCommand, Unlock, parse_public};
 use weft_node::node::{Founding, Node, Options, RecoveryKey, found};
 use weft_node::service::{Hooks, RecoverySecret};
-use weft_node::upkeep::Prune;
-use weft_protocol::ids::{KeyBytes, UnitId};
+use weft_node::upkeep::{Backup, Prune, read_predecessor};
+use weft_protocol::ids::{KeyBytes, LedgerId, UnitId};
 use weft_protocol::ledger::units::{UnitDefined, UnitKind};
 
 /// Exit status: the configuration or the data cannot be used.
@@ -51,6 +51,12 @@ enum Command {
         /// Public half of a recovery key that was made elsewhere (`weft key new FILE --recovery`), instead of one made here
         #[arg(long, value_name = "HEX", value_parser = parse_public)]
         recovery_public: Option<KeyBytes>,
+        /// Id of the ledger that this one takes the place of, because too few of its root keys are left
+        #[arg(long, value_name = "LEDGER", requires = "last_good")]
+        predecessor: Option<LedgerId>,
+        /// The last checkpoint of that ledger that its people hold to be good: a checkpoint file
+        #[arg(long, value_name = "FILE", requires = "predecessor")]
+        last_good: Option<PathBuf>,
         #[command(flatten)]
         unlock: Unlock,
     },
@@ -88,6 +94,9 @@ enum Command {
     Keys(KeysCommand),
     /// Leave out old entries before a forward; the node is stopped
     Prune(Prune),
+    /// Make, check and restore backups
+    #[command(subcommand)]
+    Backup(Backup),
     /// Show two networks paying each other, cut apart, killed and audited; or run a file of real payments
     Demo {
         /// Chooses names, amounts and order; the same seed gives the same output
@@ -148,14 +157,21 @@ fn main() -> ExitCode {
             more_roots,
             threshold,
             recovery_public,
+            predecessor,
+            last_good,
             unlock,
         } => {
-            let founding = founding(encrypt_keys, &root_keys, more_roots, threshold, &unlock);
-            let recovery = recovery_public.map_or(RecoveryKey::Make, RecoveryKey::Public);
-            let founding = founding.map(|founding| Founding { recovery, ..founding });
-            report(founding.and_then(|founding| make(data, &site, units, founding)))
+            let founded = || -> Result<(), String> {
+                let old = predecessor.zip(last_good);
+                let predecessor = old.map(|(ledger, file)| read_predecessor(ledger, &file)).transpose()?;
+                let founding = founding(encrypt_keys, &root_keys, more_roots, threshold, &unlock)?;
+                let recovery = recovery_public.map_or(RecoveryKey::Make, RecoveryKey::Public);
+                make(data, &site, units, Founding { recovery, predecessor, ..founding })
+            };
+            report(founded())
         }
         Command::Keys(command) => report(keys::run(command).map(|text| say(&text))),
+        Command::Backup(backup) => report(backup.run().map(|text| say(&text))),
         Command::Prune(prune) => report(prune.run().map(|text| say(&text))),
         Command::Run {
             data,
@@ -226,7 +242,8 @@ fn founding(
     let passphrase = encrypt_keys.then(|| unlock.source().fresh()).transpose().map_err(|e| e.to_string())?;
     let root_keys: Result<Vec<_>, _> = root_keys.iter().map(|path| keys::read_key_file(path)).collect();
     let root_keys = root_keys.map_err(|e| e.to_string())?;
-    Ok(Founding { passphrase, root_keys, more_roots, threshold, recovery: RecoveryKey::Make })
+    let (recovery, predecessor) = (RecoveryKey::Make, None);
+    Ok(Founding { passphrase, root_keys, more_roots, threshold, recovery, predecessor })
 }
 
 fn make(data: PathBuf, site: &str, mut units: Vec<UnitDefined>, founding: Founding) -> Result<(), String> {

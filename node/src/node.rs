@@ -7,7 +7,7 @@ use crate::data::{DataDir, DataError, Lock, RECOVERY_KEY, ROOT_KEY};
 use crate::http;
 use crate::keystore::Passphrase;
 use crate::network::{Limits, Multiaddr, Network, NetworkConfig, TapFrame};
-use crate::service::{self, Hooks, Ledger, OpenFailure, RecoverySecret, WitnessSettings};
+use crate::service::{self, Hooks, Ledger, NewLedger, OpenFailure, RecoverySecret, WitnessSettings};
 use crate::store::{Disk, RealDisk};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use weft_protocol::ids::KeyBytes;
 use weft_protocol::keys::SecretKey;
-use weft_protocol::ledger::identity::RootSet;
+use weft_protocol::ledger::identity::{Predecessor, RootSet};
 use weft_protocol::ledger::units::UnitDefined;
 use weft_protocol::log::witness::Policy;
 
@@ -98,6 +98,8 @@ pub struct Founding {
     pub threshold: u8,
     /// Where the recovery key comes from.
     pub recovery: RecoveryKey,
+    /// The ledger that this one takes the place of.
+    pub predecessor: Option<Predecessor>,
 }
 
 /// The recovery key of a new ledger, which opens what peers keep for it (specs/ceremony.md §6).
@@ -130,7 +132,7 @@ pub fn found(
     units: &[UnitDefined],
     founding: Founding,
 ) -> Result<(), StartError> {
-    let Founding { passphrase, mut root_keys, more_roots, threshold, recovery } = founding;
+    let Founding { passphrase, mut root_keys, more_roots, threshold, recovery, predecessor } = founding;
     let mut keys: Vec<KeyBytes> =
         root_keys.iter().map(|key| key.public().bytes()).chain(more_roots).collect();
     let own = root_keys.is_empty();
@@ -166,7 +168,8 @@ pub fn found(
         RecoveryKey::Public(key) => Some(key),
     };
     let mut opened = service::open(data, config, Arc::new(RealDisk), Hooks::default())?;
-    opened.core.found(&root, &root_keys, units, recovery).map_err(|e| StartError::Found(e.to_string()))?;
+    let ledger = NewLedger { root: &root, units, recovery, predecessor };
+    opened.core.found(&ledger, &root_keys).map_err(|e| StartError::Found(e.to_string()))?;
     opened.core.finish().map_err(StartError::Found)
 }
 

@@ -28,6 +28,7 @@ mod witness;
 
 pub use self::core::{Core, Hooks, ServiceParts};
 pub use evidence::{EvidenceRefused, HandedIn};
+pub use found::NewLedger;
 pub use guard::{GuardReport, GuardStep};
 pub use keys::NextKeyError;
 pub use links::{Outgoing, PushIn, short};

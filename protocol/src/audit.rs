@@ -69,6 +69,7 @@ struct Rest {
     tree: TileBuilder,
     log_keys: Vec<(u64, KeyBytes)>,
     networks: Networks,
+    predecessor: Option<crate::ledger::identity::Predecessor>,
     positions: Option<BTreeMap<String, u64>>,
 }
 
@@ -103,6 +104,7 @@ impl Audit {
             networks: &self.rest.networks,
             positions,
             left_out: self.report.left_out,
+            predecessor: self.rest.predecessor,
         };
         Ok(parts.to_bytes())
     }

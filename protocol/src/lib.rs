@@ -19,6 +19,7 @@ pub mod keys;
 pub mod ledger;
 pub mod log;
 pub mod mirror;
+pub mod netting;
 pub mod record;
 pub mod seal;
 pub mod sidecar;

@@ -6,6 +6,7 @@ It never stops at the first problem. What is found has a class (§3.1); the exit
 import os
 import stat
 
+from wbase import audit_base, is_based
 from wcbor import Refused
 from wclearing import own_account
 from wentry import GENESIS, IDENTITY, ZERO32, Entry
@@ -145,6 +146,9 @@ class Audit:
             data = self.folder.read("checkpoint", MAX_NOTE)
             newest = Claimed(data, "checkpoint", self.findings) if data is not None else None
         old = Claimed(earlier.read_bytes(), str(earlier), self.findings) if earlier else None
+        if is_based(self.folder):
+            self.entries, self.rewriting_not_excluded = audit_base(self.folder, newest, self.findings), True
+            return
         self._read()
         self._finish(newest, old, ledger)
 
@@ -247,6 +251,10 @@ class Audit:
             Side.book(self.sides, held, accounts, entry)
             if any(self.state.sums().values()):
                 self._error(seq, file, "the balances do not sum to zero after it")
+            if entry.kind == GENESIS and 4 in entry.payload:
+                old = entry.payload[4][0].hex()
+                self.findings.add("warning", f"this ledger says that it takes the place of ledger {old}, and nothing of that one "
+                                  "vouches for it", [entry_ref(seq)])
             if entry.kind in IDENTITY:
                 self.networks.know_us(self.state)
                 key = self.state.ident[4][1][-1]

@@ -1,26 +1,32 @@
 //! What it costs to make the index of a large ledger anew.
 //!
-//! The ledger is made through the ledger service, by payments between members as any other; only HTTP is left out.
+//! The ledger is founded by the node; its payments are then written by the protocol's own author into the node's
+//! segments, at the times that a network would have made them: what a ledger remembers of the last weeks is part of the
+//! cost, and a million payments of one hour are no network.
 
-use crate::kit::{Dice, Failure, Outcome, hour};
+use crate::kit::{Failure, Outcome, hour};
 use std::path::Path;
 use std::sync::Arc;
-use weft_node::clock::Clock;
 use weft_node::config::Config;
 use weft_node::data::DataDir;
 use weft_node::node::init;
-use weft_node::service::{Core, Hooks, Prepared, open, start};
+use weft_node::service::{Hooks, open};
 use weft_node::store::RealDisk;
+use weft_node::store::segments::{Covered, RecordKey, RecordRef, Segments, VisitError};
 use weft_protocol::amount::Amount;
-use weft_protocol::entry::{Payload, Role};
-use weft_protocol::ids::{AccountId, OpId, UnitId};
+use weft_protocol::entry::{Entry, How, Op, Payload, Role, SignedOp};
+use weft_protocol::ids::{AccountId, Hash, OpId, Salt, UnitId};
+use weft_protocol::keys::SecretKey;
+use weft_protocol::ledger::apply;
+use weft_protocol::ledger::author::Author;
 use weft_protocol::ledger::members::{AccountOpened, OwnerKind};
+use weft_protocol::ledger::state::State;
 use weft_protocol::ledger::transfer::{Transfer, move_value};
 
 /// Members of the ledger.
 const MEMBERS: usize = 300;
-/// Payments in one group: one write and one sync.
-const GROUP: u64 = 500;
+/// An operation of the desk may wait a day.
+const LIFE_MS: u64 = 86_400_000;
 /// Clock ticks of `/proc` in a second; Linux gives every program this value.
 const TICKS_PER_S: u64 = 100;
 
@@ -39,53 +45,87 @@ pub struct Cost {
     pub segment_bytes: u64,
 }
 
-/// Makes a ledger of so many entries.
+/// Makes a ledger of so many entries, each so many milliseconds after the one before.
 ///
 /// # Errors
 /// When it cannot be written.
-pub async fn make_ledger(data: &Path, entries: u64) -> Outcome<()> {
+pub fn make_ledger(data: &Path, entries: u64, tick_ms: u64) -> Outcome<()> {
     let data = DataDir::new(data);
-    let config = Config::new("large")?;
-    init(&data, &config, &[hour()])?;
-    let opened = open(&data, &config, Arc::new(RealDisk), Hooks::default())?;
-    let (ledger, thread) = start(opened.core);
-    let accounts =
-        ledger.run(|core| (0..MEMBERS).map(|_| open_account(core)).collect::<Outcome<Vec<_>>>()).await??;
-    let accounts = Arc::new(accounts);
-    let mut dice = Dice(entries);
-    loop {
-        let have = ledger.run(|core| core.engine().state().head.next_seq).await?;
-        if have >= entries {
-            break;
-        }
-        let (accounts, group) = (accounts.clone(), GROUP.min(entries - have));
-        let mut dice = Dice(dice.roll());
-        ledger.run(move |core| (0..group).try_for_each(|_| pay(core, &accounts, &mut dice))).await??;
+    init(&data, &Config::new("large")?, &[hour()])?;
+    let mut writer = Writer::open(&data, tick_ms)?;
+    let accounts = (0..MEMBERS).map(|_| writer.open_account()).collect::<Outcome<Vec<_>>>()?;
+    while writer.state.head.next_seq < entries {
+        writer.pay(&accounts)?;
     }
-    ledger.close().await;
-    let closed = tokio::task::spawn_blocking(move || thread.join()).await?;
-    closed.map_err(|_| Failure::new("the ledger's thread panicked"))?.map_err(Failure::new)
+    let stop = writer.segments.close()?;
+    Ok(data.note_clean_stop(stop)?)
 }
 
-fn submit(core: &mut Core, payload: Payload, role: Role) -> Outcome<()> {
-    let signed = core.at_desk(payload, OpId(Clock.random()), role, &[])?;
-    core.submit(Prepared { signed, texts: Vec::new(), expires_ms: None })?;
-    Ok(())
+/// Writes entries into the segments of a node that is not running.
+struct Writer {
+    segments: Segments,
+    state: State,
+    author: Author,
+    desk: SecretKey,
+    now_ms: u64,
+    tick_ms: u64,
 }
 
-fn open_account(core: &mut Core) -> Outcome<AccountId> {
-    let account = AccountId(Clock.random());
-    let opened = AccountOpened { account, owner: OwnerKind::Member, key: None, anchor: false };
-    submit(core, Payload::AccountOpened(opened), Role::Operator)?;
-    Ok(account)
-}
+impl Writer {
+    fn open(data: &DataDir, tick_ms: u64) -> Outcome<Self> {
+        let covered = Covered { clean_stop: data.take_clean_stop()?, ..Covered::default() };
+        let mut state = State::default();
+        let mut again = |_, record: RecordRef<'_>| {
+            if let RecordKey::Own { .. } = record.key() {
+                let entry = Entry::parse(record.bytes()).map_err(VisitError::new)?;
+                let transition = apply(&state, &entry).map_err(VisitError::new)?;
+                state.commit(&transition);
+            }
+            Ok(())
+        };
+        let (segments, _) = Segments::open(Arc::new(RealDisk), &data.ledger(), covered, &mut again)?;
+        let keys = data.keys()?;
+        let author = Author::new(keys.log, state.head.boot);
+        let now_ms = state.head.time_ms;
+        Ok(Self { segments, state, author, desk: keys.desk, now_ms, tick_ms })
+    }
 
-fn pay(core: &mut Core, accounts: &[AccountId], dice: &mut Dice) -> Outcome<()> {
-    let from = dice.place(accounts.len());
-    let to = (from + 1 + dice.place(accounts.len() - 1)) % accounts.len();
-    let amount = Amount::new(i64::try_from(1 + dice.below(240))?)?;
-    let postings = move_value(accounts[from], accounts[to], UnitId(0), amount);
-    submit(core, Payload::Transfer(Transfer { postings, when_day: None }), Role::Member)
+    /// The same ledger for the same genesis, so that a figure can be had again.
+    fn draw<const N: usize>(&self, what: &str) -> [u8; N] {
+        Hash::of("WEFT-REBUILD/1\n", &[what.as_bytes(), &self.state.head.next_seq.to_be_bytes()]).prefix()
+    }
+
+    fn number(&self, what: &str, below: usize) -> Outcome<usize> {
+        Ok(usize::try_from(u64::from_be_bytes(self.draw(what)) % u64::try_from(below)?)?)
+    }
+
+    fn open_account(&mut self) -> Outcome<AccountId> {
+        let account = AccountId(self.draw("account"));
+        let opened = AccountOpened { account, owner: OwnerKind::Member, key: None, anchor: false };
+        self.write(Payload::AccountOpened(opened), Role::Operator)?;
+        Ok(account)
+    }
+
+    fn pay(&mut self, accounts: &[AccountId]) -> Outcome<()> {
+        let from = self.number("from", accounts.len())?;
+        let to = (from + 1 + self.number("to", accounts.len() - 1)?) % accounts.len();
+        let amount = Amount::new(1 + i64::try_from(self.number("amount", 240)?)?)?;
+        let postings = move_value(accounts[from], accounts[to], UnitId(0), amount);
+        self.write(Payload::Transfer(Transfer { postings, when_day: None }), Role::Member)
+    }
+
+    fn write(&mut self, payload: Payload, role: Role) -> Outcome<()> {
+        self.now_ms += self.tick_ms;
+        let not_after_ms = self.now_ms + LIFE_MS;
+        let op = Op { op_id: OpId(self.draw("op")), not_after_ms, payload, sidecars: Vec::new() };
+        let ledger = self.state.ledger()?;
+        let signed = SignedOp::unsigned(&op).signed(&ledger, &self.desk, role, How::Custody);
+        let salt = Salt(self.draw("salt"));
+        let written = self.author.write(&mut self.state, &signed, self.now_ms, salt)?;
+        let key = RecordKey::Own { seq: written.entry.body().seq };
+        self.segments.append(&[RecordRef::new(key, written.entry.bytes())?])?;
+        Ok(())
+    }
 }
 
 /// Deletes the index of a node that is not running.
@@ -93,7 +133,10 @@ fn pay(core: &mut Core, accounts: &[AccountId], dice: &mut Dice) -> Outcome<()> 
 /// # Errors
 /// When it cannot be deleted.
 pub fn delete_index(data: &Path) -> Outcome<()> {
-    Ok(std::fs::remove_dir_all(DataDir::new(data).index())?)
+    match std::fs::remove_dir_all(DataDir::new(data).index()) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Opens the stores, which makes the index anew, and says what the process has used.
@@ -144,11 +187,11 @@ fn size(folder: &Path) -> Outcome<u64> {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_small_ledger_is_made_and_its_index_rebuilt() {
+    #[test]
+    fn a_small_ledger_is_made_and_its_index_rebuilt() {
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path().join("node");
-        make_ledger(&data, 700).await.expect("a ledger");
+        make_ledger(&data, 700, 60_000).expect("a ledger");
         delete_index(&data).expect("deleted");
         let cost = rebuild(&data).expect("rebuilt");
         assert_eq!(cost.entries, 700);

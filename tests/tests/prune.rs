@@ -14,6 +14,8 @@ use weft_protocol::entry::Kind;
 use weft_protocol::log::checkpoint::Checkpoint;
 use weft_tests::binaries;
 use weft_tests::kit::{Audited, Books, Outcome, Site, copy_folder, fresh_id};
+use weft_tests::require::{Tool, need};
+use weft_tests::source_root;
 
 const PATIENCE: Duration = Duration::from_secs(45);
 /// What the auditor says of entries that nobody here has read.
@@ -87,6 +89,16 @@ fn prune(data: &Path, arguments: &[&str]) -> Output {
 
 fn said(out: &Output) -> String {
     [&out.stdout, &out.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).concat()
+}
+
+/// What `specs/verifier` makes of a bundle.
+fn by_specs(folder: &Path, status: i32, says: &str) {
+    let Some(python) = need(Tool::Python) else { return };
+    let script = source_root().join("specs/verifier/weft_verify.py");
+    let out =
+        Command::new(python).arg("-B").arg(script).arg("bundle").arg(folder).output().expect("Python starts");
+    assert_eq!(out.status.code(), Some(status), "{}", said(&out));
+    assert!(said(&out).contains(says), "{says}: {}", said(&out));
 }
 
 fn findings(outcome: &AuditOutcome) -> String {
@@ -197,6 +209,8 @@ async fn a_lie_about_what_stands_before_the_forward_is_found() {
             .map(|f| f.class)
             .expect("a finding")
     };
+    // The Python verifier sees the tree, the entries and the forward, and says what it does not see.
+    by_specs(&good, 3, "were left out");
     // Every byte counts: of the books, of what was kept, of the hashes of what was not.
     let size = |file: &str| fs::metadata(good.join(file)).expect("a file").len();
     let flip = |folder: &Path, file: &str, at: u64| {
@@ -211,6 +225,9 @@ async fn a_lie_about_what_stands_before_the_forward_is_found() {
             let covered = if file == "checkpoint" { 120 } else { size(file) };
             let at = covered * part / 12;
             wrong(&format!("byte {at} of {file}"), &|folder| flip(folder, file, at));
+            if part < 2 && file != "checkpoint" {
+                by_specs(&town.folder.path().join("bad"), 1, "");
+            }
         }
     }
     // An entry of a channel left out of what was kept.

@@ -103,7 +103,7 @@ impl Passphrase {
         }
     }
 
-    pub(super) fn secret(&self) -> SecretString {
+    pub(crate) fn secret(&self) -> SecretString {
         self.0.clone()
     }
 }

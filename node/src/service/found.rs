@@ -5,25 +5,32 @@ use super::payments::{OpRefused, Prepared};
 use weft_protocol::entry::{How, Op, Payload, Role, SignedOp};
 use weft_protocol::ids::{KeyBytes, LedgerId, OpId};
 use weft_protocol::keys::SecretKey;
-use weft_protocol::ledger::identity::{Genesis, KeyBound, Purpose, PurposeKey, RootSet};
+use weft_protocol::ledger::identity::{Genesis, KeyBound, Predecessor, Purpose, PurposeKey, RootSet};
 use weft_protocol::ledger::units::UnitDefined;
+
+/// What a ledger begins with.
+#[derive(Debug, Clone, Copy)]
+pub struct NewLedger<'a> {
+    /// Its first root set.
+    pub root: &'a RootSet,
+    /// Its first units.
+    pub units: &'a [UnitDefined],
+    /// Its recovery key.
+    pub recovery: Option<KeyBytes>,
+    /// The ledger that it takes the place of.
+    pub predecessor: Option<Predecessor>,
+}
 
 impl Core {
     /// Writes the genesis, the recovery key if there is one, and the units, signed by as many of the root set as are here.
     ///
     /// # Errors
     /// The rule broken: a second genesis, too few signatures, a unit that is none.
-    pub fn found(
-        &mut self,
-        root: &RootSet,
-        signers: &[SecretKey],
-        units: &[UnitDefined],
-        recovery: Option<KeyBytes>,
-    ) -> Result<(), OpRefused> {
+    pub fn found(&mut self, new: &NewLedger<'_>, signers: &[SecretKey]) -> Result<(), OpRefused> {
         let keys = self.keys().clone();
         let key = |purpose, key| PurposeKey { purpose, key };
         let genesis = Genesis {
-            root: root.clone(),
+            root: new.root.clone(),
             next_root: None,
             keys: vec![
                 key(Purpose::Log, keys.log.public().bytes()),
@@ -33,15 +40,15 @@ impl Core {
                 key(Purpose::Desk, keys.desk.public().bytes()),
             ],
             charter: None,
-            predecessor: None,
+            predecessor: new.predecessor,
         };
         self.submit(self.by_roots(Payload::Genesis(genesis), signers, &LedgerId::ZERO))?;
         let ledger = self.engine().state().ledger().map_err(OpRefused::Rule)?;
-        if let Some(key) = recovery {
+        if let Some(key) = new.recovery {
             let bound = KeyBound { purpose: Purpose::Recovery, epoch: 0, key };
             self.submit(self.by_roots(Payload::KeyBound(bound), signers, &ledger))?;
         }
-        for unit in units {
+        for unit in new.units {
             self.submit(self.by_roots(Payload::UnitDefined(unit.clone()), signers, &ledger))?;
         }
         Ok(())

@@ -27,6 +27,8 @@ use std::time::Duration;
 
 /// Name of the file inside the private folder.
 pub const DB_FILE: &str = "weft.db";
+/// Name of a copy that is made for a backup, beside it.
+const COPY_FILE: &str = "copy.db";
 /// Longest name of a person, alias or address: the string cap of the ledger.
 pub const MAX_NAME_BYTES: usize = 256;
 /// Longest note or memo.
@@ -113,6 +115,34 @@ pub enum PrivateError {
     },
 }
 
+/// A copy for a backup, see [`Private::copy`].
+#[derive(Debug)]
+pub struct PrivateCopy(PathBuf);
+
+impl PrivateCopy {
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for PrivateCopy {
+    fn drop(&mut self) {
+        // One that stays is removed when the store is opened next.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Removes a copy that a crash has left: an erasure would not reach it.
+fn remove_copy(dir: &Path) -> Result<(), PrivateError> {
+    let path = dir.join(COPY_FILE);
+    match std::fs::remove_file(&path) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(PrivateError::File { path, source }),
+    }
+}
+
 /// The open private store; share it behind an `Arc`.
 #[derive(Debug)]
 pub struct Private {
@@ -127,6 +157,7 @@ impl Private {
     pub fn open(dir: &Path) -> Result<Self, PrivateError> {
         let path = dir.join(DB_FILE);
         prepare_files(dir, &path)?;
+        remove_copy(dir)?;
         let open = || {
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let db = Connection::open_with_flags(&path, flags)?;
@@ -141,6 +172,27 @@ impl Private {
         let mut db = open().map_err(doing("open the file"))?;
         schema::migrate(&mut db)?;
         Ok(Self { db: Mutex::new(db) })
+    }
+
+    /// A copy of the store in a folder as it is at one moment, without free pages, also while another process uses it. It
+    /// is removed when it is dropped, or, after a crash, when the store is opened next.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or the copy not written.
+    pub fn copy(dir: &Path) -> Result<PrivateCopy, PrivateError> {
+        let copy = PrivateCopy(dir.join(COPY_FILE));
+        remove_copy(dir)?;
+        let failed = doing("copy the file");
+        let make = || {
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let db = Connection::open_with_flags(dir.join(DB_FILE), flags)?;
+            db.busy_timeout(BUSY_TIMEOUT)?;
+            db.execute("VACUUM INTO ?1", [copy.0.to_string_lossy()])
+        };
+        make().map_err(failed)?;
+        let protect = std::fs::set_permissions(&copy.0, Permissions::from_mode(FILE_MODE));
+        protect.map_err(|source| PrivateError::File { path: copy.0.clone(), source })?;
+        Ok(copy)
     }
 
     /// What SQLite finds wrong with the file: an empty list is good.

@@ -19,7 +19,7 @@ use crate::entry::{Entry, EntryError, How, Kind, Payload};
 use crate::ids::{Hash, LedgerId, StreamId, UnitId};
 use crate::keys::PublicKey;
 use crate::ledger::authority::Authority;
-use crate::ledger::identity::{Purpose, is_identity};
+use crate::ledger::identity::{Predecessor, Purpose, is_identity};
 use crate::ledger::state::{Change, State, StreamRow};
 use crate::ledger::{self, SigCheck};
 use crate::log::tile::TileBuilder;
@@ -35,6 +35,8 @@ pub(super) struct Replay {
     since: Option<Edge>,
     /// Where old entries were left out.
     pub(super) base: Option<BaseSide>,
+    /// The ledger that this one says it takes the place of.
+    pub(super) predecessor: Option<Predecessor>,
     pub(super) openings: Openings,
     pub(super) state: State,
     pub(super) sums: BTreeMap<UnitId, i128>,
@@ -136,6 +138,7 @@ impl Replay {
         Self {
             since: None,
             base: None,
+            predecessor: None,
             openings: Openings::default(),
             state: State::default(),
             sums: BTreeMap::new(),
@@ -163,6 +166,7 @@ impl Replay {
         let saved = resumed.saved();
         replay.entries = resumed.since().entries;
         replay.next = replay.entries;
+        replay.predecessor = saved.predecessor;
         replay.kinds =
             saved.kinds.iter().filter_map(|(code, count)| Some((Kind::from_code(*code)?, *count))).collect();
         replay.counts = saved.counts;
@@ -275,6 +279,7 @@ impl Replay {
         };
         match applied {
             Ok(transition) => {
+                self.learn_predecessor(entry);
                 Side::book(&mut self.sides, &self.state, entry);
                 self.check_sums(seq, &transition.changes, file);
                 self.state.commit(&transition);
@@ -415,6 +420,12 @@ impl Replay {
             if moved != 0 {
                 self.report(seq, file, format!("it moves the sum of unit {unit} by {moved}"));
             }
+        }
+    }
+
+    pub(super) fn learn_predecessor(&mut self, entry: &Entry) {
+        if let Payload::Genesis(genesis) = &entry.op().payload {
+            self.predecessor = genesis.predecessor;
         }
     }
 

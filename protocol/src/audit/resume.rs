@@ -10,6 +10,7 @@ use super::source::Source;
 use super::tree::Claimed;
 use crate::encoding::{Blob, encode, encodes_to};
 use crate::ids::{Hash, KeyBytes, LedgerId, StreamId};
+use crate::ledger::identity::Predecessor;
 use crate::ledger::state::{State, StateError};
 use crate::log::proof::{BuildError, build_consistency, verify_consistency};
 use crate::log::tile::{TILE_WIDTH, TileBuilder, TileError, TilePath, TileReader};
@@ -62,6 +63,9 @@ pub struct Saved {
     /// What it has not read either.
     #[n(14)]
     pub(super) left_out: Option<LeftOut>,
+    /// The ledger that this one says it takes the place of.
+    #[n(15)]
+    pub(super) predecessor: Option<Predecessor>,
 }
 
 #[derive(Encode, Decode)]
@@ -138,6 +142,7 @@ pub(super) struct Parts<'a> {
     pub(super) networks: &'a Networks,
     pub(super) positions: &'a BTreeMap<String, u64>,
     pub(super) left_out: Option<LeftOut>,
+    pub(super) predecessor: Option<Predecessor>,
 }
 
 impl Parts<'_> {
@@ -157,20 +162,20 @@ impl Parts<'_> {
     ) -> Result<(), minicbor::encode::Error<std::convert::Infallible>> {
         let edge: BTreeMap<u8, Blob> =
             self.tree.partial().map(|tile| (level(&tile.path), Blob(tile.content))).collect();
-        e.map(14_u64.saturating_add(u64::from(self.left_out.is_some())))?
-            .u8(0)?
-            .u8(RESULT_VERSION)?
-            .u8(1)?
-            .encode(self.ledger)?;
+        let more = u64::from(self.left_out.is_some()).saturating_add(u64::from(self.predecessor.is_some()));
+        e.map(14_u64.saturating_add(more))?.u8(0)?.u8(RESULT_VERSION)?.u8(1)?.encode(self.ledger)?;
         e.u8(2)?.u64(self.tree.size())?.u8(3)?.encode(self.tree.root())?.u8(4)?.encode(&edge)?;
         e.u8(5)?.encode(self.state.digest())?.u8(6)?.bytes(state)?;
         e.u8(7)?.encode(&self.log_keys)?.u8(8)?.encode(&self.kinds)?.u8(9)?.encode(self.counts)?;
         e.u8(10)?.encode(self.time_ms)?.u8(11)?.encode(self.sides)?.u8(12)?.encode(self.networks)?;
         e.u8(13)?.encode(self.positions)?;
-        match &self.left_out {
-            Some(left_out) => e.u8(14)?.encode(left_out)?.ok(),
-            None => Ok(()),
+        if let Some(left_out) = &self.left_out {
+            e.u8(14)?.encode(left_out)?;
         }
+        if let Some(predecessor) = &self.predecessor {
+            e.u8(15)?.encode(predecessor)?;
+        }
+        Ok(())
     }
 }
 

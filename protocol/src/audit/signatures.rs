@@ -111,7 +111,8 @@ impl Checker {
         queue.push(Item { key: job.key, sig: job.sig, message: 0..0, entry, what, file }, job.message);
         self.queued = self.queued.saturating_add(1);
         if queue.items.len() >= BATCH {
-            let full = std::mem::take(queue);
+            // A key that has filled a batch fills the next one, too: it has its memory at once.
+            let full = std::mem::replace(queue, queue.as_roomy());
             self.queued = self.queued.saturating_sub(full.items.len());
             self.send(full);
         }
@@ -171,6 +172,14 @@ impl Checker {
 }
 
 impl Batch {
+    /// An empty one with as much room.
+    fn as_roomy(&self) -> Self {
+        Self {
+            messages: Vec::with_capacity(self.messages.len()),
+            items: Vec::with_capacity(self.items.len()),
+        }
+    }
+
     fn push(&mut self, item: Item, message: &[u8]) {
         let start = self.messages.len();
         self.messages.extend_from_slice(message);

@@ -10,6 +10,9 @@ pub(crate) struct Arguments {
     /// Size of the ledger
     #[arg(long, default_value_t = 100_000)]
     entries: u64,
+    /// Milliseconds between two entries
+    #[arg(long, default_value_t = 60_000)]
+    tick_ms: u64,
     /// Where to make the ledger and leave it; a ledger that is there already is used. A temporary folder when absent
     #[arg(long)]
     data: Option<PathBuf>,
@@ -26,7 +29,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         let folder = tempfile::Builder::new().prefix("weft-rebuild-").tempdir()?;
         let data = arguments.data.clone().unwrap_or_else(|| folder.path().join("node"));
         if !data.exists() {
-            rebuild::make_ledger(&data, arguments.entries).await?;
+            rebuild::make_ledger(&data, arguments.entries, arguments.tick_ms)?;
         }
         rebuild::delete_index(&data)?;
         let program = std::env::current_exe()?;

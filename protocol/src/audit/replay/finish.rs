@@ -56,6 +56,7 @@ impl Replay {
             Some(witnesses::judge(note, file, &log, &peers, options.policy.as_ref(), &mut self.findings))
         });
         self.name_successions();
+        self.name_predecessor();
         let says = newest.and_then(|claimed| claimed.says.as_ref()).map(|says| says.size());
         source.finish(says).into_iter().for_each(|finding| self.findings.add(finding));
         self.finish_signatures();
@@ -101,6 +102,7 @@ impl Replay {
             tree: self.tree.builder().clone(),
             log_keys,
             networks: self.networks,
+            predecessor: self.predecessor,
             positions: source.positions(),
         };
         Audit { report, sides: self.sides, state: self.state, rest }
@@ -143,6 +145,17 @@ impl Replay {
             }
             self.findings.add(Finding::new(Class::Warning, what).at(EntryRef::Own(row.base)));
         }
+    }
+
+    /// That a ledger takes the place of another is said in every audit: nothing of the other vouches for it.
+    fn name_predecessor(&mut self) {
+        let Some(old) = &self.predecessor else { return };
+        let what = format!(
+            "this ledger says that it takes the place of ledger {} as it stood with {} entries and root {}. Its founders have \
+             signed that; nothing of the other ledger vouches for it, and no balance has passed over by itself",
+            old.ledger, old.last_good.size, old.last_good.root
+        );
+        self.findings.add(Finding::new(Class::Warning, what).at(EntryRef::Own(0)));
     }
 
     fn finish_signatures(&mut self) {
