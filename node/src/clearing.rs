@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::data::{DataDir, Keys};
 use crate::mirror::keeper::Keeper;
 use crate::network::{Network, NetworkEvent, PeerId, RequestError, peer_id_from_public_key};
-use crate::service::{Ledger, ServiceError};
+use crate::service::{Core, Ledger, ServiceError};
 use crate::store::private::LocalPeer;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -133,7 +133,10 @@ impl Clearing {
             state.channels.values().map(|row| row.peer).collect::<Vec<LedgerId>>()
         });
         for peer in peers.await? {
-            clearing.open_link(peer).await?;
+            if let Err(error) = clearing.open_link(peer).await {
+                // It came back with an accord from a mirror; its own entries come when it reaches us.
+                tracing::warn!(peer = %peer.short(), %error, "no link to a peer before it has shown who it is");
+            }
         }
         tokio::spawn(clearing.clone().listen(events));
         tokio::spawn(clearing.clone().keep_looking());
@@ -242,15 +245,15 @@ impl Clearing {
         let run = self.0.ledger.run(move |core| core.engine().peers().identity(&ledger).cloned());
         let Ok(Some(identity)) = run.await else { return };
         let Ok(now) = peer_id(&identity) else { return };
-        let old: Vec<PeerId> = {
+        let (old, linked): (Vec<PeerId>, bool) = {
             let mut links = self.0.links.lock().unwrap_or_else(PoisonError::into_inner);
             let of_ledger = links.iter().filter(|(peer, link)| link.ledger == ledger && **peer != now);
             let old: Vec<PeerId> = of_ledger.map(|(peer, _)| *peer).collect();
             // The link's task ends with its channel.
             old.iter().for_each(|peer| drop(links.remove(peer)));
-            old
+            (old, links.contains_key(&now))
         };
-        if old.is_empty() {
+        if old.is_empty() && linked {
             return;
         }
         for peer in old {
@@ -305,9 +308,16 @@ impl Clearing {
                 return;
             }
         };
-        let addresses = descriptor.addresses.clone();
+        let (addresses, site) = (descriptor.addresses.clone(), descriptor.site.clone());
         let changed = self.0.ledger.run(move |core| {
-            let Ok(Some(known)) = core.private().peer(&ledger) else { return false };
+            let Ok(known) = core.private().peer(&ledger) else { return false };
+            // Its name here is lost where its accord came back from a mirror: then it is called as it calls itself.
+            let known = known.unwrap_or_else(|| LocalPeer {
+                ledger,
+                alias: free_alias(core, &site, &ledger),
+                addresses: Vec::new(),
+                note: String::new(),
+            });
             let changed = known.addresses != addresses;
             if changed && let Err(error) = core.private().put_peer(&LocalPeer { addresses, ..known }) {
                 tracing::warn!(%error, "a peer's addresses could not be kept");
@@ -425,6 +435,14 @@ impl Clearing {
     /// When the ledger has stopped.
     pub async fn peers(&self) -> Result<Vec<Peer>, ClearingError> {
         view::peers(self).await
+    }
+}
+
+/// What a peer is called here: its site name, unless another peer has it.
+fn free_alias(core: &Core, site: &str, ledger: &LedgerId) -> String {
+    match core.private().peer_by_alias(site) {
+        Ok(None) => site.to_owned(),
+        Ok(Some(_)) | Err(_) => format!("{site}-{}", ledger.short()),
     }
 }
 

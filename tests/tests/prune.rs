@@ -157,6 +157,14 @@ async fn a_ledger_without_its_old_entries_goes_on_and_is_audited() {
     let after = verify_dir(&short, &since, &mut |_| {}).expect("a bundle");
     assert_eq!(after.exit_code, 0, "{}", findings(&after));
     assert!(!findings(&after).contains(LOUD) && after.report().left_out.is_none());
+    // The books cannot be written from their beginning: that is said, and nothing is exported.
+    let export = Command::new(binaries::weft())
+        .args(["audit", "export", "--format", "csv", "--out"])
+        .arg(town.folder.path().join("books.csv"))
+        .arg(&short)
+        .output();
+    let export = export.expect("weft starts");
+    assert!(!export.status.success() && said(&export).contains("left out"), "{}", said(&export));
     // Both networks' books agree, as before.
     let ours = Audited { audit: alone.audit, wrong: Vec::new() };
     ours.agree(&Audited::read(town.lansing.data.path()).expect("books")).expect("both agree");

@@ -363,6 +363,43 @@ async fn networks_that_paired_without_mirrors_agree_on_them_later() -> Outcome<(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_the_backup_does_not_know_is_back_with_its_accord_and_is_asked_too() -> Outcome<()> {
+    let folder = tempfile::tempdir()?;
+    let mut hull = Site::found_with_recovery(folder.path(), "hull", &[]).await?;
+    let lansing = Site::found(folder.path(), "lansing", &[]).await?;
+    let madison = Site::found(folder.path(), "madison", &[]).await?;
+    hull.add_member("Ada", None).await?;
+    madison.add_member("Cy", None).await?;
+    hull.pair_with(&lansing, LIMIT).await?;
+    hull.stop().await?;
+    let backup = folder.path().join("backup");
+    copy_folder(hull.data.path(), &backup)?;
+    hull.start().await?;
+    hull.mirror = false;
+    hull.pair_with(&madison, LIMIT).await?;
+    hull.pay("Ada", "Cy@madison", 7, 20).await?;
+    hull.until_quiet(PATIENCE).await?;
+    until_mirrored(&hull, 1).await?;
+    let entries = hull.status().await?.entries;
+    hull.kill().await?;
+    put_back(&backup, hull.data.path())?;
+    hull.arguments = vec!["--recovery-key".to_owned(), hull.recovery_key().to_string_lossy().into_owned()];
+    hull.start().await?;
+    until(&hull, "still guarded", |guard| guard.is_none()).await?;
+    assert!(hull.status().await?.entries >= entries);
+    hull.until_open("madison").await?;
+    assert_eq!((hull.position("madison").await?, madison.position("hull").await?), (7, -7));
+    hull.pay("Ada", "Cy@madison", 1, 20).await?;
+    let asked = madison.status().await?.messages.into_iter().find(|one| one.protocol == "/weft/guard/1");
+    assert!(
+        asked.is_some_and(|one| one.requests_in > 0),
+        "nothing was signed towards it before it was asked"
+    );
+    assert!(!madison.status().await?.problems.iter().any(|problem| problem.contains(OTHER_BYTES)));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_mirror_that_gives_bad_pieces_is_named_and_passed_over() -> Outcome<()> {
     let mut town = mirrored_town().await?;
     let size = town.hull.status().await?.entries;

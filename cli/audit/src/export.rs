@@ -20,6 +20,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use weft_protocol::audit::{self, Finding, Item, NamedBytes, Options, Outcome, Source};
 use weft_protocol::entry::Entry;
+use weft_protocol::ledger::state::State;
 use weft_protocol::log::tile::TilePath;
 
 /// A format of accounting programs.
@@ -79,6 +80,16 @@ pub enum ExportError {
         /// The audit, for its report.
         audit: Box<Audit>,
     },
+    /// Old entries are not here any more.
+    #[error(
+        "{entries} entries before the forward at place {before} were left out: the books cannot be written from the beginning"
+    )]
+    LeftOut {
+        /// Place of the forward.
+        before: u64,
+        /// How many.
+        entries: u64,
+    },
     /// The books written and the replayed state differ: a fault of the program, never of the ledger.
     #[error("the balances written are not those of the ledger")]
     Balances,
@@ -127,6 +138,9 @@ pub fn export(
     if findings.outcome() != Outcome::Right {
         return Err(ExportError::NotClean { wrong: findings.wrong(), audit: Box::new(audit) });
     }
+    if let Some(left_out) = audit.report.left_out {
+        return Err(ExportError::LeftOut { before: left_out.before, entries: left_out.entries });
+    }
     if !book.agrees_with(audit.state()) {
         return Err(ExportError::Balances);
     }
@@ -158,6 +172,10 @@ impl Source for Recorder<'_> {
     fn is_exact(&self) -> bool {
         self.source.is_exact()
     }
+    fn base(&mut self) -> Result<Option<(State, String)>, Finding> {
+        self.source.base()
+    }
+
     fn checkpoint(&mut self) -> Result<Option<NamedBytes>, Finding> {
         self.source.checkpoint()
     }

@@ -125,6 +125,11 @@ fn failed(error: ExportError) -> Failure {
             (Exit::CouldNotCheck, "audit-files", "name a bundle, or a data folder with --store")
         }
         ExportError::Write(_) => return cannot_write(error),
+        ExportError::LeftOut { .. } => (
+            Exit::CouldNotCheck,
+            "left-out",
+            "export from a bundle made before, or ask who keeps an export of that time",
+        ),
         ExportError::NotClean { .. } => (Exit::Found, "not-right", "see what `weft audit verify` says of it"),
         ExportError::Balances => {
             (Exit::CouldNotCheck, "balances", "keep the files and report this as a fault")
