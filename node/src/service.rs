@@ -27,6 +27,7 @@ mod time;
 mod witness;
 
 pub use self::core::{Core, Hooks, ServiceParts};
+pub use evidence::{EvidenceRefused, HandedIn};
 pub use found::NewLedger;
 pub use guard::{GuardReport, GuardStep};
 pub use keys::NextKeyError;

@@ -12,6 +12,7 @@ pub mod peers;
 mod quarantine;
 mod react;
 pub mod replay;
+pub mod restart;
 #[cfg(test)]
 mod rotation_tests;
 pub mod step;

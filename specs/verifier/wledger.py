@@ -390,7 +390,7 @@ class State(Clearing):
         authority.root_quorum(self.identity()[2])
         number, old_size, old_root, base, boot, unheard = (entry.payload.get(i) for i in range(6))
         rows = self.t["successions"]
-        need(number == max(rows, default=0) + 1, "succession-number")
+        need(number > max(rows, default=0), "succession-number")
         need(base == self.head[0], "succession-base")
         need(self.head[3] < boot <= entry.boot, "succession-boot")
         unheard = unheard or []

@@ -13,6 +13,7 @@ pub mod liar;
 mod node;
 mod payments;
 pub mod random;
+mod restore;
 mod wire;
 mod world;
 
@@ -21,6 +22,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use node::Recorded;
+use weft_protocol::evidence::EvidenceType;
 pub use world::World;
 
 /// Which networks there are, and who of them lies.
@@ -42,11 +44,17 @@ pub enum Topology {
     ForgingEnd,
     /// Three in a line; the middle one signs things twice.
     ForgingMiddle,
+    /// Four in a line; the second one signs things of one type twice, and nothing else.
+    Signing(EvidenceType),
+    /// Three in a line, honest; now and then one is set back to an older state and asks its peers.
+    Restored,
+    /// Four in a line; the last one signs things twice, the others are set back now and then.
+    RestoredForging,
 }
 
 impl Topology {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 15] = [
         Self::Pair,
         Self::Three,
         Self::Four,
@@ -55,6 +63,13 @@ impl Topology {
         Self::LyingSecond,
         Self::ForgingEnd,
         Self::ForgingMiddle,
+        Self::Signing(EvidenceType::Notes),
+        Self::Signing(EvidenceType::Proofs),
+        Self::Signing(EvidenceType::Entries),
+        Self::Signing(EvidenceType::Decisions),
+        Self::Signing(EvidenceType::Cosignatures),
+        Self::Restored,
+        Self::RestoredForging,
     ];
 
     /// How many networks.
@@ -62,8 +77,13 @@ impl Topology {
     pub fn networks(self) -> usize {
         match self {
             Self::Pair => 2,
-            Self::Three | Self::LyingEnd | Self::LyingMiddle | Self::ForgingEnd | Self::ForgingMiddle => 3,
-            Self::Four | Self::LyingSecond => 4,
+            Self::Three
+            | Self::LyingEnd
+            | Self::LyingMiddle
+            | Self::ForgingEnd
+            | Self::ForgingMiddle
+            | Self::Restored => 3,
+            Self::Four | Self::LyingSecond | Self::Signing(_) | Self::RestoredForging => 4,
         }
     }
 
@@ -71,16 +91,32 @@ impl Topology {
     #[must_use]
     pub fn liar(self) -> Option<usize> {
         match self {
-            Self::Pair | Self::Three | Self::Four => None,
+            Self::Pair | Self::Three | Self::Four | Self::Restored => None,
             Self::LyingEnd | Self::ForgingEnd => Some(2),
-            Self::LyingMiddle | Self::LyingSecond | Self::ForgingMiddle => Some(1),
+            Self::LyingMiddle | Self::LyingSecond | Self::ForgingMiddle | Self::Signing(_) => Some(1),
+            Self::RestoredForging => Some(3),
         }
     }
 
-    /// Whether the one that lies also signs things twice, beyond what it says in its channels.
+    /// What the one that lies signs twice.
+    fn twice(self) -> Twice {
+        match self {
+            Self::ForgingEnd | Self::ForgingMiddle | Self::RestoredForging => Twice::Anything,
+            Self::Signing(kind) => Twice::Only(kind),
+            Self::Pair
+            | Self::Three
+            | Self::Four
+            | Self::LyingEnd
+            | Self::LyingMiddle
+            | Self::LyingSecond
+            | Self::Restored => Twice::Nothing,
+        }
+    }
+
+    /// Whether honest networks are set back to older states.
     #[must_use]
-    pub fn forges(self) -> bool {
-        matches!(self, Self::ForgingEnd | Self::ForgingMiddle)
+    pub fn restores(self) -> bool {
+        matches!(self, Self::Restored | Self::RestoredForging)
     }
 
     /// Its name on the command line.
@@ -95,6 +131,13 @@ impl Topology {
             Self::LyingSecond => "lying-second",
             Self::ForgingEnd => "forging-end",
             Self::ForgingMiddle => "forging-middle",
+            Self::Signing(EvidenceType::Notes) => "signing-notes",
+            Self::Signing(EvidenceType::Proofs) => "signing-proofs",
+            Self::Signing(EvidenceType::Entries) => "signing-entries",
+            Self::Signing(EvidenceType::Decisions) => "signing-decisions",
+            Self::Signing(EvidenceType::Cosignatures) => "signing-cosignatures",
+            Self::Restored => "restored",
+            Self::RestoredForging => "restored-forging",
         }
     }
 
@@ -106,6 +149,17 @@ impl Topology {
         let found = Self::ALL.into_iter().find(|topology| topology.name() == name);
         found.ok_or_else(|| Self::ALL.map(Self::name).join(", "))
     }
+}
+
+/// What a liar signs twice, beyond what it says in its channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Twice {
+    /// It lies in its channels only.
+    Nothing,
+    /// It keeps to its channels, and signs things of this type twice.
+    Only(EvidenceType),
+    /// It signs anything twice, and makes up evidence against others.
+    Anything,
 }
 
 /// Something that must never be.
@@ -179,6 +233,22 @@ tally! {
     findings,
     /// Evidence that honest networks recorded.
     evidence,
+    /// Of it: two heads of one log.
+    notes,
+    /// Of it: two entries by inclusion proofs.
+    proofs,
+    /// Of it: two entries at one place.
+    places,
+    /// Of it: a yes and a no.
+    decisions,
+    /// Of it: two cosignatures.
+    cosignatures,
+    /// Times that a network was set back to an older state.
+    restores,
+    /// Entries that it took back from its peers.
+    taken_back,
+    /// Times that a root set said that the rest is lost.
+    successions,
 }
 
 /// Runs one seed.
@@ -187,6 +257,14 @@ tally! {
 /// What did not hold.
 pub fn run_seed(topology: Topology, seed: u64) -> Result<Tally, Violation> {
     World::new(topology, seed)?.run()
+}
+
+/// Runs one seed, and gives each piece of evidence that honest networks recorded, once, with its type.
+///
+/// # Errors
+/// What did not hold.
+pub fn evidence_of(topology: Topology, seed: u64) -> Result<Vec<(EvidenceType, Vec<u8>)>, Violation> {
+    World::new(topology, seed)?.evidence_recorded()
 }
 
 /// The outcome of many runs.

@@ -1,10 +1,11 @@
 //! The seeded simulator, as far as CI has time for it; `cargo run -p weft-tests --release -- simulator` runs more.
 
 use weft_protocol::clearing::weak::{self, Weak};
+use weft_protocol::evidence::EvidenceType;
 use weft_tests::simulator::{Report, Topology, Violation, run, run_seed};
 
 /// Seeds that once broke something, with the story of each. They run first: what was wrong before may be again.
-const STORIES: [(Topology, u64); 12] = [
+const STORIES: [(Topology, u64); 20] = [
     // A decider turned a claim down that never reached the last middle, which remembered the REJECT for ever.
     (Topology::Four, 9),
     (Topology::Four, 22),
@@ -27,6 +28,22 @@ const STORIES: [(Topology, u64); 12] = [
     (Topology::Three, 0),
     // The run ended in the millisecond in which a liar said yes: the simulator now lets such words go their way.
     (Topology::LyingSecond, 178),
+    // A network was set back together with a peer that lost what it had acknowledged of it: it waited for ever.
+    (Topology::Restored, 3),
+    // Two peers were silent: the root set was shown them in an order that its own succession refuses.
+    (Topology::RestoredForging, 5),
+    // A peer was told of evidence, then set back, and never told again.
+    (Topology::RestoredForging, 8),
+    // A network was set back to before its own succession and took the number again: two heads under one name.
+    (Topology::Restored, 71),
+    // A decider had said yes, lost it with its peer, and said no.
+    (Topology::RestoredForging, 55),
+    // Entries of two starts at one place of the ledger took each other's room while they waited to be taken back.
+    (Topology::RestoredForging, 129),
+    // A peer said that it holds entries of ours, and was set back before it gave them.
+    (Topology::Restored, 43),
+    // A peer named a REJECT that we had lost and written again, and was stopped for it.
+    (Topology::Restored, 290),
 ];
 
 fn hold(topology: Topology, seeds: u64) -> Report {
@@ -99,6 +116,37 @@ fn who_signs_things_twice_in_the_middle_is_convicted_and_nobody_else_is() {
     assert!(tally.evidence > 100, "hardly anything was recorded: {tally}");
 }
 
+#[test]
+fn each_type_of_evidence_has_a_liar_that_is_caught_by_it() {
+    for kind in EvidenceType::ALL {
+        let tally = hold(Topology::Signing(kind), 40).tally;
+        let by_type = [
+            (EvidenceType::Notes, tally.notes),
+            (EvidenceType::Proofs, tally.proofs),
+            (EvidenceType::Entries, tally.places),
+            (EvidenceType::Decisions, tally.decisions),
+            (EvidenceType::Cosignatures, tally.cosignatures),
+        ];
+        for (found, count) in by_type {
+            assert_eq!(count > 10, found == kind, "{found:?} by a liar of {kind:?}: {tally}");
+            assert!(count == 0 || found == kind, "{found:?} by a liar of {kind:?}: {tally}");
+        }
+    }
+}
+
+#[test]
+fn a_network_that_is_set_back_is_convicted_by_nobody_and_signs_again() {
+    let tally = hold(Topology::Restored, 60).tally;
+    assert!(tally.restores > 60 && tally.taken_back > 60 && tally.successions > 20, "{tally}");
+    assert_eq!((tally.evidence, tally.findings), (0, 0), "{tally}");
+}
+
+#[test]
+fn a_liar_beside_networks_that_are_set_back_is_convicted_and_they_are_not() {
+    let tally = hold(Topology::RestoredForging, 40).tally;
+    assert!(tally.restores > 30 && tally.evidence > 100, "{tally}");
+}
+
 /// The first violation with a rule turned off, which the same seed with the rule on does not show.
 fn caught(rule: Weak, topology: Topology, seeds: u64) -> Violation {
     for seed in 0..seeds {
@@ -132,4 +180,11 @@ fn a_contradiction_that_undoes_is_caught() {
     // A decider settles and then signs REJECT: whoever hears of it takes back what it gave.
     let violation = caught(Weak::ContradictionUndoes, Topology::LyingEnd, 300);
     assert!(violation.0.contains("free upstream") || violation.0.contains("differ"), "{violation}");
+}
+
+#[test]
+fn a_start_that_signs_at_once_is_caught() {
+    // A network that was set back signs another history under its old name: it convicts itself.
+    let violation = caught(Weak::NoQuarantine, Topology::Restored, 300);
+    assert!(violation.0.contains("convicted") || violation.0.contains("frozen"), "{violation}");
 }

@@ -4,9 +4,9 @@ use crate::{Client, Error, Request, escape};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 use weft_api::{
-    Claim, Claims, Confirm, ConfirmTime, Done, Erased, EvidenceList, Forwarded, ImportPayments, Imported,
-    Invitation, Join, Member, Members, NewErasure, NewInvitation, NewMember, NewPayment, NextKey, NodeTime,
-    Pairing, Pairings, Peers, PostOp, Receipt, Statement, Status,
+    Claim, Claims, Confirm, ConfirmTime, Done, Erased, Evidence, EvidenceList, Forwarded, ImportPayments,
+    Imported, Invitation, Join, Member, Members, NewErasure, NewEvidence, NewInvitation, NewMember,
+    NewPayment, NextKey, NodeTime, Pairing, Pairings, Peers, PostOp, Receipt, Statement, Status,
 };
 
 /// How long the node may take to rewrite its private store.
@@ -130,6 +130,11 @@ impl Client {
     /// Evidence that the network has recorded.
     pub async fn evidence(&self) -> Result<EvidenceList, Error> {
         self.get(&format!("{API}/peers/evidence")).await
+    }
+
+    /// Hands in evidence: the text of a `.weft-evidence` file.
+    pub async fn add_evidence(&self, new: &NewEvidence) -> Result<Evidence, Error> {
+        self.post(&format!("{API}/peers/evidence"), new, None).await
     }
 
     /// Makes an invitation.

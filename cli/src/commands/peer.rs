@@ -34,7 +34,7 @@ pub(crate) enum Command {
     List,
     /// Show one peer
     Show(Show),
-    /// Show, or write as files, what proves that networks signed two things that exclude each other
+    /// Show, write as files, or hand in what proves that networks signed two things that exclude each other
     Evidence(evidence::List),
     /// Let payments with a network go on, although it was shown to have lied
     Unfreeze(evidence::Unfreeze),
@@ -132,7 +132,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
         }
         Command::List => show::list(context, &client).await,
         Command::Show(args) => show::one(context, &client, &args.alias).await,
-        Command::Evidence(args) => evidence::list(&client, &args).await,
+        Command::Evidence(args) => evidence::run(&client, &args).await,
         Command::Unfreeze(args) => evidence::unfreeze(&client, args).await,
     }
 }

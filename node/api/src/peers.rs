@@ -167,6 +167,14 @@ pub struct Evidence {
     pub file: String,
 }
 
+/// `POST /api/v1/peers/evidence`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewEvidence {
+    /// The text of a `.weft-evidence` file.
+    pub file: String,
+}
+
 /// `GET /api/v1/peers/evidence`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EvidenceList {

@@ -48,7 +48,7 @@ async fn step(clearing: &Clearing, link: Link) -> Result<bool, String> {
             GuardStep::Ask(ask) => {
                 let bytes = shared.network.request(peer, Protocol::Guard, ask.to_bytes()).await;
                 let answer = Guarded::parse(&bytes.map_err(said)?).map_err(|e| e.to_string())?;
-                let heard = shared.ledger.run(move |core| core.guard_heard(&ledger, answer));
+                let heard = shared.ledger.run(move |core| core.guard_heard(&ledger, &ask, answer));
                 heard.await.map_err(|e| e.to_string())?;
             }
             GuardStep::Fetch(ask) => {

@@ -74,8 +74,8 @@ async fn session(
     let shared = &clearing.0;
     let mut revision = shared.ledger.revision();
     let mut next = hello(clearing, link).await?;
-    shared.ledger.run(move |core| core.forget_left(&link.ledger)).await?;
     let mut public = ask_public(clearing, link).await?;
+    shared.ledger.run(move |core| core.forget_left(&link.ledger)).await?;
     loop {
         revision.mark_unchanged();
         show_evidence(clearing, link).await?;

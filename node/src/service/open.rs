@@ -338,8 +338,11 @@ impl Reading {
             }
             RecordKey::Note { kind, name } => {
                 self.notes.insert((kind, name), at);
-                if kind == NoteKind::EVIDENCE {
-                    self.replay.evidence(record.bytes()).map_err(VisitError::new)?;
+                // What cannot be read convicts nobody, and must not keep the node from starting.
+                if kind == NoteKind::EVIDENCE
+                    && let Err(why) = self.replay.evidence(record.bytes())
+                {
+                    tracing::warn!(%why, "a note of evidence cannot be read");
                 }
                 // No rows, but the index says how many records it knows of.
                 self.batched += usize::from(!known);

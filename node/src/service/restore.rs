@@ -101,11 +101,9 @@ impl Core {
         let outcome = self.take_piece(id, piece);
         let count = self.engine().state().head.next_seq.saturating_sub(before);
         if count > 0 {
-            self.watch.taken_back = self.watch.taken_back.saturating_add(count);
             tracing::info!(peer = %peer.short(), count, "entries of ours are back from a mirror");
             self.parts.boot = self.engine().boot();
-            self.drop_known();
-            self.ask_again();
+            self.watch.restart.taken_elsewhere(&self.parts.engine, count);
         }
         match outcome {
             Ok(()) if count == 0 => drop(self.watch.restore.of_no_use.insert((peer, id))),

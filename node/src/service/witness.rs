@@ -114,6 +114,7 @@ impl Core {
             troubles: BTreeMap::new(),
             started_ms: self.clock().now_ms(),
         };
+        self.see_cosigned();
     }
 
     // As a witness
@@ -128,6 +129,8 @@ impl Core {
             let why = "this witness was not stopped cleanly and asks its peers first what it has cosigned";
             return Answer::Refused(503, why.to_owned());
         }
+        // Whatever becomes of the request: what is signed is signed.
+        self.see_note(&request.note);
         let awaited = log.peer.is_some_and(|peer| self.engine().awaits(&peer));
         if self.engine().is_quarantined() || awaited {
             let why = "this node has started from books that may not be its newest, and signs nothing yet";
@@ -247,18 +250,6 @@ impl Core {
         Ok(Some((Seen { size: says.size(), root: says.root(), note }, bytes)))
     }
 
-    /// The newest checkpoint of a peer's log that we have cosigned, of the latest name that the log has had.
-    pub(super) fn newest_cosigned(&self, peer: &LedgerId) -> Option<Vec<u8>> {
-        let names = self.note_names(NoteKind::PEER_CHECKPOINT).into_iter();
-        let notes = names.filter_map(|name| {
-            let bytes = self.note(NoteKind::PEER_CHECKPOINT, &name).ok().flatten()?;
-            let says: Checkpoint = Note::parse(&bytes).ok()?.text().parse().ok()?;
-            let origin = says.origin().as_str().to_owned();
-            is_origin_of(&origin, peer).then_some(((origin.len(), origin, says.size()), bytes))
-        });
-        notes.max_by(|(a, _), (b, _)| a.cmp(b)).map(|(_, bytes)| bytes)
-    }
-
     // After a start that was not clean
 
     /// Peers that have not told yet what we had cosigned of theirs.
@@ -294,6 +285,7 @@ impl Core {
         if !signed {
             return Err("its log has not signed it".to_owned());
         }
+        self.see_note(&note);
         if self.cosigned_last(&origin)?.is_some_and(|(seen, _)| seen.size >= says.size()) {
             return Ok(());
         }
@@ -388,6 +380,8 @@ impl Core {
         if self.witness.published.as_ref() == Some(&note) {
             return;
         }
+        // What our witnesses say of us is compared with what they have said of us elsewhere.
+        self.see_note(&note);
         let text = note.to_string();
         if let Err(error) = write_file(&self.public_folder().join("checkpoint"), text.as_bytes()) {
             tracing::error!(%error, "the cosigned checkpoint was not published; it will be tried again");

@@ -138,10 +138,12 @@ impl Engine {
         }
         let is_known = self.state.channel_with(&accused).is_some() || self.peers.identity(&accused).is_some();
         let recorded = self.state.accused.get(&accused).map_or(&[][..], |row| &row.evidence);
-        if recorded.iter().any(|(known, _)| *known == id) {
+        // In quarantine it is kept, and its entry is written at the end of it.
+        let waiting = self.peers.evidence().iter().any(|(known, _)| *known == id);
+        if waiting || recorded.iter().any(|(known, _)| *known == id) {
             return Taken::Known;
         }
-        if !is_known || recorded.len() >= MAX_RECORDED {
+        if !is_known || recorded.len().max(self.peers.evidence_against(&accused)) >= MAX_RECORDED {
             return Taken::Left;
         }
         // The bytes first: a crash between the two leaves evidence whose entry recovery writes.
@@ -149,7 +151,7 @@ impl Engine {
         self.peers.keep_evidence(id, bytes.clone());
         self.batch.records.push(Record::Evidence(bytes));
         match self.record(id, accused, proven.kind(), cx) {
-            Ok(()) => Taken::New,
+            Ok(()) | Err(Rejected::Quarantined) => Taken::New,
             Err(_) => Taken::Left,
         }
     }
@@ -183,6 +185,17 @@ impl Peers {
         if self.evidence.iter().all(|(known, _)| *known != id) {
             self.evidence.push((id, bytes));
         }
+    }
+
+    /// How much evidence against a network is kept.
+    fn evidence_against(&self, accused: &LedgerId) -> usize {
+        let about = |bytes: &[u8]| Evidence::parse(bytes).is_ok_and(|kept| kept.accused() == *accused);
+        self.evidence.iter().filter(|(_, bytes)| about(bytes)).count()
+    }
+
+    /// The newest head of a network's log that we have seen, as a note.
+    pub(super) fn newest_note(&self, ledger: &LedgerId) -> Option<Vec<u8>> {
+        self.watch.newest_head(ledger).map(<[u8]>::to_vec)
     }
 
     pub(super) fn watch(&mut self) -> &mut crate::evidence::watch::Watch {

@@ -103,6 +103,8 @@ pub struct Engine {
     pub(super) batch: Batch,
     /// Nothing at all is signed: our books may be older than what we have said.
     pub(super) quiet: bool,
+    /// When the last start was that was not proven, by our own time; 0: none that we know of.
+    pub(super) unsure_ms: u64,
     /// Nothing is signed on these channels: their peers have not answered our guard.
     pub(super) hushed: BTreeSet<StreamId>,
 }
@@ -115,8 +117,8 @@ impl Engine {
 
     /// An engine over what was read back.
     pub fn resume(state: State, peers: Peers, author: Author, secret: [u8; 32]) -> Self {
-        let (quiet, hushed) = (false, BTreeSet::new());
-        Self { state, peers, author, secret, batch: Batch::default(), quiet, hushed }
+        let (quiet, hushed, unsure_ms) = (false, BTreeSet::new(), 0);
+        Self { state, peers, author, secret, batch: Batch::default(), quiet, unsure_ms, hushed }
     }
 
     /// Gives the engine one more log key: the one that is to be bound next.
@@ -401,6 +403,11 @@ impl Engine {
                 return Err(Rejected::Expires { expires_ms: intent.expires_ms, now_ms });
             }
             let code = if expired { RejectCode::Expired } else { RejectCode::Cancelled };
+            if self.is_doubtful(&claim, &intent) {
+                // Where its PROPOSE is here it is turned away without a Decision; where it is not, nobody is bound to us.
+                self.react(&claim, cx);
+                return Ok(AskAnswer::Open);
+            }
             match self.turn_down(&intent, claim, code, cx) {
                 // Turned away without a Decision: that REJECT is on its way and is answer enough.
                 Ok(()) | Err(Rejected::AlreadyAnswered { .. }) => self.react(&claim, cx),
@@ -415,6 +422,17 @@ impl Engine {
         } else {
             Ok(AskAnswer::Open)
         }
+    }
+
+    /// Whether we may have decided a claim before a start that was not proven, and do not know.
+    fn is_doubtful(&self, claim: &ClaimId, intent: &Intent) -> bool {
+        let last = intent.parts.first().and_then(|part| part.route.iter().rev().nth(1));
+        let channel = last.and_then(|last| self.state.channel_with(last)).map(|(id, _)| id);
+        let said =
+            channel.and_then(|id| self.peers.claim(&id, claim)).and_then(|said| said.proposal.as_ref());
+        // Without its PROPOSE nothing says when it was made but how long it may have been under way.
+        let earliest_ms = intent.expires_ms.saturating_sub(super::accord::MAX_EXPIRY_MS);
+        self.may_have_decided(said.map_or(earliest_ms, |proposal| proposal.time_ms))
     }
 
     /// The decider's no, into the stream of the last hop, whether its PROPOSE has come or not.

@@ -132,6 +132,9 @@ pub struct Proposal {
     /// For which hop.
     #[n(2)]
     pub hop: u8,
+    /// When it was written, in the peer's time.
+    #[n(4)]
+    pub time_ms: u64,
     #[n(3)]
     counted: Option<(u8, u64)>,
 }
@@ -260,6 +263,11 @@ impl Peers {
     /// A network's identity, as far as we have been shown it.
     pub fn identity(&self, ledger: &LedgerId) -> Option<&Identity> {
         self.identities.get(ledger)
+    }
+
+    /// Every network that we have been shown.
+    pub fn known(&self) -> impl Iterator<Item = &LedgerId> {
+        self.identities.keys()
     }
 
     /// A peer's unit, as its public stream defines it.

@@ -3,18 +3,55 @@
 
 use super::engine::{Cx, Engine, Record};
 use super::guard::{Fence, Guard, Guarded, MAX_DECISIONS, StreamHead};
+use super::weak::{self, Weak};
 use crate::encoding::Blob;
 use crate::entry::{Entry, Payload};
-use crate::ids::{LedgerId, PUBLIC_STREAM, StreamId};
+use crate::ids::{Hash, LedgerId, PUBLIC_STREAM, StreamId};
 use crate::ledger::author::Written;
+use crate::ledger::identity::Purpose;
 use crate::ledger::succession::{self, Recovered};
+use crate::ledger::witness::is_origin_of;
 use crate::ledger::{Rejected, apply, verify_signatures};
+use crate::log::checkpoint::Checkpoint;
+use crate::log::note::{KeyName, Note, SignatureType, VerifierKey};
+
+/// A head of our own log that somebody else holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct OwnHead {
+    /// After which succession; 0 before the first.
+    pub succession: u32,
+    /// Its size.
+    pub size: u64,
+    /// Its root.
+    pub root: Hash,
+}
+
+/// Which succession an origin of this ledger is after; `None` when it is none of this ledger.
+fn number_in(origin: &str, ledger: &LedgerId) -> Option<u32> {
+    let first = ledger.origin();
+    let later = || origin.strip_prefix(first.as_str())?.strip_prefix('/')?.parse().ok();
+    if !is_origin_of(origin, ledger) {
+        return None;
+    }
+    if origin == first { Some(0) } else { later() }
+}
 
 impl Engine {
     /// From now on nothing is signed: not in our ledger, and not towards any peer.
     pub fn quarantine(&mut self) {
+        if weak::is(Weak::NoQuarantine) {
+            return;
+        }
         self.quiet = true;
+        self.unsure_ms = self.boot();
         self.hushed = self.state.channels.keys().copied().collect();
+    }
+
+    /// Whether we may have decided a claim and lost it: it was proposed, by the peer's time, before a start that was not
+    /// proven. Then we sign no word on it: another one may be abroad.
+    pub(super) fn may_have_decided(&self, proposed_ms: u64) -> bool {
+        let last = self.state.successions.values().next_back().map_or(0, |row| row.boot);
+        proposed_ms <= self.unsure_ms.max(last)
     }
 
     /// Whether nothing at all is signed.
@@ -91,10 +128,29 @@ impl Engine {
             boot: fence.boot,
             newest,
             heads: held,
-            checkpoint: None,
+            checkpoint: self.peers.newest_note(asker).map(Blob),
             decisions: self.peers.decisions_of(asker, MAX_DECISIONS),
         };
         (guarded, fence)
+    }
+
+    /// What a checkpoint of ours that somebody shows says of our log; `None` when we did not sign it, or it is of a log
+    /// that a succession has ended.
+    pub(super) fn own_checkpoint(&self, note: &[u8]) -> Option<OwnHead> {
+        let note = Note::parse(note).ok()?;
+        let says: Checkpoint = note.text().parse().ok()?;
+        let (origin, last) = (says.origin().as_str(), says.size().checked_sub(1)?);
+        let succession = number_in(origin, &self.state.ledger().ok()?)?;
+        if self.state.successions.keys().next_back().is_some_and(|known| succession < *known) {
+            return None;
+        }
+        let (name, identity) = (KeyName::new(origin).ok()?, self.state.identity().ok()?);
+        let epochs = (0..).take_while(|epoch| identity.key(Purpose::Log, *epoch).is_some());
+        let in_force = epochs.filter(|epoch| identity.revoked(Purpose::Log, *epoch).is_none());
+        let mut keys = in_force.filter_map(|epoch| identity.log_key_at(epoch, last).ok());
+        let signed =
+            keys.any(|key| note.verify(&VerifierKey::new(name.clone(), SignatureType::Ed25519, key)).is_ok());
+        signed.then(|| OwnHead { succession, size: says.size(), root: says.root() })
     }
 
     /// Remembers a promise, read back from the store.

@@ -310,6 +310,10 @@ impl Engine {
         if self.state.decisions.contains_key(claim) {
             return None;
         }
+        if self.may_have_decided(proposal.time_ms) {
+            let (leaf, code) = (proposal.leaf, RejectCode::NoRoute);
+            return Some(Todo::TurnAway { channel, leaf, code });
+        }
         let refuse = |intent, code| Some(Todo::Refuse { intent, code });
         if cx.now_ms.max(self.state.head.time_ms) > intent.expires_ms {
             return refuse(intent, RejectCode::Expired);

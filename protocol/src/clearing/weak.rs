@@ -11,6 +11,8 @@ pub enum Weak {
     RejectOvertakes,
     /// A contradictory REJECT takes back what was done.
     ContradictionUndoes,
+    /// A start that is not proven signs at once.
+    NoQuarantine,
 }
 
 #[cfg(feature = "simulator")]

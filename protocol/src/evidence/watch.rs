@@ -6,18 +6,21 @@
 use super::statement::Statement;
 use super::{Evidence, EvidenceType, Keys, NotEvidence, Proven};
 use crate::ids::LedgerId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Notes remembered of one network and type: checkpoints of more than ten minutes at one every ten seconds.
 pub const MAX_REMEMBERED: usize = 64;
 
 /// Which log, and at which size or index.
 type Subject = (String, u64);
+/// What was seen of one network and type.
+type Halves = VecDeque<(Subject, Vec<u8>)>;
 
 /// See the module.
 #[derive(Debug, Clone, Default)]
 pub struct Watch {
-    halves: BTreeMap<(LedgerId, EvidenceType), BTreeMap<Subject, Vec<u8>>>,
+    /// In the order in which they came.
+    halves: BTreeMap<(LedgerId, EvidenceType), Halves>,
 }
 
 impl Watch {
@@ -46,18 +49,25 @@ impl Watch {
         statement.by(&by, 1)?;
         keys.check(&by, &statement, 1)?;
         let known = self.halves.entry((by, kind)).or_default();
-        if let Some(first) = known.get(&subject) {
+        if let Some((_, first)) = known.iter().find(|(seen, _)| *seen == subject) {
             return match Evidence::join(kind, by, identity, [first, half], keys) {
                 Ok(proven) => Ok(Some(proven)),
                 Err(NotEvidence::Same) => Ok(None),
                 Err(why) => Err(why),
             };
         }
-        known.insert(subject, half.to_vec());
+        known.push_back((subject, half.to_vec()));
         while known.len() > MAX_REMEMBERED {
-            let oldest = known.keys().min_by_key(|(_, number)| *number).cloned();
-            oldest.map(|subject| known.remove(&subject));
+            known.pop_front();
         }
         Ok(None)
+    }
+
+    /// The newest head of a network's log that was seen: the largest of its last succession.
+    pub fn newest_head(&self, by: &LedgerId) -> Option<&[u8]> {
+        let heads = self.halves.get(&(*by, EvidenceType::Notes))?;
+        // Names of one ledger's logs differ in the number at their end: the longer one is the larger.
+        let newest = heads.iter().max_by_key(|((origin, size), _)| (origin.len(), origin.as_str(), *size));
+        newest.map(|(_, half)| half.as_slice())
     }
 }

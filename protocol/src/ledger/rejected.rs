@@ -236,8 +236,8 @@ pub enum Rejected {
     Quarantined,
     #[error("network {peer} has not answered since this node started: nothing is signed towards it before")]
     NotHeard { peer: LedgerId },
-    #[error("the next succession is number {expected}, got {got}")]
-    SuccessionNumber { expected: u32, got: u32 },
+    #[error("the number of a succession is larger than {last}, got {got}")]
+    SuccessionNumber { last: u32, got: u32 },
     #[error("a succession goes on from entry {expected}, the last one held, not from {got}")]
     SuccessionBase { expected: u64, got: u64 },
     #[error("a succession is of a later start than every entry before it, and than {last}; got {got}")]

@@ -21,7 +21,7 @@ use minicbor::{Decode, Encode};
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Succession {
-    /// Counts from 1.
+    /// Counts from 1; larger than any that the ledger is known to have had.
     #[n(0)]
     pub number: u32,
     /// How many entries the ledger is known to have had.
@@ -95,10 +95,10 @@ pub(super) fn apply_succession(
     succession: &Succession,
 ) -> Result<Vec<Change>, Rejected> {
     authority.roots(state)?;
-    let last = state.successions.last_key_value();
-    let expected = last.map_or(Some(1), |(number, _)| number.checked_add(1)).ok_or(Rejected::Full)?;
-    if succession.number != expected {
-        return Err(Rejected::SuccessionNumber { expected, got: succession.number });
+    // One that was lost has its number for ever: what was signed under its origin stands.
+    let last = state.successions.last_key_value().map_or(0, |(number, _)| *number);
+    if succession.number <= last {
+        return Err(Rejected::SuccessionNumber { last, got: succession.number });
     }
     let base = state.head.next_seq;
     if succession.base != base {

@@ -11,6 +11,7 @@ use super::world::{Party, World, is_open};
 use std::collections::BTreeMap;
 use weft_protocol::clearing::peers::PeerClosing;
 use weft_protocol::encoding::encode;
+use weft_protocol::evidence::{Evidence, EvidenceType};
 use weft_protocol::ids::{ClaimId, LedgerId, StreamId};
 use weft_protocol::ledger::state::{Answer, Closing, InHop, Origin, OutHop, State};
 use weft_protocol::ledger::{own_accounts, verify_signatures};
@@ -128,7 +129,7 @@ pub(super) fn ended(world: &mut World) -> Result<(), Violation> {
         replayed(node)?;
         blamed(world, node)?;
         world.tally.returns += node.books.returns;
-        world.tally.evidence += node.running().peers().evidence().len() as u64;
+        count_evidence(&mut world.tally, node);
         world.tally.findings += node.running().peers().findings().len() as u64;
         if honest {
             at_rest(node)?;
@@ -147,8 +148,23 @@ pub(super) fn ended(world: &mut World) -> Result<(), Violation> {
     Ok(())
 }
 
+/// Evidence that a network has recorded, by type.
+pub(super) fn count_evidence(tally: &mut super::Tally, node: &Node) {
+    for (_, bytes) in node.running().peers().evidence() {
+        tally.evidence += 1;
+        match Evidence::parse(bytes).map(|evidence| evidence.kind()) {
+            Ok(EvidenceType::Notes) => tally.notes += 1,
+            Ok(EvidenceType::Proofs) => tally.proofs += 1,
+            Ok(EvidenceType::Entries) => tally.places += 1,
+            Ok(EvidenceType::Decisions) => tally.decisions += 1,
+            Ok(EvidenceType::Cosignatures) => tally.cosignatures += 1,
+            Err(_) => {}
+        }
+    }
+}
+
 /// The live state, the audited one and one read back from the disk are the same.
-fn replayed(node: &Node) -> Result<(), Violation> {
+pub(super) fn replayed(node: &Node) -> Result<(), Violation> {
     let engine = node.engine.as_ref().ok_or_else(|| Violation("a node is still down".into()))?;
     let (live, audited) = (engine.state().digest(), node.books.state.digest());
     let whole = node.replay()?;
@@ -177,7 +193,7 @@ fn replayed(node: &Node) -> Result<(), Violation> {
 }
 
 /// Only liars are blamed.
-fn blamed(world: &World, node: &Node) -> Result<(), Violation> {
+pub(super) fn blamed(world: &World, node: &Node) -> Result<(), Violation> {
     let honest =
         |ledger: &LedgerId| world.parties.iter().filter_map(Party::honest).any(|n| n.ledger == *ledger);
     match node.running().peers().findings().iter().find(|finding| honest(&finding.ledger)) {

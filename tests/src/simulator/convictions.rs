@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use weft_protocol::clearing::intent::{Decision, Outcome};
 use weft_protocol::clearing::step::StepArgs;
 use weft_protocol::entry::{Entry, Payload};
-use weft_protocol::evidence::EvidenceType;
+use weft_protocol::evidence::{Evidence, EvidenceType};
 use weft_protocol::ids::{ClaimId, LedgerId, PUBLIC_STREAM};
 use weft_protocol::log::note::Note;
 
@@ -19,6 +19,9 @@ pub(super) type Subject = (EvidenceType, String, u64);
 
 /// What notes have said about a thing, as a network has seen since its last start.
 pub(super) type SeenNotes = BTreeMap<Subject, BTreeSet<String>>;
+
+/// What Decisions outside the streams have said of claims, as a network has seen since its last start.
+pub(super) type SeenWords = BTreeMap<ClaimId, Outcome>;
 
 /// What a note is about, and what it says. The simulator's liars write no note that cannot be read.
 pub(super) fn read(kind: EvidenceType, half: &[u8]) -> Option<(Subject, String)> {
@@ -41,11 +44,22 @@ pub(super) fn stopped(world: &World, index: usize) -> Result<(), Violation> {
     let Some(node) = world.parties[index].honest() else { return Ok(()) };
     for party in world.parties.iter().filter_map(Party::honest) {
         if node.books.state.accused.contains_key(&party.ledger) {
-            return Err(Violation("an honest network was convicted".into()));
+            let about = |bytes: &[u8]| Evidence::parse(bytes).ok().filter(|e| e.accused() == party.ledger);
+            let shown = node.running().peers().evidence().iter().find_map(|(_, bytes)| about(bytes));
+            let words = shown.and_then(|e| e.verify_alone().ok()).map(|proven| proven.words().join(" "));
+            return Err(Violation(format!("an honest network was convicted: {}", words.unwrap_or_default())));
+        }
+        if node.running().is_frozen(&party.ledger) {
+            let why = node.running().peers().findings().iter().find(|f| f.ledger == party.ledger);
+            let why = why.map_or("", |finding| &finding.what);
+            return Err(Violation(format!("an honest network is frozen at another: {why}")));
         }
     }
     let Some(liar) = world.liar() else { return Ok(()) };
-    if node.books.state.is_frozen(&liar) {
+    let kept = |(_, bytes): &(_, Vec<u8>)| Evidence::parse(bytes).is_ok_and(|kept| kept.accused() == liar);
+    // In quarantine nothing is signed: the bytes are kept, and the entry comes at its end.
+    let waits = node.running().is_quarantined() && node.running().peers().evidence().iter().any(kept);
+    if node.books.state.is_frozen(&liar) || waits {
         return Ok(());
     }
     if let Some(what) = both_halves(node, &liar) {
@@ -61,7 +75,7 @@ fn both_halves(node: &Node, liar: &LedgerId) -> Option<&'static str> {
         return Some("two notes that exclude each other were seen");
     }
     let mut places: BTreeMap<(u64, u64), &Entry> = BTreeMap::new();
-    let mut words: BTreeMap<ClaimId, Outcome> = BTreeMap::new();
+    let mut words: BTreeMap<ClaimId, Outcome> = node.words_seen.clone();
     let mut introduced = false;
     for stored in &node.disk {
         let Stored::Received(entry) = stored else { continue };

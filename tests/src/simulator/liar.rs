@@ -4,6 +4,7 @@
 mod forge;
 mod moves;
 
+use super::Twice;
 use super::founding::{Founded, Keys};
 use super::random::Random;
 use super::wire::Message;
@@ -11,6 +12,7 @@ use moves::Heard;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weft_protocol::clearing::engine::Record;
+use weft_protocol::clearing::guard::{Fetch, Fetched, Guard, Guarded, Newest, StreamHead};
 use weft_protocol::clearing::intent::Decision;
 use weft_protocol::clearing::step::{Ack, KeyArgs, Step, StepArgs};
 use weft_protocol::encoding::Blob;
@@ -59,8 +61,8 @@ pub struct Liar {
     /// Intents of its own.
     own: Vec<ClaimId>,
     out: Vec<(usize, Message)>,
-    forges: bool,
-    /// Lines that others have signed, a few of each.
+    twice: Twice,
+    /// Lines that others have signed, in order.
     heard_lines: BTreeMap<usize, Vec<Vec<u8>>>,
 }
 
@@ -70,7 +72,7 @@ impl Liar {
         mut random: Random,
         map: Map,
         channels: BTreeMap<usize, StreamId>,
-        forges: bool,
+        twice: Twice,
     ) -> Self {
         let line = |id: StreamId| Line {
             id,
@@ -84,7 +86,7 @@ impl Liar {
             map,
             keys: founded.keys,
             // Who signs things twice does its work otherwise: else it would be shut out before.
-            honesty: if forges { 1_000 } else { random.pick(&[0, 500, 850]) },
+            honesty: if twice == Twice::Nothing { random.pick(&[0, 500, 850]) } else { 1_000 },
             random,
             lines: channels.into_iter().map(|(index, id)| (index, line(id))).collect(),
             seq: 0,
@@ -94,7 +96,7 @@ impl Liar {
             decisions: BTreeMap::new(),
             own: Vec::new(),
             out: Vec::new(),
-            forges,
+            twice,
             heard_lines: BTreeMap::new(),
         };
         for record in founded.engine.take_batch().records {
@@ -120,7 +122,12 @@ impl Liar {
             }
             Message::Next(next) => {
                 if let Some(line) = self.lines.get_mut(&from) {
-                    line.acked = line.acked.max(*next);
+                    // A peer that was set back needs again what it had. What it does not take is sent when time has
+                    // passed, not at once: else the two would keep each other busy.
+                    let before = std::mem::replace(&mut line.acked, (*next).min(line.written.len() as u64));
+                    if line.acked <= before {
+                        return std::mem::take(&mut self.out);
+                    }
                 }
             }
             Message::Ask { intent, .. } => self.asked(from, intent),
@@ -129,7 +136,14 @@ impl Liar {
                 let read = Evidence::parse(bytes).map(|evidence| Message::Read(evidence.id()));
                 self.out.extend(read.ok().map(|read| (from, read)));
             }
-            Message::Public(_) | Message::Sidecar(..) | Message::Note(..) | Message::Read(_) => {}
+            Message::Guard(life, ask) => self.out.push((from, self.guarded(from, *life, ask))),
+            Message::Fetch(life, ask) => self.out.push((from, self.fetched(from, *life, ask))),
+            Message::Public(_)
+            | Message::Sidecar(..)
+            | Message::Note(..)
+            | Message::Read(_)
+            | Message::Guarded(..)
+            | Message::Fetched(..) => {}
         }
         self.send()
     }
@@ -137,12 +151,34 @@ impl Liar {
     /// Time has passed; gives what the liar sends.
     pub(super) fn wake(&mut self, now_ms: u64) -> Vec<(usize, Message)> {
         self.time_ms = self.time_ms.max(now_ms);
-        if self.forges {
-            self.forge();
-        } else {
+        if self.twice == Twice::Nothing {
             self.scheme();
+        } else {
+            self.forge();
         }
         self.send()
+    }
+
+    /// The answer to a network that was set back. Here it tells the truth: what it holds it cannot have made up.
+    fn guarded(&self, from: usize, life: u64, ask: &Guard) -> Message {
+        let lines = self.heard_lines.get(&from).map_or(&[][..], Vec::as_slice);
+        let last = lines.last().and_then(|bytes| Entry::parse(bytes).ok());
+        let newest = last.as_ref().map_or(Newest::default(), |entry| Newest {
+            boot: entry.body().boot,
+            size: entry.body().seq + 1,
+        });
+        let channel = self.lines.get(&from).map_or(StreamId::ZERO, |line| line.id);
+        let head = last.map_or(Hash::ZERO, |entry| entry.leaf());
+        let heads = vec![StreamHead { stream: channel, next: lines.len() as u64, head }];
+        let (checkpoint, decisions) = (None, Vec::new());
+        let answer = Guarded { message: 2, boot: ask.boot, newest, heads, checkpoint, decisions };
+        Message::Guarded(life, ask.clone(), Box::new(answer))
+    }
+
+    fn fetched(&self, from: usize, life: u64, ask: &Fetch) -> Message {
+        let lines = self.heard_lines.get(&from).map_or(&[][..], Vec::as_slice);
+        let some = lines.iter().skip(ask.from as usize).take(16).cloned().map(Blob);
+        Message::Fetched(life, ask.clone(), Fetched { message: 4, entries: some.collect() })
     }
 
     fn send(&mut self) -> Vec<(usize, Message)> {
@@ -164,10 +200,7 @@ impl Liar {
         if header.sseq != line.heard.next {
             return None;
         }
-        let lines = self.heard_lines.entry(from).or_default();
-        if lines.len() < 4 {
-            lines.push(bytes.to_vec());
-        }
+        self.heard_lines.entry(from).or_default().push(bytes.to_vec());
         line.heard = Ack { next: header.sseq + 1, head: entry.leaf() };
         let Payload::Step(step) = entry.op().payload.clone() else { return None };
         Some((entry, step))

@@ -5,7 +5,7 @@
 
 use super::Violation;
 use super::books::Books;
-use super::convictions::SeenNotes;
+use super::convictions::{SeenNotes, SeenWords};
 use super::founding::{Founded, HOUR, Keys, Member};
 use super::random::Random;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,9 +13,12 @@ use std::sync::Arc;
 use weft_protocol::amount::Amount;
 use weft_protocol::base::{Base, Floor, Kept};
 use weft_protocol::clearing::engine::{Batch, Cx, Engine, Payee, Record};
+use weft_protocol::clearing::guard::Fence;
 use weft_protocol::clearing::peers::Place;
 use weft_protocol::clearing::replay::Replay;
+use weft_protocol::clearing::restart::Restart;
 use weft_protocol::entry::{Entry, Op, Payload, SignedOp};
+use weft_protocol::evidence::EvidenceType;
 use weft_protocol::ids::{ClaimId, Hash, LedgerId, OpId, StreamId};
 use weft_protocol::ledger::transfer::{Transfer, move_value};
 use weft_protocol::log::checkpoint::Checkpoint;
@@ -31,6 +34,19 @@ pub(super) enum Stored {
     Received(Entry),
     /// Evidence against a network.
     Evidence(Vec<u8>),
+    /// What we have promised a peer that was set back.
+    Fence(Fence),
+    /// A head of a peer's log that we have cosigned.
+    Cosigned(LedgerId, Vec<u8>),
+}
+
+impl Stored {
+    fn cosigned(&self) -> Option<(LedgerId, Vec<u8>)> {
+        match self {
+            Self::Cosigned(by, note) => Some((*by, note.clone())),
+            Self::Own(_) | Self::Received(_) | Self::Evidence(_) | Self::Fence(_) => None,
+        }
+    }
 }
 
 /// Reads one record back.
@@ -43,6 +59,7 @@ fn read_back(replay: &mut Replay, stored: &Stored) -> Result<(), Violation> {
         Stored::Evidence(bytes) => {
             replay.evidence(bytes).map_err(|e| Violation::of("replay of evidence", &e))
         }
+        Stored::Fence(_) | Stored::Cosigned(..) => Ok(()),
     }
 }
 
@@ -82,11 +99,22 @@ pub(super) struct Node {
     pub books: Books,
     /// Notes that contradict or not, seen since the last start; kept by the checker.
     pub notes_seen: SeenNotes,
+    /// Decisions that came outside the streams since the last start; kept by the checker.
+    pub words_seen: SeenWords,
     /// Which evidence each peer has read since the last start.
     pub shown: BTreeMap<usize, BTreeSet<Hash>>,
     /// How far this clock is ahead.
     pub skew_ms: u64,
-    boot: u64,
+    /// The guard after a start that is not proven.
+    pub restart: Restart,
+    /// Notes to be made durable with the next batch.
+    pub notes: Vec<Stored>,
+    /// Which start this is: answers to an earlier one are nobody's.
+    pub life: u64,
+    /// When it was set back last.
+    pub set_back_ms: u64,
+    /// How much of the disk every backup has: the accords.
+    pub founded: usize,
     salts: Random,
 }
 
@@ -114,7 +142,7 @@ impl Node {
                 Stored::Own(entry) => own.push(entry),
                 Stored::Received(entry) => received.push(entry),
                 // What is recorded of others is in our own entries; a bundle of the kit holds entries only.
-                Stored::Evidence(_) => {}
+                Stored::Evidence(_) | Stored::Fence(_) | Stored::Cosigned(..) => {}
             }
         }
         let (log, desk) = (*self.keys.log().seed(), *self.keys.desk.seed());
@@ -136,9 +164,14 @@ impl Node {
             streams: BTreeMap::new(),
             books: Books::default(),
             notes_seen: SeenNotes::new(),
+            words_seen: SeenWords::new(),
             shown: BTreeMap::new(),
             skew_ms,
-            boot: 1,
+            restart: Restart::default(),
+            notes: Vec::new(),
+            life: 0,
+            set_back_ms: 0,
+            founded: 0,
             salts,
         }
     }
@@ -163,7 +196,7 @@ impl Node {
         let held = |place: &Place| {
             disk.iter().find_map(|stored| match stored {
                 Stored::Received(entry) => Record::Received(Box::new(entry.clone())).received_at(place),
-                Stored::Own(_) | Stored::Evidence(_) => None,
+                Stored::Own(_) | Stored::Evidence(_) | Stored::Fence(_) | Stored::Cosigned(..) => None,
             })
         };
         act(engine, &mut Cx { now_ms: now_ms + *skew_ms, salt: &mut salt, payees: &payees, held: &held })
@@ -174,13 +207,15 @@ impl Node {
     /// # Errors
     /// When an entry breaks a rule that holds for every ledger.
     pub(super) fn store(&mut self, batch: Batch, keep: usize) -> Result<(), Violation> {
+        // Notes come first: an answer may rest on one. A crash that keeps no entry keeps no note either.
+        let notes = std::mem::take(&mut self.notes);
+        if keep > 0 || batch.records.is_empty() {
+            self.disk.extend(notes);
+        }
         for record in batch.records.into_iter().take(keep) {
             match record {
                 Record::Own(written) => {
-                    self.books.own(&written.entry)?;
-                    if let Some(header) = written.entry.body().stream {
-                        self.streams.entry(header.id).or_default().push(written.entry.bytes().into());
-                    }
+                    self.account_for(&written.entry)?;
                     self.disk.push(Stored::Own(written.entry));
                 }
                 Record::Received(entry) => self.disk.push(Stored::Received(*entry)),
@@ -190,10 +225,26 @@ impl Node {
         Ok(())
     }
 
+    /// An own entry that is durable: in the books, and in its stream.
+    pub(super) fn account_for(&mut self, entry: &Entry) -> Result<(), Violation> {
+        self.books.own(entry)?;
+        let lost = match &entry.op().payload {
+            Payload::Recovered(recovered) => recovered.lost(),
+            _ => None,
+        };
+        let said = lost.as_ref().unwrap_or(entry);
+        if let Some(header) = said.body().stream {
+            self.streams.entry(header.id).or_default().push(said.bytes().into());
+        }
+        Ok(())
+    }
+
     /// Loses everything that is not durable.
     pub(super) fn crash(&mut self) {
         self.engine = None;
+        self.notes.clear();
         self.notes_seen.clear();
+        self.words_seen.clear();
         self.shown.clear();
         for link in self.links.values_mut() {
             link.next = 0;
@@ -244,19 +295,46 @@ impl Node {
     /// # Errors
     /// When the disk cannot be read back, or recovery is refused.
     pub(super) fn restart(&mut self, now_ms: u64) -> Result<(), Violation> {
-        self.boot += 1;
-        // Every other time from what stands in the place of the older half.
-        let cut = if self.boot.is_multiple_of(2) { self.disk.len() / 2 } else { 0 };
-        let engine = self.replay_from_base(cut)?.into_engine(self.keys.author(self.boot), self.keys.secret);
-        self.engine = Some(engine);
+        let was_guarded = self.set_back_ms > 0;
+        self.life += 1;
+        self.open(now_ms)?;
+        if was_guarded {
+            // It had no answer yet: it asks again.
+            self.quarantine();
+        }
         self.input(now_ms, |engine, cx| engine.recover(cx)).map_err(|e| Violation::of("recovery", &e))
+    }
+
+    /// The engine from the disk; nothing is written yet.
+    ///
+    /// # Errors
+    /// When the disk cannot be read back.
+    pub(super) fn open(&mut self, now_ms: u64) -> Result<(), Violation> {
+        // Every other time from what stands in the place of the older half.
+        let cut = if self.life.is_multiple_of(2) { self.disk.len() / 2 } else { 0 };
+        let replay = self.replay_from_base(cut)?;
+        let boot = now_ms.saturating_add(self.skew_ms).max(replay.state().head.boot + 1);
+        let mut engine = replay.into_engine(self.keys.author(boot), self.keys.secret);
+        for stored in &self.disk {
+            if let Stored::Fence(fence) = stored {
+                engine.set_fence(fence.clone());
+            }
+        }
+        self.engine = Some(engine);
+        let notes: Vec<_> = self.disk.iter().filter_map(Stored::cosigned).collect();
+        for (by, note) in notes {
+            let seen = self.input(now_ms, |engine, cx| engine.see(EvidenceType::Notes, by, &note, cx));
+            seen.map_err(|e| Violation::of("a note that was kept", &e))?;
+        }
+        Ok(())
     }
 
     /// The head of our log as it is on the disk, signed.
     pub(super) fn checkpoint(&self) -> Vec<u8> {
         let leaves: Vec<Hash> = self.own_entries().map(Entry::leaf).collect();
         let root = root_of(leaves.iter().copied());
-        let checkpoint = Checkpoint::new(&self.ledger.origin(), leaves.len() as u64, root);
+        let origin = self.books.state.origin_at(leaves.len() as u64).unwrap_or_default();
+        let checkpoint = Checkpoint::new(&origin, leaves.len() as u64, root);
         checkpoint.expect("a checkpoint of ours").sign(&self.keys.log()).to_string().into_bytes()
     }
 
@@ -277,7 +355,7 @@ impl Node {
     pub(super) fn own_entries(&self) -> impl Iterator<Item = &Entry> {
         self.disk.iter().filter_map(|stored| match stored {
             Stored::Own(entry) => Some(entry),
-            Stored::Received(_) | Stored::Evidence(_) => None,
+            Stored::Received(_) | Stored::Evidence(_) | Stored::Fence(_) | Stored::Cosigned(..) => None,
         })
     }
 

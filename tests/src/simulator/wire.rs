@@ -3,6 +3,7 @@
 use super::random::Random;
 use std::sync::Arc;
 use weft_protocol::clearing::engine::Payee;
+use weft_protocol::clearing::guard::{Fetch, Fetched, Guard, Guarded};
 use weft_protocol::clearing::intent::{Decision, SignedIntent};
 use weft_protocol::evidence::EvidenceType;
 use weft_protocol::ids::Hash;
@@ -35,6 +36,36 @@ pub(super) enum Message {
     Evidence(Vec<u8>),
     /// The answer: the sender has read the evidence with this id.
     Read(Hash),
+    /// A question after a start that is not proven, of this life of the sender.
+    Guard(u64, Guard),
+    /// The answer, with its question.
+    Guarded(u64, Guard, Box<Guarded>),
+    /// Entries of its own that the sender asks for.
+    Fetch(u64, Fetch),
+    /// The answer, with its question.
+    Fetched(u64, Fetch, Fetched),
+}
+
+impl Message {
+    /// Whether it dies with the connection: a node that is set back is another one to its peers.
+    pub(super) fn dies(&self) -> bool {
+        match self {
+            Self::Next(_)
+            | Self::Note(..)
+            | Self::Read(_)
+            | Self::Guard(..)
+            | Self::Guarded(..)
+            | Self::Fetch(..)
+            | Self::Fetched(..) => true,
+            // Late entries meet the fence; words of others are as good late as early.
+            Self::Push(_)
+            | Self::Public(_)
+            | Self::Sidecar(..)
+            | Self::Ask { .. }
+            | Self::Decision(_)
+            | Self::Evidence(_) => false,
+        }
+    }
 }
 
 /// A message on its way.

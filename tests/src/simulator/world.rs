@@ -17,6 +17,7 @@ use super::{Tally, Topology, Violation};
 use std::collections::BTreeMap;
 use weft_protocol::clearing::accord::channel_id;
 use weft_protocol::clearing::engine::Payee;
+use weft_protocol::clearing::restart::is_guarded;
 use weft_protocol::evidence::{Evidence, EvidenceType};
 use weft_protocol::ids::{AccountId, ClaimId, LedgerId, PUBLIC_STREAM};
 
@@ -60,12 +61,13 @@ impl Party {
 }
 
 #[derive(Debug)]
-enum Event {
+pub(super) enum Event {
     Deliver(Envelope),
     Wake(usize),
     Restart(usize),
     Client(usize),
     Cancel(usize),
+    SetBack(usize),
 }
 
 /// A run.
@@ -75,12 +77,14 @@ pub struct World {
     pub(super) ledgers: Vec<LedgerId>,
     pub(super) payments: Vec<Payment>,
     pub(super) tally: Tally,
-    random: Random,
+    pub(super) random: Random,
     faults: Faults,
-    now_ms: u64,
+    pub(super) now_ms: u64,
     queue: BTreeMap<(u64, u64), Event>,
     serial: u64,
     liars_silent: bool,
+    /// Whether networks are set back: what was acknowledged may then be lost, and only convictions are judged.
+    pub(super) restores: bool,
 }
 
 impl World {
@@ -111,9 +115,17 @@ impl World {
             queue: BTreeMap::new(),
             serial: 0,
             liars_silent: false,
+            restores: topology.restores(),
         };
         for (index, founded) in founded.into_iter().enumerate() {
             world.settle_in(topology, seed, index, founded, &map)?;
+        }
+        if world.restores {
+            for _ in 0..world.random.between(1, 3) {
+                let index = world.random.index(topology.networks());
+                let at = world.now_ms + world.random.between(2_000, CHAOS_MS);
+                world.at(at, Event::SetBack(index));
+            }
         }
         let market = Market { networks: topology.networks(), accounts: &map.accounts, most };
         for number in 0..PAYMENTS {
@@ -147,7 +159,7 @@ impl World {
         let party = if topology.liar() == Some(index) {
             let channels = neighbours.into_iter().flatten().map(|i| (i, channel(i))).collect();
             let map = Map { us: index, ..map.clone() };
-            Party::Liar(Box::new(Liar::new(founded, random, map, channels, topology.forges())))
+            Party::Liar(Box::new(Liar::new(founded, random, map, channels, topology.twice())))
         } else {
             let skew_ms = self.random.pick(&[0, 0, 300, 2_500]);
             let mut node = Node::new(founded, random, skew_ms);
@@ -156,6 +168,7 @@ impl World {
             let batch = node.engine.as_mut().map(|e| e.take_batch()).unwrap_or_default();
             let all = batch.records.len();
             node.store(batch, all)?;
+            node.founded = node.disk.len();
             Party::Honest(Box::new(node))
         };
         self.parties.push(party);
@@ -170,7 +183,7 @@ impl World {
     /// What did not hold.
     pub fn run(mut self) -> Result<Tally, Violation> {
         self.live()?;
-        if self.parties.iter().all(|p| p.honest().is_some()) {
+        if !self.restores && self.parties.iter().all(|p| p.honest().is_some()) {
             self.much_later()?;
         }
         Ok(self.tally)
@@ -185,6 +198,22 @@ impl World {
         Ok(self.parties.into_iter().filter_map(Party::recorded).collect())
     }
 
+    /// Each piece of evidence that somebody recorded, once.
+    ///
+    /// # Errors
+    /// What did not hold.
+    pub(super) fn evidence_recorded(mut self) -> Result<Vec<(EvidenceType, Vec<u8>)>, Violation> {
+        self.live()?;
+        let mut found = BTreeMap::new();
+        for node in self.parties.iter().filter_map(Party::honest) {
+            for (id, bytes) in node.running().peers().evidence() {
+                let kind = Evidence::parse(bytes).map_err(|e| Violation::of("evidence", &e))?.kind();
+                found.insert(*id, (kind, bytes.clone()));
+            }
+        }
+        Ok(found.into_values().collect())
+    }
+
     fn live(&mut self) -> Result<(), Violation> {
         self.until(START_MS + CHAOS_MS + 10_000)?;
         self.faults = Faults::NONE;
@@ -196,7 +225,11 @@ impl World {
         // What a liar has just said still has to go its way.
         self.liars_silent = true;
         self.until(self.now_ms + 10_000)?;
-        checkers::ended(self)?;
+        if self.restores {
+            super::restore::ended(self)?;
+        } else {
+            checkers::ended(self)?;
+        }
         convictions::passed_on(self)
     }
 
@@ -218,7 +251,7 @@ impl World {
         Ok(())
     }
 
-    fn at(&mut self, at_ms: u64, event: Event) {
+    pub(super) fn at(&mut self, at_ms: u64, event: Event) {
         self.serial += 1;
         self.queue.insert((at_ms, self.serial), event);
     }
@@ -236,6 +269,7 @@ impl World {
                 Event::Restart(index) => self.restart(index)?,
                 Event::Client(payment) => self.client(payment)?,
                 Event::Cancel(payment) => self.cancel(payment),
+                Event::SetBack(index) => self.set_back(index)?,
             }
         }
         self.now_ms = end_ms;
@@ -253,7 +287,7 @@ impl World {
     }
 
     /// Makes a node's batch durable, or crashes it on the way; then its words go out. False: it crashed.
-    fn commit(&mut self, index: usize, words: Vec<(usize, Message)>) -> Result<bool, Violation> {
+    pub(super) fn commit(&mut self, index: usize, words: Vec<(usize, Message)>) -> Result<bool, Violation> {
         let Party::Honest(node) = &mut self.parties[index] else { return Ok(false) };
         let Some(engine) = &mut node.engine else { return Ok(false) };
         let batch = engine.take_batch();
@@ -268,7 +302,7 @@ impl World {
             let back = self.now_ms + self.random.between(1, self.faults.down_ms);
             self.at(back, Event::Restart(index));
         }
-        if len > 0 {
+        if len > 0 && !self.restores {
             checkers::node(&self.parties, &self.ledgers, index)?;
         }
         if crash {
@@ -287,6 +321,9 @@ impl World {
         let Party::Honest(node) = &mut self.parties[index] else { return };
         let mut out = Vec::new();
         for (to, link) in node.links.clone() {
+            if node.running().awaits(&self.ledgers[to]) {
+                continue;
+            }
             let entries = node.entries_from(&link.channel, link.sent, PUSH_ENTRIES);
             if !entries.is_empty() {
                 let sent = link.sent + entries.len() as u64;
@@ -299,6 +336,19 @@ impl World {
         }
     }
 
+    /// What was under way to and from a network, and dies with its connections.
+    pub(super) fn disconnect(&mut self, index: usize) {
+        self.queue.retain(|_, event| match event {
+            Event::Deliver(envelope) => {
+                let touches = envelope.from == index || envelope.to == index;
+                !(touches && envelope.message.dies())
+            }
+            Event::Wake(_) | Event::Restart(_) | Event::Client(_) | Event::Cancel(_) | Event::SetBack(_) => {
+                true
+            }
+        });
+    }
+
     fn restart(&mut self, index: usize) -> Result<(), Violation> {
         let Party::Honest(node) = &mut self.parties[index] else { return Ok(()) };
         node.restart(self.now_ms)?;
@@ -306,6 +356,9 @@ impl World {
             let engine = node.engine.as_ref();
             let acked = engine.and_then(|e| e.peers().stream(&link.channel)).map_or(0, |s| s.acked);
             *link = Link { next: acked, sent: acked, ..*link };
+        }
+        if self.restores {
+            self.meet_anew(index);
         }
         self.commit(index, Vec::new()).map(|_| ())
     }
@@ -331,6 +384,7 @@ impl World {
         let mut words = self.questions(index);
         words.extend(self.gossip(index));
         words.extend(self.evidence(index));
+        words.extend(self.guard(index)?);
         if self.commit(index, words)? {
             self.hand_over_sidecars(index);
         }
@@ -355,7 +409,7 @@ impl World {
                     words.push((*to, Message::Evidence(bytes.clone())));
                 }
             }
-            if self.random.chance(20) {
+            if self.random.chance(if self.restores { 300 } else { 20 }) && !is_guarded(node.running()) {
                 words.push((*to, Message::Note(EvidenceType::Notes, node.checkpoint())));
             }
         }

@@ -4,22 +4,40 @@ use crate::args::OpIdOption;
 use crate::keyfile;
 use crate::outcome::{Exit, Failure, Outcome, Report, clean};
 use crate::sign;
-use clap::Args;
+use clap::{Args, Subcommand};
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use weft_api::Evidence;
+use weft_api::{Evidence, NewEvidence};
 use weft_client::Client;
 use weft_protocol::entry::{Payload, Role};
-use weft_protocol::evidence::FILE_EXTENSION;
+use weft_protocol::evidence::{FILE_EXTENSION, MAX_TEXT_BYTES};
 use weft_protocol::ids::LedgerId;
 use weft_protocol::ledger::evidence::FreezeLifted;
 use weft_protocol::sidecar::Content;
 
-/// Shows recorded evidence.
+/// Shows recorded evidence, or hands some in.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct List {
+    #[command(subcommand)]
+    action: Option<Action>,
     /// Write each as a file into this folder, for others to check
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
+}
+
+/// What to do with evidence other than to show it.
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Hand in a file that somebody gave you: the node proves it, records it, stops new payments and tells its peers
+    Add(Add),
+}
+
+/// Hands in evidence.
+#[derive(Debug, Args)]
+struct Add {
+    /// A `.weft-evidence` file
+    file: PathBuf,
 }
 
 /// Lifts a freeze.
@@ -37,7 +55,38 @@ pub(crate) struct Unfreeze {
     op_id: OpIdOption,
 }
 
-pub(super) async fn list(client: &Client, args: &List) -> Outcome {
+pub(super) async fn run(client: &Client, args: &List) -> Outcome {
+    match &args.action {
+        Some(Action::Add(args)) => add(client, &args.file).await,
+        None => list(client, args).await,
+    }
+}
+
+async fn add(client: &Client, file: &Path) -> Outcome {
+    let new = NewEvidence { file: read(file)? };
+    let evidence = client.add_evidence(&new).await?;
+    let text = format!("Recorded, and told to every peer but the accused.\n{}", shown(&evidence));
+    Ok(Report::new(text, &evidence, "weft.evidence/1"))
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let advice = "name a .weft-evidence file; `weft audit evidence FILE` says what is wrong with it";
+    let cannot = |exit, why: String| {
+        let what = format!("{} cannot be read", clean(&path.display().to_string()));
+        Failure::new(exit, "evidence-file", what, advice).because(why)
+    };
+    let file = std::fs::File::open(path).map_err(|why| cannot(Exit::BadConfiguration, why.to_string()))?;
+    let mut text = String::new();
+    // One byte more than a file may have shows that it is too long.
+    let read = file.take(MAX_TEXT_BYTES as u64 + 1).read_to_string(&mut text);
+    read.map_err(|why| cannot(Exit::Refused, why.to_string()))?;
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(cannot(Exit::Refused, format!("it has more than {MAX_TEXT_BYTES} bytes")));
+    }
+    Ok(text)
+}
+
+async fn list(client: &Client, args: &List) -> Outcome {
     let found = client.evidence().await?;
     let mut text = String::new();
     for evidence in &found.evidence {
@@ -143,6 +192,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_file_handed_in_goes_to_the_node_as_it_is_and_one_too_long_does_not() {
+        let evidence = Evidence {
+            id: "ab".repeat(32),
+            accused: "33".repeat(32),
+            kind: 3,
+            frozen: true,
+            words: vec!["The network has signed two different entries.".into()],
+            file: String::new(),
+        };
+        let node = FakeNode::new().answering("POST /api/v1/peers/evidence", 201, &evidence).start();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.weft-evidence");
+        std::fs::write(&file, "weft-evidence/1\n").unwrap();
+        let client = node.context().client().unwrap();
+        let args = List { action: Some(Action::Add(Add { file: file.clone() })), out: None };
+        let report = run(&client, &args).await.unwrap();
+        assert!(report.text.starts_with("Recorded, and told to every peer"), "{}", report.text);
+        assert_eq!(node.body_of("POST /api/v1/peers/evidence")["file"], "weft-evidence/1\n");
+        std::fs::write(&file, "x".repeat(MAX_TEXT_BYTES + 1)).unwrap();
+        assert_eq!(run(&client, &args).await.unwrap_err().code, "evidence-file");
+        assert_eq!(node.requests().len(), 1);
+    }
+
+    #[tokio::test]
     async fn evidence_is_shown_in_words_and_written_as_files() {
         let evidence = Evidence {
             id: "ab".repeat(32),
@@ -155,7 +228,7 @@ mod tests {
         let list = EvidenceList { schema: String::new(), evidence: vec![evidence] };
         let node = FakeNode::new().answering("GET /api/v1/peers/evidence", 200, &list).start();
         let folder = tempfile::tempdir().unwrap();
-        let args = List { out: Some(folder.path().to_path_buf()) };
+        let args = List { action: None, out: Some(folder.path().to_path_buf()) };
         let report = self::list(&node.context().client().unwrap(), &args).await.unwrap();
         assert!(report.text.contains("payments are stopped\n  The network has said"), "{}", report.text);
         let file = folder.path().join(format!("{}.weft-evidence", "ab".repeat(32)));

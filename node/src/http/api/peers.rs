@@ -3,12 +3,19 @@
 use crate::http::error::ApiError;
 use crate::http::request::{Given, Named};
 use crate::http::state::Ctx;
+use crate::service::EvidenceRefused;
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
-use weft_api::{Confirm, EvidenceList, Invitation, Join, NewInvitation, Pairing, Pairings, Peers};
+use weft_api::{
+    Confirm, Evidence, EvidenceList, Invitation, Join, NewEvidence, NewInvitation, Pairing, Pairings, Peers,
+};
+use weft_protocol::evidence::MAX_TEXT_BYTES;
+
+/// A file of evidence as JSON: its line ends are two bytes there.
+const MAX_EVIDENCE_BODY: usize = MAX_TEXT_BYTES + 8 * 1024;
 
 pub(in crate::http) fn routes() -> OpenApiRouter<Ctx> {
     OpenApiRouter::new()
@@ -18,6 +25,7 @@ pub(in crate::http) fn routes() -> OpenApiRouter<Ctx> {
         .routes(routes!(pairings))
         .routes(routes!(confirm))
         .routes(routes!(evidence))
+        .routes(routes!(add_evidence).layer(DefaultBodyLimit::max(MAX_EVIDENCE_BODY)))
 }
 
 /// All peers, and what stands between us and them.
@@ -34,6 +42,28 @@ async fn list(State(ctx): State<Ctx>) -> Result<Json<Peers>, ApiError> {
 async fn evidence(State(ctx): State<Ctx>) -> Result<Json<EvidenceList>, ApiError> {
     let evidence = ctx.on_ledger(|core| Ok(core.recorded_evidence())).await?;
     Ok(Json(EvidenceList { schema: "weft.evidence-list/1".to_owned(), evidence }))
+}
+
+/// Hands in evidence that somebody has given to people: it is proven, recorded, passed on to every peer, and new payments with
+/// the network that it convicts are stopped. The same evidence again changes nothing.
+#[utoipa::path(post, operation_id = "addEvidence", path = "/api/v1/peers/evidence", tag = "peers", request_body = NewEvidence,
+    responses((status = 201, description = "Recorded now", body = Evidence), (status = 200, description = "Recorded before", body = Evidence)))]
+async fn add_evidence(
+    State(ctx): State<Ctx>,
+    Given(new): Given<NewEvidence>,
+) -> Result<(StatusCode, Json<Evidence>), ApiError> {
+    let taken = ctx.on_ledger(move |core| {
+        core.hand_in_evidence(new.file.as_bytes()).map_err(|why| match why {
+            EvidenceRefused::Form(why) => ApiError::malformed("malformed-evidence", why),
+            EvidenceRefused::Unproven(_) => ApiError::rule("evidence-unproven", why),
+            EvidenceRefused::AgainstUs { .. } => ApiError::rule("evidence-against-us", why),
+            EvidenceRefused::UnknownNetwork { .. } => ApiError::rule("not-introduced", why),
+            EvidenceRefused::Enough { .. } => ApiError::rule("evidence-enough", why),
+        })
+    });
+    let taken = taken.await?;
+    let status = if taken.is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(taken.evidence)))
 }
 
 /// Makes a link, good for one use, that invites another network to pair.
@@ -87,6 +117,9 @@ mod tests {
         let unknown = r#"{"link":"x","unit":"credit","extra":1}"#;
         let none: weft_api::EvidenceList = node.get("/api/v1/peers/evidence").await.json(200);
         assert!(none.evidence.is_empty());
+        node.post("/api/v1/peers/evidence", None, r#"{"file":"weft-evidence/1"}"#)
+            .await
+            .problem(400, "malformed-evidence");
         node.post("/api/v1/peers/join", None, unknown).await.problem(400, "malformed-json");
         node.post("/api/v1/peers/join", None, "").await.problem(400, "malformed-json");
         node.post("/api/v1/peers/invitations", None, r#"{"unit":"credit"}"#)

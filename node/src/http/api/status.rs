@@ -128,11 +128,11 @@ fn read(core: &Core) -> Result<Status, ApiError> {
 fn guarded(report: GuardReport) -> GuardStatus {
     let ids = |ledgers: &[LedgerId]| ledgers.iter().map(ToString::to_string).collect();
     GuardStatus {
-        quarantined: report.quarantined,
-        awaited: ids(&report.awaited),
-        taken_back: report.taken_back,
-        known_size: report.known_size,
-        succession: report.succession.map(|terms| SuccessionTerms {
+        quarantined: report.peers.quarantined,
+        awaited: ids(&report.peers.awaited),
+        taken_back: report.peers.taken_back,
+        known_size: report.peers.known_size,
+        succession: report.peers.succession.map(|terms| SuccessionTerms {
             number: terms.number,
             old_size: terms.old_size,
             old_root: terms.old_root.map(|root| root.to_string()),
@@ -184,15 +184,15 @@ fn mirrors(core: &Core) -> Mirrors {
 fn waits(core: &Core, report: &GuardReport) -> String {
     let names =
         |ledgers: &[LedgerId]| ledgers.iter().map(|one| alias(core, one)).collect::<Vec<_>>().join(", ");
-    if !report.quarantined {
-        let who = names(&report.awaited);
+    if !report.peers.quarantined {
+        let who = names(&report.peers.awaited);
         return format!("nothing is signed towards {who} until they have answered since this start");
     }
     let held = core.engine().state().head.next_seq;
-    let lost = report.known_size.saturating_sub(held);
+    let lost = report.peers.known_size.saturating_sub(held);
     let mut words = "this start cannot prove that its books are the newest, so nothing is signed".to_owned();
-    if !report.unheard.is_empty() {
-        words.push_str(&format!("; no answer yet from {}: wait for them", names(&report.unheard)));
+    if !report.peers.unheard.is_empty() {
+        words.push_str(&format!("; no answer yet from {}: wait for them", names(&report.peers.unheard)));
     }
     let mirrors = &report.mirrors;
     for (ledger, why) in &mirrors.passed_over {
@@ -214,7 +214,7 @@ fn waits(core: &Core, report: &GuardReport) -> String {
             (false, true) => format!("; they are being fetched from {}", names(&mirrors.ahead)),
         });
     }
-    if report.succession.is_some() {
+    if report.peers.succession.is_some() {
         words.push_str(&format!(
             ". If nothing else helps, the coordinators let the ledger go on without them: `weft succession --lose {lost} \
              --root-key FILE`"

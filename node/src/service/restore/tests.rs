@@ -142,7 +142,7 @@ fn everything_comes_back_entry_by_entry_and_the_secret_is_forgotten() {
     node.core.mirror_listed(HONEST, Ok(node.runs()));
     assert!(node.core.engine().is_quarantined() && node.wanted().is_none(), "without the key it waits");
     let report = node.core.guard_report().unwrap();
-    assert_eq!((report.known_size, &report.mirrors.ahead[..]), (node.size, &[HONEST][..]));
+    assert_eq!((report.peers.known_size, &report.mirrors.ahead[..]), (node.size, &[HONEST][..]));
     assert!(node.core.give_recovery_secret(node.secret.clone()));
     node.give_all();
     assert_eq!(node.head(), node.size);

@@ -34,6 +34,7 @@ impl Peers {
                     leaf: entry.leaf(),
                     signed: args.intent.clone(),
                     hop: args.hop,
+                    time_ms: entry.body().time_ms,
                     counted: counted(&args.intent, args.hop),
                 };
                 self.proposal(step, proposal)
@@ -87,8 +88,12 @@ impl Peers {
                     Some(Answer::None | Answer::Accepted(_)) => None,
                     None => self.claim(&step.channel, &claim).and_then(|said| said.refused),
                 };
-                if (ours.is_none() || ours != step.reference) && !weak::is(Weak::RejectOvertakes) {
-                    return Err("FREE without our REJECT");
+                // What we have rejected is free, also when the peer names a REJECT of ours that we have lost and written
+                // again. Where we have lost it and not written it again it means nothing, and blames nobody.
+                if ours.is_none() && !weak::is(Weak::RejectOvertakes) {
+                    let said = self.claim(&step.channel, &claim).and_then(|said| said.proposal.as_ref());
+                    let lost = said.is_some_and(|proposal| is_before_a_loss(state, proposal));
+                    return if lost { Ok(()) } else { Err("FREE without our REJECT") };
                 }
                 self.close(step, PeerClosing::Free, |_| Ok(()))
             }
@@ -214,6 +219,11 @@ impl Peers {
             self.find(Finding { ledger: decider, leaf, what: what.into() });
         }
     }
+}
+
+/// Whether a proposal came before a succession: what we said to it may be lost.
+fn is_before_a_loss(state: &State, proposal: &Proposal) -> bool {
+    state.successions.values().next_back().is_some_and(|row| proposal.time_ms <= row.boot)
 }
 
 /// What a proposal holds of the peer's room: nothing when it does not name a hop of its Intent.

@@ -2,7 +2,7 @@
 //!
 //! Both halves go to the same neighbour, or each to another one: whoever then has both must stop.
 
-use super::{Liar, Message};
+use super::{Liar, Message, Twice};
 use std::sync::Arc;
 use weft_protocol::clearing::step::StepArgs;
 use weft_protocol::encoding::Blob;
@@ -23,7 +23,20 @@ impl Liar {
         }
         let neighbours: Vec<usize> = self.lines.keys().copied().collect();
         let to = self.random.pick(&neighbours);
-        match self.random.below(8) {
+        let any = self.random.below(8);
+        if let Twice::Only(kind) = self.twice {
+            match kind {
+                EvidenceType::Notes | EvidenceType::Proofs | EvidenceType::Cosignatures => {
+                    self.sign_twice(to, kind);
+                }
+                EvidenceType::Entries if any < 4 => self.same_place(to, 0),
+                EvidenceType::Entries => self.same_seq(to),
+                // It says yes and no as the decider of a claim.
+                EvidenceType::Decisions => {}
+            }
+            return;
+        }
+        match any {
             0 => self.sign_twice(to, EvidenceType::Notes),
             1 => self.sign_twice(to, EvidenceType::Proofs),
             2 => self.sign_twice(to, EvidenceType::Cosignatures),

@@ -1,6 +1,6 @@
 //! What a liar says: sometimes what it should, sometimes something else. Which, the seed decides.
 
-use super::{Liar, Message};
+use super::{Liar, Message, Twice};
 use weft_protocol::amount::Amount;
 use weft_protocol::clearing::engine::Payee;
 use weft_protocol::clearing::intent::{
@@ -9,6 +9,7 @@ use weft_protocol::clearing::intent::{
 use weft_protocol::clearing::step::{AcceptArgs, DoneArgs, ProposeArgs, RejectArgs, Step, StepArgs};
 use weft_protocol::encoding::Blob;
 use weft_protocol::entry::Entry;
+use weft_protocol::evidence::EvidenceType;
 use weft_protocol::ids::{ClaimId, Hash, LedgerId};
 
 /// A proposal that a liar has heard.
@@ -110,7 +111,9 @@ impl Liar {
         let (yes, no) = (self.word(claim, Outcome::Accept), self.word(claim, Outcome::Reject));
         let (to, leaf, intent) = (heard.from, heard.leaf, heard.intent.clone());
         let signed = Some(&heard.signed);
-        match self.choice(10, 0) {
+        let contradicts = self.twice == Twice::Only(EvidenceType::Decisions) && self.random.chance(300);
+        let choice = if contradicts { self.random.between(3, 4) } else { self.choice(10, 0) };
+        match choice {
             0 | 1 => self.accept(to, claim, leaf, yes, signed),
             2 => self.reject(to, claim, leaf, Some(no)),
             3 => {
@@ -138,6 +141,10 @@ impl Liar {
 
     /// Somebody asks about a claim.
     pub(super) fn asked(&mut self, from: usize, signed: &SignedIntent) {
+        // An answer at random would be the second word on a claim: another lie than the one it is here for.
+        if matches!(self.twice, Twice::Only(_)) {
+            return;
+        }
         let outcome = match self.random.below(4) {
             0 => Outcome::Accept,
             1 => Outcome::Reject,

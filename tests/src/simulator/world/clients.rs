@@ -31,7 +31,7 @@ impl World {
             .is_some_and(|n| n.books.holds.contains_key(&self.payments[place].op_id));
         let payment = &mut self.payments[place];
         match outcome {
-            Ok(_) if payment.told == Told::Acknowledged => {
+            Ok(_) if payment.told == Told::Acknowledged && !self.restores => {
                 return Err(Violation("paid twice for one operation".into()));
             }
             Ok(_) | Err(Rejected::OpDone { .. }) if held => {
@@ -49,6 +49,7 @@ impl World {
                 payment.told = Told::Refused;
                 self.tally.refused += 1;
             }
+            Err(_) if self.restores => payment.told = Told::Refused,
             Err(refused) => {
                 return Err(Violation::of(&format!("a client was told (held: {held})"), &refused));
             }

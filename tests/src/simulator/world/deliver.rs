@@ -3,17 +3,19 @@
 use super::{Party, World};
 use crate::simulator::Violation;
 use crate::simulator::convictions;
+use crate::simulator::node::Stored;
 use crate::simulator::wire::{Envelope, Message};
 use weft_protocol::clearing::convict::Taken;
 use weft_protocol::clearing::engine::AskAnswer;
 use weft_protocol::clearing::peers::Refusal;
-use weft_protocol::evidence::Evidence;
+use weft_protocol::evidence::{Evidence, EvidenceType};
 
 impl World {
     pub(super) fn deliver(&mut self, envelope: Envelope) -> Result<(), Violation> {
         let Envelope { from, to, message } = envelope;
         let (now_ms, sender) = (self.now_ms, self.ledgers[from]);
-        let honest_sender = self.parties[from].honest().is_some();
+        // What was set back may be refused for a while, whoever it comes from.
+        let honest_sender = self.parties[from].honest().is_some() && !self.restores;
         if let Party::Liar(liar) = &mut self.parties[to] {
             if self.liars_silent {
                 return Ok(());
@@ -23,6 +25,7 @@ impl World {
             }
             return Ok(());
         }
+        let liar = self.liar();
         let Some(node) = self.parties[to].up() else { return Ok(()) };
         let mut words = Vec::new();
         match message {
@@ -77,6 +80,9 @@ impl World {
                 if let (Err(refused), true) = (&seen, honest_sender) {
                     return Err(Violation::of("an honest network's note was refused", refused));
                 }
+                if kind == EvidenceType::Notes && seen.is_ok() {
+                    node.notes.push(Stored::Cosigned(sender, half.clone()));
+                }
                 if let Some((subject, word)) = convictions::read(kind, &half).filter(|_| seen.is_ok()) {
                     node.notes_seen.entry(subject).or_default().insert(word);
                 }
@@ -98,8 +104,18 @@ impl World {
             }
             Message::Decision(decision) => {
                 // An answer to a question that a crash has made us forget, or of a liar: either way it may be refused.
-                let _ = node.input(now_ms, |engine, cx| engine.learn(&decision, cx));
+                let learned = node.input(now_ms, |engine, cx| engine.learn(&decision, cx));
+                if learned.is_ok() && Some(decision.body.decider) == liar {
+                    node.words_seen.entry(decision.body.claim).or_insert(decision.body.outcome);
+                }
             }
+            Message::Guard(life, ask) => {
+                node.shown.remove(&from);
+                words.push((from, node.answer_guard(&sender, life, &ask, now_ms)));
+            }
+            Message::Fetch(life, ask) => words.push((from, node.answer_fetch(&sender, life, &ask))),
+            Message::Guarded(life, ask, answer) => node.hear_guard(&sender, life, &ask, *answer, now_ms),
+            Message::Fetched(life, ask, fetched) => node.hear_fetched(&sender, life, &ask, &fetched, now_ms),
         }
         self.commit(to, words).map(|_| ())
     }

@@ -1,0 +1,355 @@
+//! A start that is not provably clean, until signing goes on: who has answered, what of ours they hold, what is taken
+//! back (specs/clearing.md §11).
+//!
+//! What must hold: the quarantine ends only when every accord peer has answered to what we hold *now* and none of them
+//! knows of more, or when the root set has said by a succession that it goes on without the rest.
+
+use super::engine::{Cx, Engine};
+use super::guard::{Fetch, Fetched, Guard, Guarded, Newest};
+use super::quarantine::OwnHead;
+use crate::entry::Entry;
+use crate::ids::{Hash, LedgerId, StreamId};
+use crate::ledger::Rejected;
+use crate::ledger::succession::Succession;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Entries of ours that wait to be taken back; a peer that sends more is waited for until these are done.
+const MAX_POOL: usize = 100_000;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Restart {
+    heard: BTreeMap<LedgerId, Heard>,
+    /// Entries of ours that peers hold and we do not, by boot and place: after a succession a place is written again.
+    pool: BTreeMap<(u64, u64), Entry>,
+    taken_back: u64,
+    elsewhere: Elsewhere,
+    /// The root set has said, since the start, that the ledger goes on.
+    succeeded: bool,
+}
+
+/// What others than a peer's guard say of our ledger: its mirrors (specs/mirror.md).
+#[derive(Debug, Clone, Default)]
+pub struct Elsewhere {
+    /// Peers whose mirror has not answered yet.
+    pub unanswered: BTreeSet<LedgerId>,
+    /// How many entries our ledger had by what mirrors hold.
+    pub size: u64,
+}
+
+#[derive(Debug)]
+struct Heard {
+    answer: Guarded,
+    /// What its checkpoint shows of our log.
+    shown: Option<OwnHead>,
+    /// Whether we hold nothing more than when it was given.
+    fresh: bool,
+    /// Up to where its copy of our stream has been fetched.
+    fetched: u64,
+}
+
+/// What is to be done next about a peer.
+#[derive(Debug)]
+pub enum GuardStep {
+    /// Nothing: signing towards it may go on.
+    Done,
+    /// Ask it.
+    Ask(Guard),
+    /// Fetch our entries from it.
+    Fetch(Fetch),
+    /// Wait for others, or for people.
+    Wait,
+}
+
+/// What an answer has brought about.
+#[derive(Debug, Default)]
+pub struct Advance {
+    /// The quarantine has ended; an error says what could not be made up for.
+    pub lifted: Option<Result<(), Rejected>>,
+    /// An entry of ours that a peer holds breaks a rule here: its place, and which rule.
+    pub refused: Option<(u64, Rejected)>,
+}
+
+/// How the guard stands, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuardReport {
+    /// Whether nothing at all is signed.
+    pub quarantined: bool,
+    /// Peers that have not answered, or still hold more than we do.
+    pub awaited: Vec<LedgerId>,
+    /// Of them: those that have not answered, or not given back what we had acknowledged of their own.
+    pub unheard: Vec<LedgerId>,
+    /// Entries taken back since the start.
+    pub taken_back: u64,
+    /// How many entries we are known to have written; more than we hold when some are lost.
+    pub known_size: u64,
+    /// What the root set would sign to go on without the rest.
+    pub succession: Option<Succession>,
+}
+
+impl Restart {
+    /// What is to be done next about a peer.
+    ///
+    /// # Errors
+    /// When there is no accord with it.
+    pub fn next(&self, engine: &Engine, peer: &LedgerId) -> Result<GuardStep, Rejected> {
+        if !engine.awaits(peer) {
+            return Ok(GuardStep::Done);
+        }
+        let Some((stream, _)) = engine.state().channel_with(peer) else { return Ok(GuardStep::Done) };
+        let ours = engine.state().stream(&stream).next;
+        let Some(heard) = self.heard.get(peer).filter(|heard| heard.fresh) else {
+            return engine.guard_question(peer).map(GuardStep::Ask);
+        };
+        let from = heard.fetched.max(ours);
+        let more = held(&heard.answer, &stream) > from && self.pool.len() < MAX_POOL;
+        Ok(if more { GuardStep::Fetch(Fetch { message: 3, stream, from }) } else { GuardStep::Wait })
+    }
+
+    /// A peer has answered a question.
+    pub fn heard(
+        &mut self,
+        engine: &mut Engine,
+        peer: &LedgerId,
+        ask: &Guard,
+        answer: Guarded,
+        cx: &mut Cx<'_>,
+    ) -> Advance {
+        let boot = engine.boot();
+        let ahead = answer.newest.boot >= boot && answer.newest.size > engine.state().head.next_seq;
+        if answer.boot > boot || ahead {
+            // Our clock is behind what it was: the number of this start has to be later than all that peers know.
+            engine.raise_boot(answer.boot.max(answer.newest.boot).saturating_add(1));
+            self.ask_again();
+            return Advance::default();
+        }
+        // What we did not sign shows nothing.
+        let shown = answer.checkpoint.as_ref().and_then(|note| engine.own_checkpoint(&note.0));
+        let fetched = self.heard.get(peer).map_or(0, |heard| heard.fetched);
+        // What was taken back while the question was under way has to be asked for: the fence stands where it was asked.
+        let fresh = engine.guard_question(peer).is_ok_and(|now| now == *ask);
+        self.heard.insert(*peer, Heard { answer, shown, fresh, fetched });
+        self.advance(engine, cx)
+    }
+
+    /// A peer has given entries of ours.
+    ///
+    /// # Errors
+    /// When they are not what was asked for: the peer is not to be relied on.
+    pub fn fetched(
+        &mut self,
+        engine: &mut Engine,
+        peer: &LedgerId,
+        ask: &Fetch,
+        fetched: &Fetched,
+        cx: &mut Cx<'_>,
+    ) -> Result<Advance, String> {
+        if fetched.entries.is_empty() {
+            // It may have been set back itself since it answered: it is asked anew.
+            if let Some(heard) = self.heard.get_mut(peer) {
+                (heard.fresh, heard.fetched) = (false, 0);
+            }
+            return Err("it does not give the entries of ours that it says it holds".to_owned());
+        }
+        let us = engine.state().ledger().map_err(|e| e.to_string())?;
+        let mut next = ask.from;
+        for bytes in &fetched.entries {
+            let entry = Entry::parse(&bytes.0).map_err(|e| e.to_string())?;
+            let place = entry.body().stream.filter(|header| header.id == ask.stream).map(|h| h.sseq);
+            if entry.body().ledger != us || place != Some(next) {
+                return Err(format!("it gives something else as place {next} of our stream"));
+            }
+            let key = engine.state().identity().and_then(|i| i.log_key(entry.body().epoch));
+            let key = key.map_err(|e| e.to_string())?;
+            let signed = key.verify_message(&entry.node_message(), entry.node_sig());
+            signed.map_err(|e| format!("place {next} of our stream is not signed by us: {e}"))?;
+            next = next.saturating_add(1);
+            self.pool.insert((entry.body().boot, entry.body().seq), entry);
+        }
+        if let Some(heard) = self.heard.get_mut(peer) {
+            heard.fetched = next;
+        }
+        Ok(self.advance(engine, cx))
+    }
+
+    /// What is known from elsewhere, before what follows is asked of this.
+    pub fn set_elsewhere(&mut self, elsewhere: Elsewhere) {
+        self.elsewhere = elsewhere;
+    }
+
+    /// Entries were taken back that peers' guards did not give: everybody is asked again.
+    pub fn taken_elsewhere(&mut self, engine: &Engine, count: u64) {
+        self.taken_back = self.taken_back.saturating_add(count);
+        let state = engine.state();
+        self.pool.retain(|_, entry| {
+            entry.body().stream.is_some_and(|header| header.sseq >= state.stream(&header.id).next)
+        });
+        self.ask_again();
+    }
+
+    /// The root set has said that the ledger goes on.
+    pub fn succeeded(&mut self, engine: &mut Engine, cx: &mut Cx<'_>) -> Advance {
+        self.succeeded = true;
+        self.advance(engine, cx)
+    }
+
+    /// Takes back what can be, and ends what has ended.
+    pub fn advance(&mut self, engine: &mut Engine, cx: &mut Cx<'_>) -> Advance {
+        let mut done = Advance::default();
+        if !is_guarded(engine) {
+            return done;
+        }
+        let taken = self.take_back_all(engine, &mut done);
+        if self.bring_back_all(engine, cx) || taken {
+            if engine.is_quarantined() && !self.succeeded {
+                // A succession is of a later start than every entry before it.
+                engine.raise_boot(engine.state().head.boot.saturating_add(1));
+            }
+            self.ask_again();
+            return done;
+        }
+        let (settled, open): (Vec<_>, Vec<_>) =
+            engine.awaited().into_iter().partition(|peer| self.is_settled(engine, peer));
+        if engine.is_quarantined() {
+            let whole = self.known_size(engine) <= engine.state().head.next_seq;
+            let silent_only = open.iter().all(|peer| self.is_silent(engine, peer));
+            let ended = open.is_empty() && whole && self.pool.is_empty();
+            let given_up = self.succeeded && silent_only;
+            if !ended && !given_up {
+                return done;
+            }
+            done.lifted = Some(engine.lift(cx));
+        }
+        settled.iter().for_each(|peer| engine.heard(peer, cx));
+        done
+    }
+
+    fn ask_again(&mut self) {
+        self.heard.values_mut().for_each(|heard| heard.fresh = false);
+    }
+
+    fn take_back_all(&mut self, engine: &mut Engine, done: &mut Advance) -> bool {
+        let mut moved = false;
+        while engine.is_quarantined() {
+            let head = engine.state().head;
+            let follows = |entry: &Entry| (entry.body().seq, entry.body().prev) == (head.next_seq, head.leaf);
+            let place = self.pool.iter().find(|(_, entry)| follows(entry)).map(|(place, _)| *place);
+            let Some(entry) = place.and_then(|place| self.pool.remove(&place)) else { break };
+            if let Err(why) = engine.take_back(entry) {
+                done.refused = Some((head.next_seq, why));
+                break;
+            }
+            moved = true;
+            self.taken_back = self.taken_back.saturating_add(1);
+        }
+        moved
+    }
+
+    /// After a succession: what it has lost and peers hold, in the order in which it was written.
+    fn bring_back_all(&mut self, engine: &mut Engine, cx: &mut Cx<'_>) -> bool {
+        let mut moved = false;
+        for (place, entry) in std::mem::take(&mut self.pool) {
+            let stream = entry.body().stream.map(|header| (header.id, header.sseq));
+            let Some((stream, sseq)) = stream else { continue };
+            if sseq < engine.state().stream(&stream).next {
+                continue;
+            }
+            match engine.bring_back(entry.bytes(), cx) {
+                Ok(()) => {
+                    moved = true;
+                    self.taken_back = self.taken_back.saturating_add(1);
+                }
+                Err(_) => drop(self.pool.insert(place, entry)),
+            }
+        }
+        moved
+    }
+
+    /// Whether a peer has answered, holds nothing of ours that we lack, and we hold all of its entries that we have
+    /// acknowledged.
+    fn is_settled(&self, engine: &Engine, peer: &LedgerId) -> bool {
+        let state = engine.state();
+        let Some((stream, row)) = state.channel_with(peer) else { return true };
+        let ours = state.stream(&stream).next;
+        let fresh = self.heard.get(peer).filter(|heard| heard.fresh);
+        let theirs = engine.peers().stream(&stream).map_or(0, |s| s.next);
+        if engine.is_quarantined() && self.elsewhere.unanswered.contains(peer) {
+            return false;
+        }
+        fresh.is_some_and(|heard| held(&heard.answer, &stream) <= ours) && theirs >= row.acked
+    }
+
+    /// Whether a peer has not answered, or has nothing of ours that we lack and does not give back what we have
+    /// acknowledged of its own: it may have lost it, too.
+    fn is_silent(&self, engine: &Engine, peer: &LedgerId) -> bool {
+        let Some(heard) = self.heard.get(peer).filter(|_| !self.elsewhere.unanswered.contains(peer)) else {
+            return true;
+        };
+        let state = engine.state();
+        let Some((stream, row)) = state.channel_with(peer) else { return false };
+        let gave_ours = heard.fresh && held(&heard.answer, &stream) <= state.stream(&stream).next;
+        gave_ours && engine.peers().stream(&stream).map_or(0, |s| s.next) < row.acked
+    }
+
+    /// How many entries our ledger is known to have had: by an entry that somebody holds, or by a head that we signed.
+    fn known_size(&self, engine: &Engine) -> u64 {
+        let since = engine.state().successions.values().next_back().map_or(0, |row| row.boot);
+        let newest = self.heard.values().map(|heard| heard.answer.newest);
+        let entries = newest.filter(|n: &Newest| n.boot >= since).map(|n| n.size);
+        let heads = self.heard.values().filter_map(|heard| heard.shown).map(|head| head.size);
+        let known = entries.chain(heads).max().unwrap_or(0);
+        known.max(self.elsewhere.size).max(engine.state().head.next_seq)
+    }
+
+    /// Entries taken back since the start.
+    pub fn taken_back(&self) -> u64 {
+        self.taken_back
+    }
+
+    /// The root of our log at a size, by a head of ours that a peer has shown.
+    fn root_at(&self, size: u64) -> Option<Hash> {
+        let shown = self.heard.values().filter_map(|heard| heard.shown);
+        shown.into_iter().find(|head| head.size == size).map(|head| head.root)
+    }
+
+    /// The last succession that our ledger is known to have had, here or elsewhere; 0: none.
+    fn last_succession(&self, engine: &Engine) -> u32 {
+        let shown = self.heard.values().filter_map(|heard| heard.shown).map(|head| head.succession);
+        let here = engine.state().successions.keys().next_back().copied();
+        shown.chain(here).max().unwrap_or(0)
+    }
+
+    /// How the guard stands; `None` when signing goes on towards everybody.
+    pub fn report(&self, engine: &Engine) -> Option<GuardReport> {
+        if !is_guarded(engine) {
+            return None;
+        }
+        let awaited: Vec<LedgerId> =
+            engine.awaited().into_iter().filter(|peer| !self.is_settled(engine, peer)).collect();
+        let mut unheard: Vec<LedgerId> =
+            awaited.iter().filter(|peer| self.is_silent(engine, peer)).copied().collect();
+        unheard.sort();
+        let (base, old_size) = (engine.state().head.next_seq, self.known_size(engine));
+        let lost = old_size > base || !unheard.is_empty();
+        let succession = (engine.is_quarantined() && lost && !self.succeeded).then(|| Succession {
+            number: self.last_succession(engine).saturating_add(1),
+            old_size,
+            old_root: self.root_at(old_size),
+            base,
+            boot: engine.boot(),
+            unheard: unheard.clone(),
+        });
+        let (quarantined, taken_back) = (engine.is_quarantined(), self.taken_back);
+        Some(GuardReport { quarantined, awaited, unheard, taken_back, known_size: old_size, succession })
+    }
+}
+
+/// Whether there is a peer towards which nothing is signed.
+pub fn is_guarded(engine: &Engine) -> bool {
+    engine.is_quarantined() || !engine.awaited().is_empty()
+}
+
+/// Up to which place somebody holds a stream of ours.
+fn held(answer: &Guarded, stream: &StreamId) -> u64 {
+    answer.heads.iter().find(|head| head.stream == *stream).map_or(0, |head| head.next)
+}
