@@ -7,6 +7,7 @@
 mod base;
 mod channel;
 mod compare;
+mod evidence;
 pub mod finding;
 mod networks;
 mod openings;
@@ -18,6 +19,7 @@ pub mod source;
 mod tree;
 mod witnesses;
 
+pub use evidence::{EVIDENCE_FOLDER, evidence_file};
 pub use finding::{
     Class, EntryRef, Finding, Findings, LeftOut, Outcome, PeerReport, Position, Report, SignatureCounts,
     Since, UnitSum,

@@ -6,10 +6,11 @@ It never stops at the first problem. What is found has a class (§3.1); the exit
 import os
 import stat
 
-from wbase import audit_base, is_based
+from wbase import audit_base, is_based, recorded_in
 from wcbor import Refused
 from wclearing import own_account
 from wentry import GENESIS, IDENTITY, ZERO32, Entry
+from wevidence import audit_evidence
 from wkeys import key_fault, tagged, verify
 from wledger import State
 from wlog import (all_tiles, key_id, origin_of, parse_checkpoint, read_note, read_tile_path, root_of, sha256,
@@ -314,6 +315,7 @@ class Audit:
                 what = f"{len(self.leaves) - covered} entries are not covered by the checkpoint"
                 self.findings.add("error", what, [entry_ref(covered)], "checkpoint")
         self._openings()
+        audit_evidence(self.folder, recorded_in(self.state.t["accused"]), self.findings)
         self._files(newest)
         if newest and newest.says and us:
             self._witnesses(newest, us)

@@ -5,12 +5,14 @@ entries from the forward on follow each other, and that the books beside it are 
 rules were kept it does not see, and says so.
 """
 
-from wcbor import Refused
+from wcbor import Refused, decode
 from wentry import Entry
+from wevidence import audit_evidence
 from wkeys import tagged
 from wlog import all_tiles, leaf_hash, root_of, tile_path
 
-FORWARD, STATE, ENTRIES = 0x1001, "base/state", "base/entries"
+EVIDENCE, FORWARD, ACCUSED = 0x0e01, 0x1001, 16
+STATE, ENTRIES = "base/state", "base/entries"
 
 
 def is_based(folder):
@@ -40,6 +42,7 @@ def audit_base(folder, newest, findings):
             elif index >= first:
                 error("it is missing", name)
     _chain(entries, size, leaves, tagged("WEFT-STATE/1", state), findings)
+    audit_evidence(folder, _recorded(state, entries, error), findings)
     for name in folder.sizes:
         if name.startswith(("peers/", "openings/")):
             folder.used.add(name)
@@ -49,6 +52,27 @@ def audit_base(folder, newest, findings):
                         "whether rules, balances and signatures are right was not checked")
     return size
 
+
+def recorded_in(accused):
+    """(id, accused, type) of all evidence in a state's table."""
+    return {(ident, ledger, kind) for ledger, (evidence, _) in accused.items() for ident, kind in evidence}
+
+
+def _recorded(state, entries, error):
+    """What the books before the forward and the entries that are here say of evidence."""
+    try:
+        out = recorded_in(decode(state).get(ACCUSED, {}))
+    except (Refused, AttributeError, TypeError, ValueError):
+        error("it is no state", STATE)
+        out = set()
+    for data in entries.values():
+        try:
+            entry = Entry(data)
+        except Refused:
+            continue
+        if entry.kind == EVIDENCE:
+            out.add(tuple(entry.payload[field] for field in range(3)))
+    return out
 
 
 def _kept(folder, error):

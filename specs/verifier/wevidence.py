@@ -208,8 +208,8 @@ def identity_entry(data, accused):
     return entry
 
 
-def prove(data, key=None):
-    """Type, accused, id and both halves of proven evidence."""
+def parse(data):
+    """Type, accused, identity entries and both halves, without believing any."""
     try:
         value = EVIDENCE(decode(data, MAX_EVIDENCE))
         need(encode(value) == data, "encoding")
@@ -218,7 +218,16 @@ def prove(data, key=None):
     need(value[0] == 1, "version")
     kind, accused = value[1], value[2]
     entries = [identity_entry(entry, accused) for entry in value.get(3, [])]
-    first, second = (Half(kind, half) for half in value[4])
+    return kind, accused, entries, tuple(Half(kind, half) for half in value[4])
+
+
+def id_of(kind, accused, halves):
+    return tagged("WEFT-EVIDENCE/1", bytes([kind]), accused, *sorted(half.said for half in halves))
+
+
+def prove(data, key=None):
+    """Type, accused, id and both halves of proven evidence."""
+    kind, accused, entries, (first, second) = parse(data)
     if key is None:
         need(entries, "no-key")
         keys = Identity(entries)
@@ -230,7 +239,7 @@ def prove(data, key=None):
     for half in (first, second):
         half.speaks_for(accused)
         keys.check(half)
-    return kind, accused, tagged("WEFT-EVIDENCE/1", bytes([kind]), accused, first.said, second.said), (first, second)
+    return kind, accused, id_of(kind, accused, (first, second)), (first, second)
 
 
 def to_text(data, kind, accused, ident):
@@ -239,14 +248,19 @@ def to_text(data, kind, accused, ident):
     return f"weft-evidence/1\ntype {kind}\naccused {accused.hex()}\nid {ident.hex()}\n\n{lines}"
 
 
-def from_text(text, key=None):
-    """Reads and proves a file."""
+def unwrap(text):
+    """The bytes in a file."""
     need(len(text) <= MAX_TEXT and text.startswith(b"weft-evidence/1\n"), "file")
     _, _, lines = text.partition(b"\n\n")
     try:
-        data = base64.b64decode(lines.replace(b"\n", b""), validate=True)
+        return base64.b64decode(lines.replace(b"\n", b""), validate=True)
     except ValueError:
         raise Refused("file") from None
+
+
+def from_text(text, key=None):
+    """Reads and proves a file."""
+    data = unwrap(text)
     kind, accused, ident, halves = prove(data, key)
     need(to_text(data, kind, accused, ident).encode() == text, "file")
     return kind, accused, ident, halves
@@ -257,6 +271,57 @@ WORDS = {NOTES: "has signed two different heads of its log at one size",
          ENTRIES: "has signed two different entries at one place",
          DECISIONS: "has said both yes and no to one payment",
          SEEN: "has witnessed two different heads of one log at one size"}
+
+
+def audit_evidence(folder, recorded, findings):
+    """specs/audit.md §10: every file of a bundle's evidence is proven again, and each is one that an entry records. `recorded`
+    is a set of (id, accused, type)."""
+    here, proven = set(), set()
+    for name in sorted(name for name in folder.sizes if name.startswith("evidence/")):
+        text = folder.read(name, MAX_TEXT)
+        if text is None:
+            continue
+        try:
+            data = unwrap(text)
+            kind, accused, _, halves = parse(data)
+            ident = id_of(kind, accused, halves)
+            need(to_text(data, kind, accused, ident).encode() == text, "file")
+        except Refused as why:
+            findings.add("error", f"it is no evidence: {why}", file=name)
+            continue
+        if name != f"evidence/{ident.hex()}.weft-evidence":
+            findings.add("error", f"it is evidence {ident.hex()}, its name says otherwise", file=name)
+        elif all(ident != known for known, _, _ in recorded):
+            findings.add("error", "no entry records this evidence", file=name)
+        else:
+            here.add(ident)
+            _convict(name, data, (ident, accused, kind), recorded, proven, findings)
+    for ident, accused, kind in sorted(recorded):
+        if ident not in here:
+            what = f"evidence {ident.hex()} that {accused.hex()} {WORDS[kind]} is recorded and not here"
+            findings.add("not checked", what)
+    for accused in sorted({accused for _, accused, _ in recorded}):
+        count = sum(of == accused for _, of, _ in recorded)
+        words = "; it ".join(sorted({WORDS[kind] for _, of, kind in proven if of == accused}))
+        what = f"the network with ledger {accused.hex()} is recorded as convicted, and nothing was proven here"
+        if words:
+            held = sum(of == accused for _, of, _ in proven)
+            what = f"the network with ledger {accused.hex()} is convicted: it {words}; recorded: {count}, proven here: {held}"
+        findings.add("warning", what)
+
+
+def _convict(name, data, convicts, recorded, proven, findings):
+    if convicts not in recorded:
+        findings.add("error", "it convicts another network, or of another thing, than its entry says", file=name)
+        return
+    try:
+        prove(data)
+        proven.add(convicts)
+    except Refused as why:
+        if why.code == "no-key":
+            findings.add("not checked", "it holds no identity entries of the accused", file=name)
+        else:
+            findings.add("error", f"it proves nothing: {why}", file=name)
 
 
 def file(path, key=None):

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use weft_api::{Evidence as Recorded, NewEvidence};
+use weft_audit::write_bundle;
 use weft_protocol::evidence::{Evidence, EvidenceType};
 use weft_protocol::ids::LedgerId;
 use weft_protocol::keys::SecretKey;
 use weft_protocol::log::checkpoint::Checkpoint;
 use weft_tests::binaries;
-use weft_tests::kit::{Failure, Outcome, Site, copy_folder};
+use weft_tests::corruptions::judges::{self, Specs};
+use weft_tests::kit::{Failure, Outcome, Site, copy_folder, fresh_id};
 use weft_tests::require::{Tool, need};
 use weft_tests::simulator::{Topology, evidence_of};
 use weft_tests::source_root;
@@ -104,6 +106,38 @@ fn convicts_for_everybody(file: &Path, vkey: Option<&str>) {
     assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stdout));
 }
 
+/// The bundle of an honest network holds what it has recorded: both auditors prove it again, say who is convicted, and find
+/// a changed byte.
+fn auditors_convict(bundle: &Path, data: &Path, seen: &Recorded, by_specs: u64) -> Outcome<()> {
+    write_bundle(data, bundle)?;
+    let name = format!("evidence/{}.weft-evidence", seen.id);
+    let file = bundle.join(&name);
+    let right = std::fs::read(&file)?;
+    assert_eq!(String::from_utf8_lossy(&right), seen.file);
+    let mut specs = Specs::start()?;
+    let mut judge = |exit: u64, by_specs: u64, says: &dyn Fn(&judges::Verdict) -> bool| -> Outcome<()> {
+        let verdict = judges::weft(bundle, None)?;
+        assert!(verdict.exit == exit && says(&verdict), "{}", verdict.text());
+        if let Some(specs) = specs.as_mut() {
+            let verdict = specs.judge(bundle, None)?;
+            assert!(verdict.exit == by_specs && says(&verdict), "{}", verdict.text());
+        }
+        Ok(())
+    };
+    let words =
+        format!("the network with ledger {} is convicted: it has signed two different entries", seen.accused);
+    judge(0, by_specs, &|verdict| verdict.findings.iter().any(|found| found.what.starts_with(&words)))?;
+    for at in [0, right.len() / 3, right.len() / 2, right.len() - 2] {
+        let mut spoilt = right.clone();
+        spoilt[at] ^= 1;
+        std::fs::write(&file, spoilt)?;
+        judge(1, 1, &|verdict| verdict.names(&["error"], std::slice::from_ref(&name)))?;
+    }
+    std::fs::remove_file(&file)?;
+    judge(0, by_specs, &|verdict| verdict.names(&["not checked"], std::slice::from_ref(&seen.id)))?;
+    Ok(std::fs::write(&file, right)?)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_entries_at_one_place_stop_payments_everywhere_and_convict_for_everybody() -> Outcome<()> {
     let mut town = town().await?;
@@ -129,7 +163,15 @@ async fn two_entries_at_one_place_stop_payments_everywhere_and_convict_for_every
     // Among the others all goes on.
     town.lansing.pay("Bo", "Cy@madison", 2, 20).await?;
     convicts_for_everybody(&town.save(&seen)?, Some(&town.vkey(&liar)?));
-    Ok(())
+    town.lansing.client.forward(&fresh_id()).await?;
+    town.lansing.stop().await?;
+    auditors_convict(&town.folder.path().join("bundle"), town.lansing.data.path(), &seen, 0)?;
+    let mut prune = Command::new(binaries::weftd());
+    prune.args(["prune", "--test-any-age", "--data"]).arg(town.lansing.data.path());
+    let out = prune.output().expect("weftd starts");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    // Python says of such a bundle that it cannot replay it.
+    auditors_convict(&town.folder.path().join("pruned"), town.lansing.data.path(), &seen, 3)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use weft_protocol::audit::{Finding, Item, Source};
+use weft_protocol::audit::{Finding, Item, Source, evidence_file};
 use weft_protocol::base::Base;
 use weft_protocol::entry::{Entry, EntryError, Payload};
+use weft_protocol::evidence::Evidence;
 use weft_protocol::ids::{Hash, LedgerId, PUBLIC_STREAM, StreamId};
 use weft_protocol::log::checkpoint::{Checkpoint, CheckpointError};
 use weft_protocol::log::note::{Note, NoteError};
@@ -106,11 +107,16 @@ pub fn write_bundle(store: &Path, out: &Path) -> Result<BundleReport, BundleErro
     let note = source.checkpoint().map_err(damaged)?.ok_or(BundleError::NoCheckpoint)?;
     let says: Checkpoint = Note::parse(&note.bytes)?.text().parse()?;
     let mut bundle = BundleWriter::begin(out)?;
+    let mut recorded = BTreeSet::new();
     if let Some(base) = source.take_base().map_err(damaged)? {
+        let rows = base.replay.state().accused.values();
+        recorded.extend(rows.flat_map(|row| row.evidence.iter().map(|(id, _)| *id)));
         bundle.begin_at(base, &store.join("ledger").join("public"))?;
     }
-    let streams = own(&mut bundle, &mut source, &says)?;
-    let peers = received(&mut bundle, &mut open(store)?, &streams)?.len() as u64;
+    let streams = own(&mut bundle, &mut source, &says, &mut recorded)?;
+    let mut source = open(store)?;
+    let peers = received(&mut bundle, &mut source, &streams)?.len() as u64;
+    evidence(&mut bundle, &mut source, &recorded)?;
     bundle.write("checkpoint", &note.bytes)?;
     bundle.sync()?;
     Ok(BundleReport { entries: says.size(), peers, files: bundle.files.len() as u64, root: says.root() })
@@ -280,11 +286,13 @@ impl BundleWriter {
     }
 }
 
-/// Entries and hash tiles. Gives how long each stream of ours is within the checkpoint.
+/// Entries and hash tiles. Gives how long each stream of ours is within the checkpoint; `recorded` gets the evidence that
+/// entries record.
 fn own(
     bundle: &mut BundleWriter,
     source: &mut StoreSource,
     says: &Checkpoint,
+    recorded: &mut BTreeSet<Hash>,
 ) -> Result<BTreeMap<StreamId, u64>, BundleError> {
     let size = says.size();
     let mut streams = BTreeMap::new();
@@ -304,6 +312,9 @@ fn own(
         let entry = Entry::parse(&bytes).map_err(|why| BundleError::Entry { seq, why })?;
         if let Some(header) = entry.body().stream {
             streams.insert(header.id, header.sseq + 1);
+        }
+        if let Payload::EvidenceRecorded(row) = &entry.op().payload {
+            recorded.insert(row.evidence);
         }
         if seq < bundle.forward() {
             bundle.keep(seq, &bytes)?;
@@ -361,4 +372,28 @@ fn received(
         file.flush().map_err(|why| BundleError::Write { path: name.into(), why })?;
     }
     Ok(peers)
+}
+
+/// The evidence that entries record, as far as the store has it; read after all items of the source. Of two forms of one
+/// piece, one that is proven by itself.
+fn evidence(
+    bundle: &mut BundleWriter,
+    source: &mut StoreSource,
+    recorded: &BTreeSet<Hash>,
+) -> Result<(), BundleError> {
+    let mut held: BTreeMap<Hash, (bool, Vec<u8>)> = BTreeMap::new();
+    source.evidence(&mut |note| {
+        // A note that cannot be read convicts nobody: the audit of the data folder names it.
+        let Some((evidence, text)) =
+            note.ok().and_then(|note| Some((Evidence::from_text(&note.bytes).ok()?, note.bytes)))
+        else {
+            return;
+        };
+        let proven = evidence.verify_alone().is_ok();
+        let known = held.get(&evidence.id());
+        if recorded.contains(&evidence.id()) && known.is_none_or(|(before, _)| proven && !before) {
+            held.insert(evidence.id(), (proven, text));
+        }
+    });
+    held.iter().try_for_each(|(id, (_, text))| bundle.write(&evidence_file(id), text))
 }

@@ -8,6 +8,7 @@
 //! base/entries                     what was kept of before it, and entries up to the first whole file, each after place and length
 //! peers/<ledger, hex>/public       the peer's public stream, each entry after its length as two bytes
 //! peers/<ledger, hex>/channel      the peer's stream to this ledger, in the same form
+//! evidence/<id, hex>.weft-evidence the evidence that an entry records, as a file that people can send
 //! openings/<commitment, hex>       a text that somebody opened for the audit, behind its salt
 //! ```
 //! Nothing else belongs there, and no tile that a log of the checkpoint's size does not have. A channel without the public
@@ -19,8 +20,9 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
-use weft_protocol::audit::{EntryRef, Finding, Item, NamedBytes, Source};
+use weft_protocol::audit::{EVIDENCE_FOLDER, EntryRef, Finding, Item, NamedBytes, Source};
 use weft_protocol::entry::Entry;
+use weft_protocol::evidence::MAX_TEXT_BYTES;
 use weft_protocol::ids::{LedgerId, PUBLIC_STREAM};
 use weft_protocol::ledger::state::{MAX_STATE_BYTES, State};
 use weft_protocol::log::note::MAX_NOTE_BYTES;
@@ -297,6 +299,12 @@ impl Source for DirSource {
         let names: Vec<String> =
             self.folder.names().filter(|name| name.starts_with("openings/")).map(str::to_owned).collect();
         names.iter().map(|name| self.folder.read(name, MAX_OPENING_BYTES)).collect()
+    }
+
+    fn evidence(&mut self, each: &mut dyn FnMut(Result<NamedBytes, Finding>)) {
+        let names: Vec<String> =
+            self.folder.names().filter(|name| name.starts_with(EVIDENCE_FOLDER)).map(str::to_owned).collect();
+        names.iter().for_each(|name| each(self.folder.read(name, MAX_TEXT_BYTES as u64)));
     }
 
     fn checkpoint(&mut self) -> Result<Option<NamedBytes>, Finding> {

@@ -10,15 +10,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use weft_protocol::audit::{Class, EntryRef, Finding, Item, NamedBytes, Source};
 use weft_protocol::base::{Base, Floor, MAX_BASE_BYTES};
+use weft_protocol::evidence::Evidence;
 use weft_protocol::ledger::state::State;
 use weft_protocol::log::note::MAX_NOTE_BYTES;
 use weft_protocol::log::tile::{TileKind, TilePath, tiles_for};
-use weft_protocol::record::{Fault, RecordKey, Scanner, Step, claimed_key, is_unfinished};
+use weft_protocol::record::{Fault, NoteKind, RecordKey, Scanner, Step, claimed_key, is_unfinished};
 
 /// What stands in the place of entries that were left out, inside the ledger folder.
 const BASE: &str = "base";
 /// Largest segment that is read: what a node writes, with room for one record more.
 const MAX_SEGMENT_BYTES: u64 = 16 * 1024 * 1024 + 128 * 1024;
+/// Notes of evidence that are held until the end: at most 8 are recorded of one network, and one has at most 60 KiB.
+const MAX_EVIDENCE: usize = 1_024;
 
 /// See the module.
 #[derive(Debug)]
@@ -30,6 +33,9 @@ pub struct StoreSource {
     todo: VecDeque<String>,
     ready: VecDeque<Item>,
     notes: u64,
+    /// Notes of evidence, and the segment each stands in.
+    evidence: Vec<(Arc<str>, Vec<u8>)>,
+    evidence_left: u64,
     floor: Floor,
     base: Option<Result<Base, Finding>>,
 }
@@ -65,8 +71,18 @@ impl StoreSource {
         }
         problems.extend(others(&ledger)?);
         let tiles = public.tiles();
-        let mut source =
-            Self { segments, public, tiles, todo, ready: VecDeque::new(), notes: 0, floor, base };
+        let mut source = Self {
+            segments,
+            public,
+            tiles,
+            todo,
+            ready: VecDeque::new(),
+            notes: 0,
+            evidence: Vec::new(),
+            evidence_left: 0,
+            floor,
+            base,
+        };
         problems.extend(source.public.take_problems());
         source.ready.extend(problems.into_iter().map(Item::Problem));
         Ok(source)
@@ -75,6 +91,17 @@ impl StoreSource {
     /// What stands in the place of entries that were left out; once.
     pub(crate) fn take_base(&mut self) -> Result<Option<Base>, Finding> {
         self.base.take().transpose()
+    }
+
+    fn hold_evidence(&mut self, file: Arc<str>, bytes: Vec<u8>) {
+        if self.evidence.iter().any(|(_, held)| *held == bytes) {
+            return;
+        }
+        if self.evidence.len() < MAX_EVIDENCE {
+            self.evidence.push((file, bytes));
+        } else {
+            self.evidence_left += 1;
+        }
     }
 
     /// Everything in one segment, in order.
@@ -97,6 +124,7 @@ impl StoreSource {
                             let place = Some((stream, sseq, boot));
                             self.ready.push_back(Item::Received { from: ledger, place, bytes, file });
                         }
+                        RecordKey::Note { kind: NoteKind::EVIDENCE, .. } => self.hold_evidence(file, bytes),
                         RecordKey::Note { .. } => self.notes += 1,
                     }
                 }
@@ -231,6 +259,20 @@ impl Source for StoreSource {
             }
             let name = self.todo.pop_front()?;
             self.read_segment(&name, self.todo.is_empty());
+        }
+    }
+
+    fn evidence(&mut self, each: &mut dyn FnMut(Result<NamedBytes, Finding>)) {
+        for (file, bytes) in std::mem::take(&mut self.evidence) {
+            let text = Evidence::parse(&bytes).map(|evidence| evidence.to_text().into_bytes());
+            each(match text {
+                Ok(bytes) => Ok(NamedBytes { file: file.to_string(), bytes }),
+                Err(why) => Err(Finding::error(format!("a note of evidence: {why}")).in_file(&*file)),
+            });
+        }
+        if self.evidence_left > 0 {
+            let what = format!("{} notes of evidence beyond the first {MAX_EVIDENCE}", self.evidence_left);
+            each(Err(Finding::new(Class::NotChecked, what)));
         }
     }
 

@@ -1,5 +1,6 @@
 //! Stores and bundles on disk, audited whole and spoilt in every way that a file can be.
 
+mod evidence;
 mod since;
 
 use super::*;

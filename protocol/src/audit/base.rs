@@ -140,6 +140,7 @@ impl Replay {
         let time_ms = entry.body().time_ms;
         self.time_ms.get_or_insert((time_ms, time_ms));
         self.openings.see(seq, &entry.op().sidecars);
+        self.evidence.see(seq, &entry);
         self.learn_predecessor(&entry);
         Side::book(&mut self.sides, &self.state, &entry);
         self.say(seq, &entry, file);

@@ -7,6 +7,7 @@ mod finish;
 
 use super::base::{BaseSide, Books};
 use super::channel::Side;
+use super::evidence::RecordedAt;
 use super::finding::{Class, EntryRef, Finding, Findings, SignatureCounts};
 use super::networks::Networks;
 use super::openings::Openings;
@@ -38,6 +39,7 @@ pub(super) struct Replay {
     /// The ledger that this one says it takes the place of.
     pub(super) predecessor: Option<Predecessor>,
     pub(super) openings: Openings,
+    pub(super) evidence: RecordedAt,
     pub(super) state: State,
     pub(super) sums: BTreeMap<UnitId, i128>,
     pub(super) tree: Tree,
@@ -140,6 +142,7 @@ impl Replay {
             base: None,
             predecessor: None,
             openings: Openings::default(),
+            evidence: RecordedAt::default(),
             state: State::default(),
             sums: BTreeMap::new(),
             tree: Tree::new(sizes, tree),
@@ -258,6 +261,7 @@ impl Replay {
         let body = entry.body();
         self.adopt_place(seq, entry, file);
         self.openings.see(seq, &entry.op().sidecars);
+        self.evidence.see(seq, entry);
         let (first, _) = self.time_ms.unwrap_or((body.time_ms, 0));
         self.time_ms = Some((first, body.time_ms));
         let count = self.kinds.entry(entry.kind()).or_default();

@@ -77,6 +77,10 @@ pub trait Source {
         Vec::new()
     }
 
+    /// Evidence that is here, each in the form of its file (specs/evidence.md §5); asked once, after all items. A bundle's
+    /// files are named by their id.
+    fn evidence(&mut self, _each: &mut dyn FnMut(Result<NamedBytes, Finding>)) {}
+
     /// The newest checkpoint note; `None` when there is none.
     ///
     /// # Errors

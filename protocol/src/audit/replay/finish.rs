@@ -58,6 +58,7 @@ impl Replay {
         self.name_successions();
         self.name_predecessor();
         let says = newest.and_then(|claimed| claimed.says.as_ref()).map(|says| says.size());
+        self.evidence.check(source, &self.state, &mut self.findings);
         source.finish(says).into_iter().for_each(|finding| self.findings.add(finding));
         self.finish_signatures();
         self.check_identity(ledger, options);

@@ -144,6 +144,7 @@ pub(super) fn add(case: &mut Case<'_>) -> Outcome<Option<Done>> {
         format!("peers/{peer}/notes"),
         format!("peers/{}/public", peer.to_uppercase()),
         format!("peers/{}/channel", "00".repeat(32)),
+        format!("evidence/{}.weft-evidence", "00".repeat(32)),
     ];
     let name = names[pick(case.dice, names.len())].clone();
     if case.folder.join(&name).exists() {
