@@ -5,7 +5,7 @@ entries from the forward on follow each other, and that the books beside it are 
 rules were kept it does not see, and says so.
 """
 
-from wcbor import Refused, decode
+from wcbor import Refused
 from wentry import Entry
 from wevidence import audit_evidence
 from wkeys import tagged
@@ -61,8 +61,11 @@ def recorded_in(accused):
 def _recorded(state, entries, error):
     """What the books before the forward and the entries that are here say of evidence."""
     try:
-        out = recorded_in(decode(state).get(ACCUSED, {}))
-    except (Refused, AttributeError, TypeError, ValueError):
+        tables, end = _item(state, 0)
+        out = recorded_in(dict(dict(tables).get(ACCUSED, [])))
+        if end != len(state):
+            raise ValueError
+    except (IndexError, TypeError, ValueError, RecursionError):
         error("it is no state", STATE)
         out = set()
     for data in entries.values():
@@ -73,6 +76,36 @@ def _recorded(state, entries, error):
         if entry.kind == EVIDENCE:
             out.add(tuple(entry.payload[field] for field in range(3)))
     return out
+
+
+def _item(data, at):
+    """The item of a state that begins at a place, and where it ends; a map, whose keys may be anything, as pairs."""
+    major, n, at = data[at] >> 5, data[at] & 31, at + 1
+    if major == 7:
+        return n == 21, at
+    if n > 27:
+        raise ValueError
+    if n > 23:
+        width = 1 << (n - 24)
+        n, at = int.from_bytes(data[at:at + width], "big"), at + width
+    if major < 2:
+        return (-1 - n if major else n), at
+    if at + n > len(data):
+        raise ValueError
+    if major < 4:
+        return data[at:at + n], at + n
+    out = []
+    for _ in range(n):
+        key, at = _item(data, at)
+        if major == 5:
+            value, at = _item(data, at)
+            key = (_hashable(key), value)
+        out.append(key)
+    return out, at
+
+
+def _hashable(key):
+    return tuple(_hashable(part) for part in key) if isinstance(key, list) else key
 
 
 def _kept(folder, error):

@@ -163,7 +163,14 @@ async fn two_entries_at_one_place_stop_payments_everywhere_and_convict_for_every
     // Among the others all goes on.
     town.lansing.pay("Bo", "Cy@madison", 2, 20).await?;
     convicts_for_everybody(&town.save(&seen)?, Some(&town.vkey(&liar)?));
-    town.lansing.client.forward(&fresh_id()).await?;
+    let forward = town.lansing.client.forward(&fresh_id()).await?.seq;
+    let cosigned = tokio::time::timeout(PATIENCE, async {
+        while town.lansing.status().await?.witness.size <= forward {
+            tokio::time::sleep(POLL).await;
+        }
+        Outcome::Ok(())
+    });
+    cosigned.await.unwrap_or_else(|_| Err(Failure::new("no witness has cosigned the forward")))?;
     town.lansing.stop().await?;
     auditors_convict(&town.folder.path().join("bundle"), town.lansing.data.path(), &seen, 0)?;
     let mut prune = Command::new(binaries::weftd());
