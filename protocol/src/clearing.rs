@@ -18,5 +18,6 @@ pub mod replay;
 pub mod restart;
 #[cfg(test)]
 mod rotation_tests;
+mod routes;
 pub mod step;
 pub mod weak;

@@ -7,6 +7,7 @@
 
 pub mod author;
 pub mod authority;
+pub mod capacity;
 pub mod clearing;
 pub mod erasure;
 pub mod evidence;
@@ -216,6 +217,7 @@ fn decide(state: &State, entry: &Entry, authority: &Authority) -> Result<Transit
         Payload::Returned(returned) => transfer::apply_returned(state, returned)?,
         Payload::Erasure(erasure) => erasure::apply_erasure(state, authority, erasure, body.seq)?,
         Payload::Forward(forward) => forward::apply_forward(state, authority, forward)?,
+        Payload::Capacity(capacity) => capacity::apply_capacity(state, capacity, body.time_ms)?,
         Payload::PeerView(view) => witness::apply_view(state, view, body.time_ms)?,
         Payload::EvidenceRecorded(recorded) => evidence::apply_recorded(state, recorded)?,
         Payload::FreezeLifted(lifted) => evidence::apply_lifted(state, authority, entry, lifted)?,
@@ -306,6 +308,7 @@ fn check_author(entry: &Entry, authority: &Authority) -> Result<(), Rejected> {
         | Payload::Recovered(_)
         | Payload::PeerView(_)
         | Payload::EvidenceRecorded(_)
+        | Payload::Capacity(_)
         | Payload::Step(_) => true,
         Payload::Genesis(_)
         | Payload::KeyBound(_)

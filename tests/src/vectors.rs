@@ -8,6 +8,7 @@ mod encoding;
 mod entries;
 mod erasure;
 mod evidence;
+mod federation;
 mod identity;
 mod keys;
 mod kit;
@@ -38,6 +39,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("evidence.json", evidence::vectors()),
         ("witness.json", witness::vectors()),
         ("erasure.json", erasure::vectors()),
+        ("federation.json", federation::vectors()),
     ]
 }
 

@@ -230,6 +230,12 @@ pub enum Rejected {
     NonceUsed { claim: ClaimId },
     #[error("the hop is closed already, or not in the state that this step needs")]
     HopState,
+    #[error("what is told of the accord with network {peer} is not what the books give")]
+    CapacityDiffers { peer: LedgerId },
+    #[error(
+        "no way is known to network {payee}: no peer of this network passes payments on to it, or none has room"
+    )]
+    NoWay { payee: LedgerId },
     // Guard and succession
     #[error(
         "this node has started from books that may be older than what it has said before, and signs nothing until its \

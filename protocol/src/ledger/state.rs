@@ -9,6 +9,7 @@ mod claims;
 pub use canonical::{MAX_STATE_BYTES, StateError};
 pub use claims::{Answer, ClaimRow, Closing, DecisionRow, HoldRow, InHop, Origin, OutHop};
 
+use super::capacity::CapacityRow;
 use super::erasure::ErasureRow;
 use super::evidence::AccusedRow;
 use super::identity::Identity;
@@ -164,6 +165,8 @@ pub struct State {
     pub successions: BTreeMap<u32, SuccessionRow>,
     #[cbor(n(18), with = "super::witness::table", has_nil)]
     pub erased: BTreeMap<AccountId, ErasureRow>,
+    #[cbor(n(19), with = "super::witness::table", has_nil)]
+    pub capacity: BTreeMap<LedgerId, CapacityRow>,
     /// Rows by the time they are forgotten; derived, so not part of the digest.
     #[cbor(skip)]
     expiring: BTreeSet<(u64, Expiring)>,
@@ -223,6 +226,7 @@ pub enum Change {
     View(LedgerId, String, ViewRow),
     Accused(LedgerId, AccusedRow),
     Erased(AccountId, ErasureRow),
+    Capacity(LedgerId, CapacityRow),
 }
 
 impl State {
@@ -399,6 +403,7 @@ impl State {
             }
             Change::Accused(ledger, row) => drop(self.accused.insert(ledger, row)),
             Change::View(peer, origin, row) => drop(self.views.insert((peer, origin), row)),
+            Change::Capacity(peer, row) => drop(self.capacity.insert(peer, row)),
             Change::Erased(account, row) => drop(self.erased.insert(account, row)),
             Change::Decision(claim, row) => {
                 self.expiring.extend(row.prune_at().map(|at| (at, Expiring::Decision(claim))));

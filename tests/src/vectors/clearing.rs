@@ -217,7 +217,7 @@ impl World {
         accord
     }
 
-    fn pay(&mut self, route: &[usize], minor: i64, payee: &str) -> ClaimId {
+    pub(super) fn pay(&mut self, route: &[usize], minor: i64, payee: &str) -> ClaimId {
         let now_ms = self.tick();
         let ledgers: Vec<LedgerId> = route.iter().map(|i| self.networks[*i].ledger()).collect();
         let hops = vec![(0, 1); route.len() - 1];
