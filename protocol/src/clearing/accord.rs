@@ -185,9 +185,14 @@ const MAX_RATE: u64 = 1 << 32;
 const MAX_LIMIT: u64 = 1 << 62;
 
 impl UnitPair {
+    /// Whether one minor unit is one minor unit.
+    pub fn is_one_to_one(&self) -> bool {
+        self.num == self.den
+    }
+
     /// Whether claims can go through it: one to one, or with a number for the foreign unit.
     pub fn clears(&self) -> bool {
-        self.num == self.den || self.foreign.is_some()
+        self.is_one_to_one() || self.foreign.is_some()
     }
 
     /// Whether a side exchanges: it keeps the peer account in the other's unit.

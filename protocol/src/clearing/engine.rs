@@ -7,7 +7,7 @@
 
 use super::intent::{Decision, DecisionBody, Intent, Outcome, RejectCode, SignedIntent};
 use super::leg::Leg;
-pub use super::pay::Route;
+pub use super::pay::{Path, Route};
 use super::peers::{Peers, Place, Refusal};
 use super::step::{AccordArgs, Ack, Step, StepArgs};
 use crate::encoding::Blob;

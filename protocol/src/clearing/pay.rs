@@ -18,6 +18,16 @@ use crate::ledger::clearing::{hop_value, log_epoch, room};
 use crate::ledger::state::{ChannelRow, Closing, Origin};
 use std::collections::BTreeMap;
 
+/// A way by its networks, ours first and the payee's last, and the pair and accord version of each hop; the amounts
+/// follow from the rates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Path {
+    /// The networks.
+    pub ledgers: Vec<LedgerId>,
+    /// Unit pair and accord version of each hop.
+    pub hops: Vec<(u8, u32)>,
+}
+
 /// The ways of a payment: 1 to 8 parts, each with its networks, ours first and the payee's last, and with the amounts
 /// of its hops.
 #[derive(Debug, Clone, PartialEq, Eq)]
