@@ -14,6 +14,7 @@ mod keys;
 mod kit;
 mod log;
 mod mirror;
+mod netting;
 mod postings;
 mod sealed;
 mod wire;
@@ -38,6 +39,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("mirror.json", mirror::vectors()),
         ("evidence.json", evidence::vectors()),
         ("witness.json", witness::vectors()),
+        ("netting.json", netting::vectors()),
         ("erasure.json", erasure::vectors()),
         ("federation.json", federation::vectors()),
     ]
