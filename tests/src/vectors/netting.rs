@@ -9,6 +9,9 @@ use weft_protocol::netting::{Debt, DebtError, Debts, MAX_TOTAL, Party};
 
 const ALONE: Hash = Hash([0; 32]);
 
+/// Debtor, creditor and amount.
+type Row = (u8, u8, i64);
+
 pub(super) fn vectors() -> Value {
     json!({
         "about": "specs/netting.md",
@@ -63,18 +66,18 @@ fn listed(debts: &[Debt]) -> Vec<Value> {
     debts.iter().map(|debt| json!([hex(debt.debtor), hex(debt.creditor), debt.amount])).collect()
 }
 
-fn debt((debtor, creditor, amount): (u8, u8, i64)) -> Debt {
+fn debt((debtor, creditor, amount): Row) -> Debt {
     Debt { debtor: of(debtor), creditor: of(creditor), amount }
 }
 
 fn refused() -> Vec<Value> {
-    let cases: [(&str, Vec<(u8, u8, i64)>); 4] = [
+    let cases: [(&str, Vec<Row>); 4] = [
         ("nothing is owed", vec![(1, 2, 5), (2, 1, 0)]),
         ("less than nothing is owed", vec![(1, 2, -5)]),
         ("a debt to oneself", vec![(1, 1, 5)]),
         ("one more than can be counted", vec![(1, 2, MAX_TOTAL), (2, 1, 1)]),
     ];
-    let case = |(about, debts): (&str, Vec<(u8, u8, i64)>)| {
+    let case = |(about, debts): (&str, Vec<Row>)| {
         let debts: Vec<Debt> = debts.into_iter().map(debt).collect();
         let why = match Debts::new(&debts).expect_err("debts that cannot stand") {
             DebtError::Amount { .. } => "amount",
@@ -96,7 +99,7 @@ fn next(state: &mut u64) -> u64 {
     z ^ (z >> 31)
 }
 
-fn random(seed: u64, parties: u64, count: usize, most: u64) -> Vec<(u8, u8, i64)> {
+fn random(seed: u64, parties: u64, count: usize, most: u64) -> Vec<Row> {
     let mut state = seed;
     let mut below = |bound: u64| next(&mut state) % bound;
     let byte = |number: u64| u8::try_from(number).expect("few parties");
@@ -133,7 +136,7 @@ fn cases() -> Vec<Value> {
     cases.into_iter().map(|(about, seed, debts)| case(about, &seed, debts)).collect()
 }
 
-fn case(about: &str, seed: &Hash, debts: Vec<(u8, u8, i64)>) -> Value {
+fn case(about: &str, seed: &Hash, debts: Vec<Row>) -> Value {
     let given: Vec<Debt> = debts.into_iter().map(debt).collect();
     let debts = Debts::new(&given).expect("debts that can stand");
     let certificate = Certificate::solve(&debts, seed);
