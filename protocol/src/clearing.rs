@@ -15,5 +15,7 @@ pub mod replay;
 pub mod restart;
 #[cfg(test)]
 mod rotation_tests;
+pub mod statement;
+pub mod stating;
 pub mod step;
 pub mod weak;

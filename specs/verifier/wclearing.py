@@ -72,7 +72,7 @@ class Clearing:
 
     def _step(self, entry, _):
         step, t = entry.payload, entry.kind - 0x0B00
-        form = {0: (False, False), 14: (False, False)}.get(t, (True, True))
+        form = {0: (False, False), 7: (False, False), 8: (False, True), 14: (False, False)}.get(t, (True, True))
         if t == 3 and 1 in step[5]:
             form = (True, 4 in step)
         need((3 in step, 4 in step) == form, "step-form")

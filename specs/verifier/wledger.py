@@ -10,6 +10,7 @@ from wclearing import Clearing, own_account
 from wentry import GENESIS, KEY_REVOKED, PUBLIC, ROOT_CHANGED, ZERO16, ZERO32, Entry
 from wkeys import key_fault, signer_of, tagged, verify
 from wlog import origin_of, sha256
+from wsettle import Statements
 
 DAY = 86_400_000
 MEMBER, ORGANISATION, COMMONS, POOL, PEER, OUTSIDE, OWN = range(7)
@@ -145,11 +146,11 @@ class Authority:
         need(ok, "not-authorised")
 
 
-class State(Clearing):
+class State(Clearing, Statements):
     TABLES = ("accounts", "signers", "units", "limits", "balances", "ops", "transfers", "holds", "streams",
               "channels", "claims", "decisions", "nonces")
     # Tables of later versions, by field: absent when empty.
-    LATER = {15: "views", 16: "accused", 17: "successions", 18: "erased"}
+    LATER = {15: "views", 16: "accused", 17: "successions", 18: "erased", 20: "statements"}
 
     def __init__(self):
         self.ident, self.head = None, [0, ZERO32, 0, 0]
@@ -207,6 +208,8 @@ class State(Clearing):
             return row[:-1]
         if name == "channels":
             return row[:6] + [sorted(row[6]), dict(sorted(row[7].items()))]
+        if name == "statements":
+            return row if row[1] is not None else row[:1]
         if name == "claims":
             hops = {key: hop if hop[-1] is not None else hop[:-1] for key, hop in sorted(row[0].items())}
             return [hops, *row[1:]]

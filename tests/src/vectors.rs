@@ -15,6 +15,7 @@ mod log;
 mod mirror;
 mod postings;
 mod sealed;
+mod settlement;
 mod wire;
 mod witness;
 
@@ -38,6 +39,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("evidence.json", evidence::vectors()),
         ("witness.json", witness::vectors()),
         ("erasure.json", erasure::vectors()),
+        ("settlement.json", settlement::vectors()),
     ]
 }
 

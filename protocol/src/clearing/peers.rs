@@ -12,6 +12,8 @@ pub use places::Place;
 
 use super::guard::{Fence, Newest, StreamHead};
 use super::intent::{Decision, RejectCode, SignedIntent};
+use super::statement::{HopKey, Trail, Value, position_amount};
+use super::stating::{Answered, Asked};
 use super::step::{Step, StepArgs};
 use crate::entry::{Entry, EntryError, Payload};
 use crate::ids::{ClaimId, Hash, LedgerId, PUBLIC_STREAM, StreamId, UnitId};
@@ -60,6 +62,10 @@ pub struct Peers {
     newest: BTreeMap<LedgerId, Newest>,
     #[n(12)]
     pub(super) places: places::Places,
+    /// What our own steps have done to statements, by channel.
+    #[n(13)]
+    #[cbor(default)]
+    pub(super) own_trails: BTreeMap<StreamId, Trail>,
     /// Kept as notes.
     #[cbor(skip)]
     fences: BTreeMap<LedgerId, Fence>,
@@ -95,6 +101,16 @@ pub struct PeerStream {
     open_in: BTreeMap<u8, u64>,
     #[n(6)]
     claims: BTreeMap<ClaimId, PeerClaim>,
+    /// What its steps have done to statements.
+    #[n(7)]
+    #[cbor(default)]
+    pub(super) trail: Trail,
+    /// The statement that it waits to have answered.
+    #[n(8)]
+    pub(super) asked: Option<Asked>,
+    /// Its last answer to a statement of ours.
+    #[n(9)]
+    pub(super) answered: Option<Answered>,
 }
 
 /// What a peer has said about a claim on one channel.
@@ -245,12 +261,22 @@ impl PeerStream {
             acked: 0,
             open_in: BTreeMap::new(),
             claims: BTreeMap::new(),
+            trail: Trail::default(),
+            asked: None,
+            answered: None,
         }
     }
 
     /// What the peer has said about a claim.
     pub fn claim(&self, claim: &ClaimId) -> Option<&PeerClaim> {
         self.claims.get(claim)
+    }
+
+    /// What the peer has proposed and not closed.
+    pub(super) fn open_proposals(&self) -> BTreeMap<HopKey, Value> {
+        let open = self.claims.iter().filter(|(_, said)| said.closing.is_none());
+        let value = |proposal: &Proposal| position_amount(&proposal.signed, 0, proposal.hop);
+        open.filter_map(|(claim, said)| Some(((*claim, 0), value(said.proposal.as_ref()?)?))).collect()
     }
 
     /// Open claims that the peer has proposed to us in a unit pair.
@@ -293,6 +319,10 @@ impl Peers {
     /// A Decision of another network that verified.
     pub fn decision(&self, claim: &ClaimId, decider: &LedgerId) -> Option<&Decision> {
         self.decisions.get(&(*claim, *decider))
+    }
+
+    pub(super) fn stream_mut(&mut self, channel: &StreamId) -> Option<&mut PeerStream> {
+        self.streams.get_mut(channel)
     }
 
     /// A network's identity entries, exactly as they stand in its ledger.
@@ -514,6 +544,9 @@ impl Peers {
         stream.head = entry.leaf();
         stream.boot = entry.body().boot;
         stream.acked = stream.acked.max(step.ack.next);
+        if let Some(trail) = self.own_trails.get_mut(&step.channel) {
+            trail.forget(step.ack.next);
+        }
         self.note_newest(entry);
         let effect = self.effect(state, entry, step);
         if let Err(what) = effect {
@@ -538,10 +571,10 @@ impl Peers {
 
     /// Notes what our own entries say to a peer, as far as it is needed beside our state: REJECTs for longer than it
     /// keeps them, our Decisions as signed, and whom we have shown.
-    pub(super) fn absorb_own(&mut self, entry: &Entry) {
+    pub(super) fn absorb_own(&mut self, state: &State, entry: &Entry) {
         if let Payload::Recovered(recovered) = &entry.op().payload {
             if let Some(lost) = recovered.lost() {
-                self.absorb_own(&lost);
+                self.absorb_own(state, &lost);
             }
             return;
         }
@@ -549,6 +582,7 @@ impl Peers {
             self.frozen.remove(&lifted.accused);
         }
         let Payload::Step(step) = &entry.op().payload else { return };
+        self.follow_own(state, entry, step);
         let decision = match &step.args {
             StepArgs::Accept(args) => Some(&args.decision),
             StepArgs::Reject(args) => args.decision.as_ref(),
@@ -563,7 +597,9 @@ impl Peers {
             | StepArgs::Propose(_)
             | StepArgs::Done(_)
             | StepArgs::Free
-            | StepArgs::Return => None,
+            | StepArgs::Return
+            | StepArgs::Stmt(_)
+            | StepArgs::StmtAck(_) => None,
         };
         if let Some(word) = decision.filter(|word| word.body.decider == entry.body().ledger) {
             self.own_words.insert(word.body.claim, *word);

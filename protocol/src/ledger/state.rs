@@ -12,6 +12,7 @@ use super::evidence::AccusedRow;
 use super::identity::Identity;
 use super::members::OwnerKind;
 use super::rules::{Limit, LimitScope};
+use super::settlement::StatementRow;
 use super::succession::SuccessionRow;
 use super::units::UnitDefined;
 use super::witness::ViewRow;
@@ -363,6 +364,8 @@ pub struct State {
     pub successions: BTreeMap<u32, SuccessionRow>,
     #[cbor(n(18), with = "super::witness::table", has_nil)]
     pub erased: BTreeMap<AccountId, ErasureRow>,
+    #[cbor(n(20), with = "super::witness::table", has_nil)]
+    pub statements: BTreeMap<StreamId, StatementRow>,
     /// Rows by the time they are forgotten; derived, so not part of the digest.
     #[cbor(skip)]
     expiring: BTreeSet<(u64, Expiring)>,
@@ -419,6 +422,7 @@ pub enum Change {
     View(LedgerId, String, ViewRow),
     Accused(LedgerId, AccusedRow),
     Erased(AccountId, ErasureRow),
+    Statement(StreamId, Box<StatementRow>),
 }
 
 impl State {
@@ -567,6 +571,7 @@ impl State {
             Change::Accused(ledger, row) => drop(self.accused.insert(ledger, row)),
             Change::View(peer, origin, row) => drop(self.views.insert((peer, origin), row)),
             Change::Erased(account, row) => drop(self.erased.insert(account, row)),
+            Change::Statement(id, row) => drop(self.statements.insert(id, *row)),
             Change::Decision(claim, row) => {
                 self.expiring.extend(row.prune_at().map(|at| (at, Expiring::Decision(claim))));
                 self.nonces.extend(row.nonce.map(|nonce| (nonce, claim)));
