@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use weft_node::config::Config;
 use weft_node::data::{DataDir, RECOVERY_KEY, ROOT_KEY};
 use weft_node::demo::{self, Hook};
@@ -319,24 +320,34 @@ fn recovery_text(data: &DataDir, encrypted: bool) -> String {
 
 #[tokio::main]
 async fn run(data: DataDir, options: Options) -> Result<(), String> {
+    // Before the start, which can take a while: who is asked to stop then still stops cleanly, once the start is done.
+    let mut stop = StopSignals::new().map_err(|e| format!("cannot wait for signals: {e}"))?;
     let node = Node::start(data, options).await.map_err(|e| e.to_string())?;
     let http = node.http_address().map_or_else(|| "off".to_owned(), |a| a.to_string());
     let peers: Vec<String> = node.listen_addresses().await.iter().map(ToString::to_string).collect();
     say(&format!("ready http={http} p2p={}", peers.join(",")));
-    stop_signal().await.map_err(|e| format!("cannot wait for signals: {e}"))?;
+    stop.wait().await;
     node.stop().await
 }
 
-/// Waits for an interrupt or a request to end.
-async fn stop_signal() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut end = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = end.recv() => {}
-        _ = interrupt.recv() => {}
+/// Asks to end the program that have come since this was made.
+struct StopSignals {
+    end: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { end: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    /// Waits for an interrupt or a request to end.
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.end.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the program has to say")]

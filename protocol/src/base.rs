@@ -228,6 +228,7 @@ pub fn is_kept(state: &State, entry: &Entry) -> bool {
         | Payload::Credit(_)
         | Payload::Release(_)
         | Payload::PeerView(_)
+        | Payload::Capacity(_)
         | Payload::EvidenceRecorded(_)
         | Payload::FreezeLifted(_)
         | Payload::Erasure(_)

@@ -15,6 +15,7 @@ pub mod replay;
 pub mod restart;
 #[cfg(test)]
 mod rotation_tests;
+mod routes;
 pub mod statement;
 pub mod stating;
 pub mod step;

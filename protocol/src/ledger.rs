@@ -7,6 +7,7 @@
 
 pub mod author;
 pub mod authority;
+pub mod capacity;
 pub mod clearing;
 pub mod erasure;
 pub mod evidence;
@@ -217,6 +218,7 @@ fn decide(state: &State, entry: &Entry, authority: &Authority) -> Result<Transit
         Payload::Returned(returned) => transfer::apply_returned(state, returned)?,
         Payload::Erasure(erasure) => erasure::apply_erasure(state, authority, erasure, body.seq)?,
         Payload::Forward(forward) => forward::apply_forward(state, authority, forward)?,
+        Payload::Capacity(capacity) => capacity::apply_capacity(state, capacity, body.time_ms)?,
         Payload::PeerView(view) => witness::apply_view(state, view, body.time_ms)?,
         Payload::EvidenceRecorded(recorded) => evidence::apply_recorded(state, recorded)?,
         Payload::FreezeLifted(lifted) => evidence::apply_lifted(state, authority, entry, lifted)?,
@@ -307,6 +309,7 @@ fn check_author(entry: &Entry, authority: &Authority) -> Result<(), Rejected> {
         | Payload::Recovered(_)
         | Payload::PeerView(_)
         | Payload::EvidenceRecorded(_)
+        | Payload::Capacity(_)
         | Payload::Step(_) => true,
         Payload::Genesis(_)
         | Payload::KeyBound(_)

@@ -300,7 +300,7 @@ pub trait Message: Encode<()> + for<'b> Decode<'b, ()> {
 
 macro_rules! messages {
     ($($type:ty, $cap:expr, $numbers:expr;)*) => {
-        $(impl Message for $type {
+        $(impl $crate::wire::Message for $type {
             const CAP: usize = $cap;
             const NUMBERS: &'static [u8] = &$numbers;
             fn number(&self) -> u8 {
@@ -309,6 +309,8 @@ macro_rules! messages {
         })*
     };
 }
+
+pub(crate) use messages;
 
 messages! {
     Hello, 8 * 1024, [1, 2];

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import waudit
 import wevidence
+import wfederation
 import wlog
 import wmirror
 import wpublic
@@ -382,9 +383,14 @@ def evidence(run, v):
     wevidence.evidence(run, v, refused_entry, lambda run, ledgers: ledgers_of(run, ledgers, {}))
 
 
+def federation(run, v):
+    wfederation.federation(run, v, refused_entry, lambda run, ledgers: ledgers_of(run, ledgers, {}))
+
+
 FILES = {"encoding": encoding, "keys": keys, "entries": entries, "identity": identity, "postings": postings,
          "clearing": clearing, "log": log, "wire": wwire.wire, "sealed": wseal.sealed, "witness": witness,
-         "evidence": evidence, "erasure": entries, "settlement": settlement, "mirror": wmirror.mirror}
+         "evidence": evidence, "federation": federation, "erasure": entries, "settlement": settlement,
+         "mirror": wmirror.mirror}
 
 
 def vectors(folder):

@@ -7,9 +7,9 @@ from wlog import leaf_hash
 
 MAX_ENTRY = 4096
 GENESIS, KEY_BOUND, KEY_REVOKED, ROOT_CHANGED, UNIT_DEFINED = 0x0101, 0x0102, 0x0103, 0x0104, 0x0301
-SUCCESSION = 0x0105
+SUCCESSION, CAPACITY = 0x0105, 0x1101
 IDENTITY = {GENESIS, KEY_BOUND, KEY_REVOKED, ROOT_CHANGED}
-PUBLIC = IDENTITY | {SUCCESSION, UNIT_DEFINED}
+PUBLIC = IDENTITY | {SUCCESSION, UNIT_DEFINED, CAPACITY}
 ZERO16, ZERO32 = bytes(16), bytes(32)
 H, U8, U16, U32, U64 = fixed(32), uint(8), uint(16), uint(32), uint(64)
 STEPS = {0: "ACCORD", 1: "PROPOSE", 2: "ACCEPT", 3: "REJECT", 4: "DONE", 5: "FREE", 6: "RETURN", 7: "STMT", 8: "STMT_ACK",
@@ -69,6 +69,7 @@ PAYLOADS = {
     0x0E02: record(k0=H),
     0x0F01: record(k0=fixed(16), k1=one_of(0, 1, 2)),
     0x1001: record(k0=H),
+    0x1101: record(lists=(2,), k0=H, k1=U32, k2=list_of(tuple_of(U8, U16, U16, U64, U64, U8, U8))),
 }
 
 

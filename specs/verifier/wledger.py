@@ -50,6 +50,16 @@ def is_origin_of(origin, ledger):
     return len(origin.encode()) <= 64 and (origin == first or later)
 
 
+def bucket_after(told, room):
+    """Specs/kinds.md 17.3."""
+    room = max(room, 0)
+    if told is not None:
+        low, high = (1 << told) >> 1, 1 << min(told, 62)
+        if low - low // 4 <= room < max(high + high // 4, 2):
+            return told
+    return min(room.bit_length(), 63)
+
+
 def verdict(levels, distance):
     if distance > levels.get(2, MAX * 4):
         return "firm"
@@ -150,7 +160,7 @@ class State(Clearing, Statements):
     TABLES = ("accounts", "signers", "units", "limits", "balances", "ops", "transfers", "holds", "streams",
               "channels", "claims", "decisions", "nonces")
     # Tables of later versions, by field: absent when empty.
-    LATER = {15: "views", 16: "accused", 17: "successions", 18: "erased", 20: "statements"}
+    LATER = {15: "views", 16: "accused", 17: "successions", 18: "erased", 19: "capacity", 20: "statements"}
 
     def __init__(self):
         self.ident, self.head = None, [0, ZERO32, 0, 0]
@@ -261,7 +271,7 @@ class State(Clearing, Statements):
         authority = Authority(self, entry)
         signed = bool(entry.auth)
         by_node = (0x0B00 <= entry.kind < 0x0F00 and entry.kind != 0x0E02) or 0x0504 <= entry.kind <= 0x0508
-        by_node = by_node or entry.kind == 0x0106
+        by_node = by_node or entry.kind in (0x0106, 0x1101)
         need(not (by_node and signed), "node-only")
         need(by_node or signed, "unsigned")
         getattr(self, f"_kind_{entry.kind:04x}", self._step)(entry, authority)
@@ -627,6 +637,27 @@ class State(Clearing, Statements):
         need(hold[5] is None, "hold-bound")
         self.exactly(entry.payload[1], move(own_account("hold"), hold[0], hold[1], hold[2]))
         del self.t["holds"][entry.payload[0]]
+
+    # Area 17
+
+    def _kind_1101(self, entry, _):
+        peer, version, lines = (entry.payload.get(i) for i in range(3))
+        _, channel = self._channel_with(peer)
+        told = self.t["capacity"].get(peer, [0, version, []])
+        buckets = {line[0]: line[5:] for line in told[2]}
+        accord, we_are_a = channel[2], channel[4]
+        expected = []
+        passes = accord[8] and not self.t["accused"].get(peer, [[], False])[1]
+        for pair, terms in enumerate(accord[5] if passes else []):
+            unit, peer_unit = terms[:2] if we_are_a else terms[1::-1]
+            num, den = terms[2:4] if we_are_a else terms[3:1:-1]
+            balance = self.t["balances"].get((channel[1], unit), 0)
+            rooms = self.room(channel, pair), terms[6 if we_are_a else 5] + balance
+            seen = [bucket_after(old, room) for old, room in zip(buckets.get(pair, (None, None)), rooms)]
+            expected.append([pair, unit, peer_unit, num, den, *seen])
+        need(version == accord[1] and (lines or []) == expected, "capacity-differs")
+        need(expected != told[2] or (expected and version != told[1]), "nothing-to-do")
+        self.t["capacity"][peer] = [entry.time, version, expected]
 
     # Area 14
 

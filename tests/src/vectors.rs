@@ -8,6 +8,7 @@ mod encoding;
 mod entries;
 mod erasure;
 mod evidence;
+mod federation;
 mod identity;
 mod keys;
 mod kit;
@@ -40,6 +41,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("witness.json", witness::vectors()),
         ("erasure.json", erasure::vectors()),
         ("settlement.json", settlement::vectors()),
+        ("federation.json", federation::vectors()),
     ]
 }
 

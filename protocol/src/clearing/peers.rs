@@ -18,6 +18,7 @@ use super::step::{Step, StepArgs};
 use crate::entry::{Entry, EntryError, Payload};
 use crate::ids::{ClaimId, Hash, LedgerId, PUBLIC_STREAM, StreamId, UnitId};
 use crate::ledger::Rejected;
+use crate::ledger::capacity::Capacity;
 use crate::ledger::identity::{Identity, LastGood, Purpose, is_identity};
 use crate::ledger::state::{State, StreamRow};
 use crate::ledger::units::UnitDefined;
@@ -63,9 +64,12 @@ pub struct Peers {
     #[n(12)]
     pub(super) places: places::Places,
     /// What our own steps have done to statements, by channel.
-    #[n(13)]
+    #[n(14)]
     #[cbor(default)]
     pub(super) own_trails: BTreeMap<StreamId, Trail>,
+    /// What each network tells of its accord with each other.
+    #[cbor(n(13), with = "crate::ledger::witness::table", has_nil)]
+    capacities: BTreeMap<(LedgerId, LedgerId), Capacity>,
     /// Kept as notes.
     #[cbor(skip)]
     fences: BTreeMap<LedgerId, Fence>,
@@ -359,6 +363,11 @@ impl Peers {
         self.public.get(ledger).map_or(0, |row| row.next)
     }
 
+    /// What each network tells of its accord with each other.
+    pub fn capacities(&self) -> &BTreeMap<(LedgerId, LedgerId), Capacity> {
+        &self.capacities
+    }
+
     /// What was wrong in peers' streams.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
@@ -394,6 +403,9 @@ impl Peers {
         }
         if let Payload::UnitDefined(unit) = &entry.op().payload {
             self.units.insert((ledger, unit.unit), unit.clone());
+        }
+        if let Payload::Capacity(told) = &entry.op().payload {
+            self.capacities.insert((ledger, told.peer), told.clone());
         }
         self.public.insert(ledger, StreamRow { next: next.saturating_add(1), head: entry.leaf() });
         self.note_newest(entry);

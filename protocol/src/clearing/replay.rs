@@ -118,6 +118,7 @@ fn claim_of(entry: &Entry) -> Option<ClaimId> {
         | Payload::Hold(_)
         | Payload::Release(_)
         | Payload::PeerView(_)
+        | Payload::Capacity(_)
         | Payload::EvidenceRecorded(_)
         | Payload::FreezeLifted(_)
         | Payload::Erasure(_)

@@ -4,6 +4,7 @@ use super::list;
 use crate::clearing::step::Step;
 use crate::encoding::{EncodingError, check_shape, encodes_to};
 use crate::ids::{Hash, OpId};
+use crate::ledger::capacity::Capacity;
 use crate::ledger::erasure::Erasure;
 use crate::ledger::evidence::{EvidenceRecorded, FreezeLifted};
 use crate::ledger::forward::Forward;
@@ -147,6 +148,8 @@ payloads! {
     0x0f01 Erasure(Erasure),
     /// The books as they stand, so that older entries may go.
     0x1001 Forward(Forward),
+    /// What the accord with a peer lets pass, for everybody to know.
+    0x1101 Capacity(Capacity),
 }
 
 impl Kind {
@@ -178,6 +181,7 @@ impl Kind {
             Self::FreezeLifted => "freeze-lifted",
             Self::Erasure => "erasure",
             Self::Forward => "forward",
+            Self::Capacity => "capacity",
             Self::Step(0) => "step-accord",
             Self::Step(1) => "step-propose",
             Self::Step(2) => "step-accept",

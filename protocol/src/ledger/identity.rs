@@ -422,6 +422,7 @@ pub const fn is_public(kind: Kind) -> bool {
             | Kind::RootChanged
             | Kind::Succession
             | Kind::UnitDefined
+            | Kind::Capacity
     )
 }
 

@@ -49,6 +49,7 @@ impl Payload {
             | Self::UnitDefined(_)
             | Self::RuleSet(_)
             | Self::PeerView(_)
+            | Self::Capacity(_)
             | Self::EvidenceRecorded(_)
             | Self::FreezeLifted(_)
             | Self::Erasure(_)

@@ -237,6 +237,12 @@ pub enum Rejected {
     StatementInFlight,
     #[error("network {peer} has not answered the last statement yet")]
     StatementWaits { peer: LedgerId },
+    #[error("what is told of the accord with network {peer} is not what the books give")]
+    CapacityDiffers { peer: LedgerId },
+    #[error(
+        "no way is known to network {payee}: no peer of this network passes payments on to it, or none has room"
+    )]
+    NoWay { payee: LedgerId },
     // Guard and succession
     #[error(
         "this node has started from books that may be older than what it has said before, and signs nothing until its \

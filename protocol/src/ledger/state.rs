@@ -7,6 +7,7 @@ mod canonical;
 
 pub use canonical::{MAX_STATE_BYTES, StateError};
 
+use super::capacity::CapacityRow;
 use super::erasure::ErasureRow;
 use super::evidence::AccusedRow;
 use super::identity::Identity;
@@ -366,6 +367,8 @@ pub struct State {
     pub erased: BTreeMap<AccountId, ErasureRow>,
     #[cbor(n(20), with = "super::witness::table", has_nil)]
     pub statements: BTreeMap<StreamId, StatementRow>,
+    #[cbor(n(19), with = "super::witness::table", has_nil)]
+    pub capacity: BTreeMap<LedgerId, CapacityRow>,
     /// Rows by the time they are forgotten; derived, so not part of the digest.
     #[cbor(skip)]
     expiring: BTreeSet<(u64, Expiring)>,
@@ -423,6 +426,7 @@ pub enum Change {
     Accused(LedgerId, AccusedRow),
     Erased(AccountId, ErasureRow),
     Statement(StreamId, Box<StatementRow>),
+    Capacity(LedgerId, CapacityRow),
 }
 
 impl State {
@@ -570,6 +574,7 @@ impl State {
             }
             Change::Accused(ledger, row) => drop(self.accused.insert(ledger, row)),
             Change::View(peer, origin, row) => drop(self.views.insert((peer, origin), row)),
+            Change::Capacity(peer, row) => drop(self.capacity.insert(peer, row)),
             Change::Erased(account, row) => drop(self.erased.insert(account, row)),
             Change::Statement(id, row) => drop(self.statements.insert(id, *row)),
             Change::Decision(claim, row) => {

@@ -82,7 +82,7 @@ pub(super) fn apply_view(state: &State, view: &PeerView, time_ms: u64) -> Result
 }
 
 /// The table of the state: absent when empty, as every table that later versions added.
-pub(super) mod table {
+pub(crate) mod table {
     use super::BTreeMap;
     use minicbor::decode::{Decode, Decoder, Error};
     use minicbor::encode::{self, Encode, Encoder, Write};

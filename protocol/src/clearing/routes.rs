@@ -1,0 +1,129 @@
+//! What the engine knows of ways to other networks, and what it tells of its own (specs/network.md §12,
+//! specs/kinds.md §17).
+
+use super::engine::{Cx, Engine, Route};
+use crate::entry::Payload;
+use crate::federation::route::{HopMap, HopOffer, Search, Way};
+use crate::ids::{LedgerId, UnitId};
+use crate::ledger::Rejected;
+use crate::ledger::capacity::{Capacity, CapacityChange};
+use crate::ledger::clearing::room;
+use std::collections::BTreeSet;
+
+impl Engine {
+    /// The map of ways: our own hops as our books have them, all others as networks tell. `closed` are networks that
+    /// nothing goes through or to.
+    ///
+    /// # Errors
+    /// Before the genesis.
+    pub fn hop_map(&self, payee: &LedgerId, closed: &dyn Fn(&LedgerId) -> bool) -> Result<HopMap, Rejected> {
+        let us = self.state.ledger()?;
+        let shut = |ledger: &LedgerId| *ledger == us || closed(ledger) || self.is_frozen(ledger);
+        let mut map = HopMap::told(self.peers.capacities(), &shut);
+        for row in self.state.channels.values() {
+            if shut(&row.peer) || self.ready_channel(&row.peer).is_err() {
+                continue;
+            }
+            if row.peer != *payee && !row.accord.relay {
+                continue;
+            }
+            for (pair, terms) in (0_u8..).zip(&row.accord.pairs).filter(|(_, terms)| terms.is_one_to_one()) {
+                let left =
+                    u64::try_from(room(&self.state, row, pair).unwrap_or(0).max(0)).unwrap_or(u64::MAX);
+                let offer = HopOffer {
+                    to: (row.peer, terms.unit(!row.we_are_a)),
+                    pair,
+                    version: row.accord.version,
+                    sure: left,
+                    below: left.saturating_add(1),
+                };
+                map.add((us, terms.unit(row.we_are_a)), offer);
+            }
+        }
+        Ok(map)
+    }
+
+    /// Ways for a payment of ours to another network, best first; none when nobody is known to pass it on.
+    ///
+    /// # Errors
+    /// Before the genesis.
+    pub fn ways(
+        &self,
+        payee: LedgerId,
+        unit: UnitId,
+        amount: u64,
+        failed: &BTreeSet<(LedgerId, LedgerId)>,
+        closed: &dyn Fn(&LedgerId) -> bool,
+        most: usize,
+    ) -> Result<Vec<Way>, Rejected> {
+        let map = self.hop_map(&payee, closed)?;
+        Ok(map.ways(&Search { from: (self.state.ledger()?, unit), payee, amount, failed, most }))
+    }
+
+    /// The best way; where there is none, why not: towards a peer what stands in the accord's way, else that nobody is known to
+    /// pass it on.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn best_route(
+        &self,
+        payee: LedgerId,
+        unit: UnitId,
+        amount: u64,
+        failed: &BTreeSet<(LedgerId, LedgerId)>,
+        closed: &dyn Fn(&LedgerId) -> bool,
+    ) -> Result<Route, Rejected> {
+        if let Some(way) = self.ways(payee, unit, amount, failed, closed, 1)?.into_iter().next() {
+            return Ok(way.route);
+        }
+        if self.state.channel_with(&payee).is_some() {
+            // It says by name what is wrong: the unit, the room, the accord.
+            return self.direct_route(&payee, unit);
+        }
+        Err(Rejected::NoWay { payee })
+    }
+
+    /// Our peers, and the networks that a way leads to: what they say is worth keeping.
+    pub fn in_reach(&self) -> BTreeSet<LedgerId> {
+        let peers = self.state.channels.values().map(|row| row.peer).collect();
+        HopMap::told(self.peers.capacities(), &|_| false).within_reach(peers)
+    }
+
+    /// Writes what has changed of what our accords let pass: terms at once, buckets when the last was written at least
+    /// `every_ms` ago. Gives how many entries that were.
+    pub fn tell_capacity(&mut self, every_ms: u64, cx: &mut Cx<'_>) -> usize {
+        let due = self.due_capacities(every_ms, cx.now_ms);
+        // A refusal (in quarantine) leaves it for the next time.
+        let seq = |engine: &Self| engine.state.head.next_seq.to_be_bytes();
+        due.into_iter()
+            .filter(|told| {
+                let (payload, about) = (Payload::Capacity(told.clone()), seq(self));
+                self.own(payload, told.peer.as_bytes(), &about, 0, cx).is_ok()
+            })
+            .count()
+    }
+
+    fn due_capacities(&self, every_ms: u64, now_ms: u64) -> Vec<Capacity> {
+        if self.quiet {
+            return Vec::new();
+        }
+        let peers = self.state.channels.values().map(|row| row.peer);
+        let due = peers.filter_map(|peer| {
+            let now = Capacity::of(&self.state, &peer).ok()?;
+            let told = self.state.capacity.get(&peer);
+            // An accord that the peer has not written yet lets nothing pass.
+            if told.is_none() && self.ready_channel(&peer).is_err() {
+                return None;
+            }
+            let is_due = match now.change_from(told) {
+                CapacityChange::Nothing => false,
+                CapacityChange::Terms => true,
+                CapacityChange::Buckets => {
+                    told.is_none_or(|row| row.time_ms.saturating_add(every_ms) <= now_ms)
+                }
+            };
+            is_due.then_some(now)
+        });
+        due.collect()
+    }
+}
