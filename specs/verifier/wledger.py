@@ -68,6 +68,14 @@ def verdict(levels, distance):
     return "warn" if distance > levels.get(0, MAX * 4) else "fine"
 
 
+def without_tail(row):
+    """Absent items at the end of an array are left away (specs/ledger.md 5.1)."""
+    row = list(row)
+    while row and row[-1] is None:
+        row.pop()
+    return row
+
+
 def move(source, target, unit, amount):
     return sorted([[source, unit, -amount], [target, unit, amount]])
 
@@ -214,15 +222,15 @@ class State(Clearing, Statements):
 
     @staticmethod
     def _row(name, row):
-        if name == "holds" and row[-1] is None:
-            return row[:-1]
+        if name == "holds":
+            return without_tail(row)
         if name == "channels":
             return row[:6] + [sorted(row[6]), dict(sorted(row[7].items()))]
         if name == "statements":
             return row if row[1] is not None else row[:1]
         if name == "claims":
-            hops = {key: hop if hop[-1] is not None else hop[:-1] for key, hop in sorted(row[0].items())}
-            return [hops, *row[1:]]
+            hops = {key: without_tail(hop) for key, hop in sorted(row[0].items())}
+            return [hops, row[1] and without_tail(row[1]), row[2]]
         return row
 
     def digest(self):
@@ -597,7 +605,7 @@ class State(Clearing, Statements):
         self.post(move(account, own_account("hold"), unit, value))
         authority.may_debit(self, account)
         self._limits([[account, unit, -value]], authority.coordinator(self))
-        self.t["holds"][entry.leaf] = [account, unit, value, network, sidecars[0], None]
+        self.t["holds"][entry.leaf] = [account, unit, value, network, sidecars[0], None, None]
 
     # Areas 15 and 16
 
@@ -634,9 +642,11 @@ class State(Clearing, Statements):
     def _kind_0507(self, entry, _):
         hold = self.t["holds"].get(entry.payload[0])
         need(hold is not None, "unknown-hold")
-        need(hold[5] is None, "hold-bound")
-        self.exactly(entry.payload[1], move(own_account("hold"), hold[0], hold[1], hold[2]))
-        del self.t["holds"][entry.payload[0]]
+        need(hold[5] is None or hold[6] is not None, "hold-bound")
+        loose = hold[2] if hold[5] is None else hold[6]
+        self.exactly(entry.payload[1], move(own_account("hold"), hold[0], hold[1], loose))
+        hold[6] = None
+        self._less(entry.payload[0], loose)
 
     # Area 17
 

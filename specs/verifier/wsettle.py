@@ -1,6 +1,7 @@
 """Statements (specs/clearing.md §12): what our own entries decide of them, and what the two streams of a channel give."""
 
 from wcbor import Refused, encode
+from wentry import booked_unit
 from wkeys import tagged
 
 AGREED, POSITIONS, IN_FLIGHT, BOOKS = range(4)
@@ -32,8 +33,8 @@ class Statements:
     def positions(self, channel):
         """Above zero A owes B."""
         sign = 1 if channel[4] else -1
-        return [sign * self.t["balances"].get((channel[1], self._unit(channel, pair)), 0)
-                for pair in range(len(channel[2][5]))]
+        return [sign * self.t["balances"].get((channel[1], booked_unit(pair, self._side(channel))), 0)
+                for pair in channel[2][5]]
 
     def _stated(self, step):
         return self.t["statements"].setdefault(step[0], [None, None])
@@ -43,7 +44,7 @@ class Statements:
         need(cut_of(statement, channel[4]) == [entry.stream[1], step[1][0]], "statement-cut")
         if self.lost is None:
             need(statement[1] == self.positions(channel), "statement-position")
-            opened = {key: (row[1][1], row[1][3]) for key, row in self.t["claims"].items()
+            opened = {key: (row[1][1], self.position([row[1][2], row[1][3], row[1][9]])) for key, row in self.t["claims"].items()
                       if row[1] is not None and row[1][0] == step[0] and row[1][6][0] == 0}
             ours = statement[2 if channel[4] else 3]
             need(ours == in_flight(opened, len(channel[2][5])), "statement-in-flight")
@@ -66,9 +67,8 @@ def moves(side, other):
         proposed = said.proposed if said else None
         return (proposed["pair"], proposed["amounts"][1]) if proposed and proposed["amounts"] else None
 
-    for claim, said in side.claims.items():
-        mine, theirs = value(said), value(other.claims.get(claim))
-        key = (claim, 0)
+    for key, said in side.claims.items():
+        mine, theirs = value(said), value(other.claims.get(key))
         if mine:
             out.append((said.proposed["line"][1], key, mine, 0))
             if said.closed:

@@ -13,7 +13,6 @@ use weft_protocol::entry::{Entry, Payload};
 use weft_protocol::ids::{ClaimId, Hash, LedgerId, PUBLIC_STREAM, StreamId};
 use weft_protocol::ledger::Rejected;
 use weft_protocol::ledger::identity::Purpose;
-use weft_protocol::ledger::state::Closing;
 use weft_protocol::log::proof::build_inclusion;
 use weft_protocol::log::tile::{TilePath, TileReader};
 use weft_protocol::seal::Envelope;
@@ -359,14 +358,17 @@ impl Core {
         self.with_engine(|engine, cx| engine.learn(decision, cx))
     }
 
-    /// Claims that we proposed, whose payee's network has not answered in time.
+    /// Claims to be cancelled: that we proposed and whose payee's network has not answered in time, and those of ours of
+    /// which a part has failed.
     pub fn overdue_claims(&self) -> Vec<ClaimId> {
         let now_ms = self.clock().now_ms();
-        let overdue = self.engine().state().claims.iter().filter(|(_, row)| {
-            let open = row.outgoing.as_ref().is_some_and(|out| out.closing == Closing::Open);
-            open && row.expires_ms < now_ms
-        });
-        overdue.map(|((claim, _), _)| *claim).take(MAX_ASKED_AT_ONCE).collect()
+        let open = self.engine().state().open_claims();
+        let overdue = open.filter(|(_, _, row, _)| row.expires_ms < now_ms).map(|(claim, ..)| claim);
+        let mut claims: Vec<ClaimId> = self.engine().broken_claims().into_iter().chain(overdue).collect();
+        let mut seen = std::collections::BTreeSet::new();
+        claims.retain(|claim| seen.insert(*claim));
+        claims.truncate(MAX_ASKED_AT_ONCE);
+        claims
     }
 
     /// Looks again at open claims.
@@ -410,8 +412,8 @@ impl Core {
     /// # Errors
     /// When the stores cannot be read.
     pub fn intent_of(&self, claim: &ClaimId) -> Result<Option<SignedIntent>, String> {
-        let row = self.engine().state().claim(claim);
-        let Some(out) = row.and_then(|row| row.outgoing.as_ref()) else { return Ok(None) };
+        let out = self.engine().state().legs(claim).find_map(|(_, row)| row.outgoing.as_ref());
+        let Some(out) = out else { return Ok(None) };
         let mut page = Page::newest(256);
         loop {
             let rows = self.index().stream_entries(&out.channel, page).map_err(|e| e.to_string())?;

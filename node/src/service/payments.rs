@@ -136,7 +136,7 @@ impl Core {
             return Err(OpRefused::Texts);
         }
         let answer = if let Payload::Hold(hold) = &op.payload {
-            self.pay(&signed, hold.payee_network, hold.unit, &prepared)?
+            self.pay(&signed, hold.payee_network, (hold.unit, hold.amount), &prepared)?
         } else {
             self.take_up(&op.payload)?;
             let written = self.with_engine(|engine, cx| engine.submit(&signed, cx));
@@ -197,10 +197,10 @@ impl Core {
         &mut self,
         signed: &SignedOp,
         peer: LedgerId,
-        unit: weft_protocol::ids::UnitId,
+        (unit, amount): (weft_protocol::ids::UnitId, weft_protocol::amount::Amount),
         prepared: &Prepared,
     ) -> Result<OpAnswer, OpRefused> {
-        let route = self.engine().direct_route(&peer, unit).map_err(OpRefused::Rule)?;
+        let route = self.engine().direct_route(&peer, unit, amount).map_err(OpRefused::Rule)?;
         let (epoch, key) = self
             .engine()
             .peers()
@@ -246,22 +246,34 @@ impl Core {
 
     /// How a claim of ours stands; `None` when we never proposed it or it is forgotten.
     pub fn claim_state(&self, claim: &ClaimId) -> Option<ClaimState> {
-        let out = self.engine().state().claim(claim)?.outgoing.as_ref()?;
-        Some(match out.closing {
+        let legs = self.engine().state().legs(claim).filter_map(|(_, row)| row.outgoing.as_ref());
+        let states = legs.map(|out| match out.closing {
             Closing::Done(_) if out.returned => ClaimState::Freed(None),
             Closing::Done(_) if out.ended => ClaimState::Done,
             Closing::Freed(_) if out.ended || !matches!(out.origin, Origin::Hold { .. }) => {
                 ClaimState::Freed(self.reject_code(claim, &out.channel))
             }
             Closing::Open | Closing::Done(_) | Closing::Freed(_) => ClaimState::Held,
-        })
+        });
+        // All parts end alike; while one is open the payment is.
+        let weight = |state: &ClaimState| match state {
+            ClaimState::Held => 0,
+            ClaimState::Done => 1,
+            ClaimState::Freed(_) => 2,
+        };
+        states.min_by_key(weight)
     }
 
     /// Why a peer turned a claim down: from what it said, or from its stream where it is settled and forgotten.
     fn reject_code(&self, claim: &ClaimId, channel: &StreamId) -> Option<RejectCode> {
-        if let Some(PeerAnswer::Reject(_, code)) =
-            self.engine().peers().claim(channel, claim).and_then(|said| said.answer)
-        {
+        let peers = self.engine().peers();
+        let parts = peers.hops_of(claim).into_iter().filter(|(id, _)| id == channel);
+        let answers = parts.filter_map(|(id, part)| peers.leg(&id, claim, part)?.answer);
+        let mut codes = answers.filter_map(|answer| match answer {
+            PeerAnswer::Reject(_, code) => Some(code),
+            PeerAnswer::Accept => None,
+        });
+        if let Some(code) = codes.next() {
             return Some(code);
         }
         let peer = self.engine().state().channels.get(channel)?.peer;

@@ -6,9 +6,10 @@
 use super::channel::{Line, Said, Side};
 use super::compare::Cross;
 use super::finding::{Class, Finding, Findings};
-use crate::clearing::statement::{Act, HopKey, Statement, Trail, Value, Verdict, state_at};
+use crate::clearing::leg::Leg;
+use crate::clearing::statement::{Act, Statement, Trail, Value, Verdict, state_at};
 use crate::clearing::step::{Step, StepArgs};
-use crate::ids::{ClaimId, Hash};
+use crate::ids::Hash;
 use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
 
@@ -55,7 +56,7 @@ pub(super) fn check(cross: &Cross<'_>, findings: &mut Findings) {
 }
 
 /// What one step moves, in the order of its stream.
-type Moves = Vec<(u64, Act, HopKey, Value)>;
+type Moves = Vec<(u64, Act, Leg, Value)>;
 
 fn moves(side: &Side, other: &Side) -> Moves {
     let value = |said: &Said| {
@@ -63,7 +64,7 @@ fn moves(side: &Side, other: &Side) -> Moves {
         Some((proposed.pair, proposed.amounts?.1.unsigned_abs()))
     };
     let mut moves = Vec::new();
-    let mut add = |line: &Line, act, claim: &ClaimId, value| moves.push((line.sseq, act, (*claim, 0), value));
+    let mut add = |line: &Line, act, leg: &Leg, value| moves.push((line.sseq, act, *leg, value));
     for (claim, said) in &side.claims {
         if let (Some(value), Some(proposed)) = (value(said), &said.proposed) {
             add(&proposed.line, Act::Opened, claim, value);

@@ -4,10 +4,12 @@
 //! both sides compute it and must come to the same bytes, whatever either has written since. [`Trail`] is what one
 //! writer's stream has moved so far, with the way back to every prefix that the other side may still name.
 
+use super::accord::Accord;
 use super::intent::SignedIntent;
+use super::leg::Leg;
 use super::step::Step;
 use crate::encoding::encode;
-use crate::ids::{ClaimId, Hash, StreamId};
+use crate::ids::{Hash, StreamId};
 use crate::ledger::state::{Closing, State};
 use minicbor::{Decode, Encode};
 use std::collections::{BTreeMap, VecDeque};
@@ -121,38 +123,43 @@ pub fn oriented<T>((one, other): (T, T), we_are_a: bool) -> (T, T) {
     if we_are_a { (one, other) } else { (other, one) }
 }
 
-/// What a hop moves on the position of its pair: its amount in the position unit.
-pub fn position_amount(signed: &SignedIntent, part: u8, hop: u8) -> Option<(u8, u64)> {
+/// What a hop that a side proposes moves on the position of its pair: its amount in the position unit.
+pub fn position_amount(
+    accord: &Accord,
+    sender_is_a: bool,
+    signed: &SignedIntent,
+    (part, hop): (u8, u8),
+) -> Option<Value> {
     let intent = signed.parse().ok()?;
     let hop = intent.parts.get(usize::from(part))?.hops.get(usize::from(hop))?;
-    Some((hop.pair, hop.dst.minor().unsigned_abs()))
+    let pair = accord.pairs.get(usize::from(hop.pair))?;
+    Some((hop.pair, pair.position_of(hop, sender_is_a).minor().unsigned_abs()))
 }
-
-/// A hop of a claim: which, and which part of it.
-pub type HopKey = (ClaimId, u8);
 
 /// What a hop moves: unit pair, and amount in its position unit.
 pub type Value = (u8, u64);
 
 /// Claims of ours on a channel that are neither done nor freed, by our own books.
-pub fn open_outs(state: &State, channel: &StreamId) -> BTreeMap<HopKey, Value> {
+pub fn open_outs(state: &State, channel: &StreamId) -> BTreeMap<Leg, Value> {
     let open = state.claims.iter().filter_map(|(key, row)| {
         let out = row.outgoing.as_ref()?;
         let open = out.channel == *channel && out.closing == Closing::Open;
-        open.then(|| (*key, (out.pair, out.amount.minor().unsigned_abs())))
+        open.then(|| {
+            (Leg { claim: key.0, part: key.1 }, (out.pair, out.value().position().minor().unsigned_abs()))
+        })
     });
     open.collect()
 }
 
 /// The claims of one debtor, summed up.
-pub fn in_flight(open: &BTreeMap<HopKey, Value>, pairs: usize) -> InFlight {
+pub fn in_flight(open: &BTreeMap<Leg, Value>, pairs: usize) -> InFlight {
     let mut totals = vec![0_u64; pairs];
     let mut list = Vec::with_capacity(open.len());
-    for ((claim, part), (pair, amount)) in open {
+    for (leg, (pair, amount)) in open {
         if let Some(total) = totals.get_mut(usize::from(*pair)) {
             *total = total.saturating_add(*amount);
         }
-        list.push((*claim, *part, *pair, *amount));
+        list.push((leg.claim, leg.part, *pair, *amount));
     }
     InFlight { claims: open.len() as u64, totals, root: Hash::of(IN_FLIGHT, &[&encode(&list)]) }
 }
@@ -187,10 +194,8 @@ struct Event {
     #[n(1)]
     act: Act,
     #[n(2)]
-    claim: ClaimId,
+    leg: Leg,
     #[n(3)]
-    part: u8,
-    #[n(4)]
     value: Value,
 }
 
@@ -216,7 +221,7 @@ pub struct Trail {
     sums: BTreeMap<u8, i64>,
     /// Hops proposed and not closed.
     #[n(1)]
-    open: BTreeMap<HopKey, Value>,
+    open: BTreeMap<Leg, Value>,
     /// What came at or after [`Trail::forget`]'s place, in order.
     #[n(2)]
     events: VecDeque<Event>,
@@ -230,7 +235,7 @@ pub struct Trail {
 
 impl Trail {
     /// A trail that goes on from books whose steps are not at hand: what is owed, and what is open.
-    pub fn from_books(sums: BTreeMap<u8, i64>, open: BTreeMap<HopKey, Value>, next: u64) -> Self {
+    pub fn from_books(sums: BTreeMap<u8, i64>, open: BTreeMap<Leg, Value>, next: u64) -> Self {
         Self { sums, open, events: VecDeque::new(), changed: next, begun_ms: 0 }
     }
 
@@ -247,11 +252,11 @@ impl Trail {
     }
 
     /// A step of the writer had this effect.
-    pub fn note(&mut self, sseq: u64, act: Act, (claim, part): HopKey, value: Value) {
-        let event = Event { sseq, act, claim, part, value };
+    pub fn note(&mut self, sseq: u64, act: Act, leg: Leg, value: Value) {
+        let event = Event { sseq, act, leg, value };
         match act {
-            Act::Opened => drop(self.open.insert((claim, part), value)),
-            Act::Done | Act::Freed => drop(self.open.remove(&(claim, part))),
+            Act::Opened => drop(self.open.insert(leg, value)),
+            Act::Done | Act::Freed => drop(self.open.remove(&leg)),
             Act::GaveBack | Act::OwesLess | Act::IsOwedLess => {}
         }
         let sum = self.sums.entry(value.0).or_default();
@@ -261,7 +266,7 @@ impl Trail {
     }
 
     /// What a hop that is open moves.
-    pub fn open(&self, key: &HopKey) -> Option<Value> {
+    pub fn open(&self, key: &Leg) -> Option<Value> {
         self.open.get(key).copied()
     }
 
@@ -278,15 +283,14 @@ impl Trail {
     }
 
     /// Sums and open hops as they were when the stream had `next` entries.
-    fn at(&self, next: u64) -> (BTreeMap<u8, i64>, BTreeMap<HopKey, Value>) {
+    fn at(&self, next: u64) -> (BTreeMap<u8, i64>, BTreeMap<Leg, Value>) {
         let (mut sums, mut open) = (self.sums.clone(), self.open.clone());
         for event in self.events.iter().rev().take_while(|event| event.sseq >= next) {
             let sum = sums.entry(event.value.0).or_default();
             *sum = sum.wrapping_sub(event.owed_more());
-            let key = (event.claim, event.part);
             match event.act {
-                Act::Opened => drop(open.remove(&key)),
-                Act::Done | Act::Freed => drop(open.insert(key, event.value)),
+                Act::Opened => drop(open.remove(&event.leg)),
+                Act::Done | Act::Freed => drop(open.insert(event.leg, event.value)),
                 Act::GaveBack | Act::OwesLess | Act::IsOwedLess => {}
             }
         }
@@ -309,16 +313,17 @@ pub fn state_at(pairs: usize, we_are_a: bool, trails: (&Trail, &Trail), cut: (u6
     }
 }
 
-/// The hop that a step is about.
-pub(super) fn key_of(step: &Step) -> Option<HopKey> {
-    step.claim.map(|claim| (claim, step.part))
+/// The leg that a step is about.
+pub(super) fn leg_of(step: &Step) -> Option<Leg> {
+    step.claim.map(|claim| Leg { claim, part: step.part })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    fn key(n: u8) -> HopKey {
-        (ClaimId([n; 32]), 0)
+    use crate::ids::ClaimId;
+    fn key(n: u8) -> Leg {
+        Leg::first(ClaimId([n; 32]))
     }
 
     #[test]

@@ -4,11 +4,12 @@
 //! What must hold: we sign a statement only when what the streams say is also what our books say; a statement that
 //! differs stops nothing, it is shown to people.
 
-use super::accord::MAX_PAIRS;
+use super::accord::{MAX_PAIRS, UnitPair};
 use super::engine::{Cx, Engine};
+use super::leg::Leg;
 use super::peers::Peers;
 use super::statement::{
-    Act, HopKey, Statement, StmtAckArgs, StmtArgs, Trail, Value, Verdict, key_of, open_outs, position_amount,
+    Act, Statement, StmtAckArgs, StmtArgs, Trail, Value, Verdict, leg_of, open_outs, position_amount,
     state_at,
 };
 use super::step::{Step, StepArgs};
@@ -77,13 +78,12 @@ fn sseq_of(entry: &Entry) -> u64 {
 fn effect_of(
     step: &Step,
     trail: &Trail,
-    returned: impl Fn(HopKey) -> Option<Value>,
-) -> Option<(Act, HopKey, Value)> {
-    let key = key_of(step)?;
+    proposed: impl FnOnce(&super::intent::SignedIntent, (u8, u8)) -> Option<Value>,
+    returned: impl Fn(Leg) -> Option<Value>,
+) -> Option<(Act, Leg, Value)> {
+    let key = leg_of(step)?;
     match &step.args {
-        StepArgs::Propose(args) => {
-            Some((Act::Opened, key, position_amount(&args.intent, step.part, args.hop)?))
-        }
+        StepArgs::Propose(args) => Some((Act::Opened, key, proposed(&args.intent, (step.part, args.hop))?)),
         StepArgs::Done(_) => Some((Act::Done, key, trail.open(&key)?)),
         StepArgs::Free => Some((Act::Freed, key, trail.open(&key)?)),
         StepArgs::Return => Some((Act::GaveBack, key, returned(key)?)),
@@ -100,13 +100,19 @@ impl Peers {
     /// What a step of our own does to statements. The state is that after it.
     pub(super) fn follow_own(&mut self, state: &State, entry: &Entry, step: &Step) {
         let trail = self.own_trails.entry(step.channel).or_default();
-        let booked = |key| {
-            let (unit, amount) = state.claims.get(&key)?.incoming.get(&step.channel)?.booked?;
-            let row = state.channels.get(&step.channel)?;
-            let pair = row.accord.pairs.iter().position(|pair| pair.unit(row.we_are_a) == unit)?;
-            Some((u8::try_from(pair).ok()?, amount.minor().unsigned_abs()))
+        let row = state.channels.get(&step.channel);
+        let proposed = |signed: &_, place| {
+            let row = row?;
+            position_amount(&row.accord, row.we_are_a, signed, place)
         };
-        if let Some((act, key, value)) = effect_of(step, trail, booked) {
+        let booked = |leg: Leg| {
+            let hop = state.leg(&leg.claim, leg.part)?.incoming.get(&step.channel)?;
+            let (value, row) = (hop.booked_value()?, row?);
+            let of_unit = |pair: &UnitPair| pair.unit(row.we_are_a) == value.unit;
+            let pair = row.accord.pairs.iter().position(of_unit)?;
+            Some((u8::try_from(pair).ok()?, value.position().minor().unsigned_abs()))
+        };
+        if let Some((act, key, value)) = effect_of(step, trail, proposed, booked) {
             trail.note(sseq_of(entry), act, key, value);
         }
         match &step.args {
@@ -132,11 +138,15 @@ impl Peers {
     /// What a peer's step that means something does to statements.
     pub(super) fn follow_peer(&mut self, state: &State, entry: &Entry, step: &Step) {
         let Some(stream) = self.stream_mut(&step.channel) else { return };
-        let ours = |key| {
-            let out = state.claims.get(&key)?.outgoing.as_ref()?;
-            Some((out.pair, out.amount.minor().unsigned_abs()))
+        let proposed = |signed: &_, place| {
+            let row = state.channels.get(&step.channel)?;
+            position_amount(&row.accord, !row.we_are_a, signed, place)
         };
-        if let Some((act, key, value)) = effect_of(step, &stream.trail, ours) {
+        let ours = |leg: Leg| {
+            let out = state.leg(&leg.claim, leg.part)?.outgoing.as_ref()?;
+            Some((out.pair, out.value().position().minor().unsigned_abs()))
+        };
+        if let Some((act, key, value)) = effect_of(step, &stream.trail, proposed, ours) {
             stream.trail.note(sseq_of(entry), act, key, value);
         }
     }
@@ -201,7 +211,7 @@ impl Peers {
                 continue;
             }
             let (pairs, next) = (0_u8.., state.stream(id).next);
-            let owed = |pair: &super::accord::UnitPair| state.balance(&row.account, pair.unit(row.we_are_a));
+            let owed = |pair: &UnitPair| state.balance(&row.account, pair.booked_unit(row.we_are_a));
             let sums = pairs.zip(row.accord.pairs.iter().map(owed)).collect();
             self.own_trails.insert(*id, Trail::from_books(sums, open_outs(state, id), next));
             let Some(stream) = self.stream_mut(id) else { continue };
@@ -262,7 +272,7 @@ impl Engine {
         }
         let args = StmtArgs { statement: self.statement_now(&id, row) };
         let about = self.state.stream(&id).next.to_be_bytes();
-        self.step_about(id, None, None, StepArgs::Stmt(args), &about, cx)?;
+        self.step_about(id, (None, 0), None, StepArgs::Stmt(args), &about, cx)?;
         Ok(self.state.stream(&id).head)
     }
 
@@ -292,7 +302,7 @@ impl Engine {
         let sound = self.statement_now(id, row).positions == positions(&self.state, row);
         let verdict = if sound { asked.ours.verdict(&asked.theirs) } else { Verdict::Books };
         let args = StmtAckArgs { verdict, statement: asked.ours };
-        self.step_about(*id, None, Some(asked.stmt), StepArgs::StmtAck(args), asked.stmt.as_bytes(), cx)
+        self.step_about(*id, (None, 0), Some(asked.stmt), StepArgs::StmtAck(args), asked.stmt.as_bytes(), cx)
     }
 
     fn statement_now(&self, id: &StreamId, row: &ChannelRow) -> Statement {

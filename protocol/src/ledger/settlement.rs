@@ -50,7 +50,7 @@ pub struct StatementRow {
 /// What is owed over a channel by our books, by unit pair and in its position unit: above zero A owes B.
 pub fn positions(state: &State, channel: &ChannelRow) -> Vec<i64> {
     let of = |pair: &crate::clearing::accord::UnitPair| {
-        let owed = state.balance(&channel.account, pair.unit(channel.we_are_a));
+        let owed = state.balance(&channel.account, pair.booked_unit(channel.we_are_a));
         if channel.we_are_a { owed } else { owed.wrapping_neg() }
     };
     channel.accord.pairs.iter().map(of).collect()

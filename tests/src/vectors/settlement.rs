@@ -3,6 +3,7 @@
 use super::clearing::refused::Next;
 use super::clearing::{World, ledger_case};
 use serde_json::{Value, json};
+use weft_protocol::clearing::leg::Leg;
 use weft_protocol::clearing::statement::{InFlight, Statement, StmtAckArgs, StmtArgs, Verdict, in_flight};
 use weft_protocol::clearing::step::{Ack, Step, StepArgs};
 use weft_protocol::entry::Payload;
@@ -42,11 +43,11 @@ fn state(world: &mut World, by: usize) {
 }
 
 fn in_flight_case() -> Value {
-    let open =
-        [((ClaimId([2; 32]), 0), (0, 7)), ((ClaimId([1; 32]), 1), (1, 5)), ((ClaimId([1; 32]), 0), (0, 3))];
+    let leg = |claim, part| Leg { claim: ClaimId([claim; 32]), part };
+    let open = [(leg(2, 0), (0, 7)), (leg(1, 1), (1, 5)), (leg(1, 0), (0, 3))];
     let InFlight { claims, totals, root } = in_flight(&open.into_iter().collect(), 2);
-    let open = open.map(|((claim, part), (pair, amount))| {
-        json!({ "claim": claim.to_string(), "part": part, "pair": pair, "amount": amount })
+    let open = open.map(|(leg, (pair, amount))| {
+        json!({ "claim": leg.claim.to_string(), "part": leg.part, "pair": pair, "amount": amount })
     });
     json!({ "open": open, "claims": claims, "totals": totals, "root": root.to_string() })
 }
