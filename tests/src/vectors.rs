@@ -17,6 +17,7 @@ mod mirror;
 mod netting;
 mod postings;
 mod sealed;
+mod settlement;
 mod wire;
 mod witness;
 
@@ -41,6 +42,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("witness.json", witness::vectors()),
         ("netting.json", netting::vectors()),
         ("erasure.json", erasure::vectors()),
+        ("settlement.json", settlement::vectors()),
         ("federation.json", federation::vectors()),
     ]
 }
