@@ -107,6 +107,8 @@ pub struct Engine {
     pub(super) unsure_ms: u64,
     /// Nothing is signed on these channels: their peers have not answered our guard.
     pub(super) hushed: BTreeSet<StreamId>,
+    /// Networks that our operator has shut out.
+    pub(super) banned: BTreeSet<LedgerId>,
 }
 
 impl Engine {
@@ -117,8 +119,8 @@ impl Engine {
 
     /// An engine over what was read back.
     pub fn resume(state: State, peers: Peers, author: Author, secret: [u8; 32]) -> Self {
-        let (quiet, hushed, unsure_ms) = (false, BTreeSet::new(), 0);
-        Self { state, peers, author, secret, batch: Batch::default(), quiet, unsure_ms, hushed }
+        let (quiet, hushed, banned, unsure_ms) = (false, BTreeSet::new(), BTreeSet::new(), 0);
+        Self { state, peers, author, secret, batch: Batch::default(), quiet, unsure_ms, hushed, banned }
     }
 
     /// Gives the engine one more log key: the one that is to be bound next.
@@ -212,6 +214,9 @@ impl Engine {
         if intent.payee != hold.payee_network {
             return Err(Rejected::HoldMismatch { what: "the payee's network" });
         }
+        if self.is_banned(&intent.payee) {
+            return Err(Rejected::PeerBanned { peer: intent.payee });
+        }
         let (id, channel) = self.open_channel(route.ledgers.get(1))?;
         if self.is_frozen(&intent.payee) {
             return Err(Rejected::PeerFrozen { peer: intent.payee });
@@ -294,6 +299,9 @@ impl Engine {
         let theirs = self.peers.stream(&id).and_then(|s| s.accord_id);
         if theirs != Some(channel.accord_id) {
             return Err(Rejected::NoAccord { peer: *peer });
+        }
+        if self.is_banned(peer) {
+            return Err(Rejected::PeerBanned { peer: *peer });
         }
         if self.is_frozen(peer) {
             return Err(Rejected::PeerFrozen { peer: *peer });

@@ -439,6 +439,23 @@ impl Peers {
         Ok(())
     }
 
+    /// Takes in identity entries of a network that are not on record here.
+    ///
+    /// # Errors
+    /// The first that does not verify or does not follow; those before it stay.
+    pub(super) fn hear_identity(&mut self, ledger: &LedgerId, entries: &[Vec<u8>]) -> Result<(), Refusal> {
+        for bytes in entries {
+            let entry = Entry::parse(bytes).map_err(Refusal::Malformed)?;
+            if entry.body().ledger != *ledger || !is_identity(&entry.op().payload) {
+                return Err(Refusal::Rejected(Rejected::NotIntroduced { ledger: *ledger }));
+            }
+            if !self.has_identity_entry(&entry) {
+                self.absorb_identity(&entry)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Checks an entry of a channel: form, place, chain, signature. Nothing is taken in yet. `proof` is the path
     /// from the entry up to the root of a revocation's last good checkpoint, where there is one.
     ///
