@@ -254,6 +254,7 @@ pub(crate) fn accord() -> Accord {
         position: Side::A,
         limit_a: 10_000,
         limit_b: 10_000,
+        foreign: None,
     };
     Accord {
         v: ACCORD_VERSION,

@@ -184,7 +184,7 @@ pub fn compare(a: &Audit, b: &Audit) -> Comparison {
     // Neither is "the" audited ledger: entries are named with their network.
     let cross = compare::Cross { audited: LedgerId::ZERO, now_ms, may_lag: true, one, other };
     cross.check(findings);
-    comparison.claims = one.claims.keys().filter(|claim| other.claims.contains_key(claim)).count() as u64;
+    comparison.claims = peers::distinct(one.claims.keys().filter(|leg| other.claims.contains_key(leg)));
     comparison.positions = positions(a, b, one, other, findings);
     comparison
 }
@@ -198,12 +198,12 @@ fn positions(a: &Audit, b: &Audit, one: &Side, other: &Side, findings: &mut Find
     let a_is_a = accord.a == one.ledger;
     let mut positions = Vec::new();
     for (pair, terms) in (0_u8..).zip(&accord.pairs) {
-        let (unit_a, unit_b) = (terms.unit(a_is_a), terms.unit(!a_is_a));
+        let (unit_a, unit_b) = (terms.booked_unit(a_is_a), terms.booked_unit(!a_is_a));
         let (at_a, at_b) = (balance(a, one, unit_a), balance(b, other, unit_b));
         let difference = i128::from(at_a).saturating_add(i128::from(at_b));
         let expected = moving.get(&pair).copied().unwrap_or(0);
-        if !terms.is_one_to_one() {
-            findings.add(Finding::new(Class::NotChecked, format!("unit pair {pair} is not one to one")));
+        if !terms.clears() {
+            findings.add(Finding::new(Class::NotChecked, format!("no claims go through unit pair {pair}")));
         } else if difference != expected {
             let what = format!(
                 "the positions {at_a} and {at_b} are not opposite: they differ by {difference}, in flight is {expected}"

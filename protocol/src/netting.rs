@@ -4,19 +4,28 @@
 //! the same result, in whatever order they come. The solver's word counts for nothing: [`certificate::verify`] shares
 //! no code with it, and everybody runs it.
 
+mod adjacency;
 pub mod certificate;
 mod components;
 pub mod costs;
+mod potentials;
+mod scaling;
 mod simplex;
+mod solver;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use crate::ids::Hash;
 use certificate::CertificateError;
-use std::collections::BTreeMap;
+pub use solver::Begin;
+use std::collections::{BTreeMap, HashMap};
 
 /// All debts of one netting together: sums stay in 63 bits.
 pub const MAX_TOTAL: i64 = 1 << 62;
+
+/// Most edges of one netting: their ends are counted in 32 bits.
+pub const MAX_EDGES: usize = 1 << 30;
 
 /// Who owes and is owed: a ledger id, an account, the hash of a name.
 pub type Party = [u8; 32];
@@ -55,11 +64,11 @@ pub enum DebtError {
         /// Its place among the debts given.
         at: usize,
     },
-    /// More parties than can be counted.
-    #[error("there are {parties} parties; at most {} can be netted", u32::MAX - 2)]
-    Parties {
+    /// More edges than can be counted.
+    #[error("there are {edges} debts between different parties; at most {MAX_EDGES} can be netted")]
+    Edges {
         /// How many.
-        parties: usize,
+        edges: usize,
     },
 }
 
@@ -87,7 +96,6 @@ impl Debts {
     /// # Errors
     /// The first debt that cannot stand.
     pub fn new(debts: &[Debt]) -> Result<Self, DebtError> {
-        let mut pairs: BTreeMap<(Party, Party), i64> = BTreeMap::new();
         let mut total: i64 = 0;
         for (at, debt) in debts.iter().enumerate() {
             if debt.amount <= 0 {
@@ -98,28 +106,30 @@ impl Debts {
             }
             let more = total.checked_add(debt.amount).filter(|total| *total <= MAX_TOTAL);
             total = more.ok_or(DebtError::Total { at })?;
-            let sum = pairs.entry((debt.debtor, debt.creditor)).or_default();
-            *sum = sum.saturating_add(debt.amount);
         }
-        let mut parties: Vec<Party> =
-            pairs.keys().flat_map(|(debtor, creditor)| [*debtor, *creditor]).collect();
+        let mut edges = debts.to_vec();
+        edges.sort_unstable();
+        edges.dedup_by(|next, sum| {
+            let same = next.debtor == sum.debtor && next.creditor == sum.creditor;
+            if same {
+                sum.amount = sum.amount.saturating_add(next.amount);
+            }
+            same
+        });
+        if edges.len() > MAX_EDGES {
+            return Err(DebtError::Edges { edges: edges.len() });
+        }
+        let mut parties: Vec<Party> = edges.iter().flat_map(|debt| [debt.debtor, debt.creditor]).collect();
         parties.sort_unstable();
         parties.dedup();
-        if u32::try_from(parties.len()).map_or(true, |count| count >= u32::MAX.saturating_sub(1)) {
-            return Err(DebtError::Parties { parties: parties.len() });
-        }
-        let place = |party: &Party| {
-            let found = parties.binary_search(party).expect("every party of a pair is listed");
-            u32::try_from(found).expect("parties are counted in 32 bits")
+        // Asked by name only: the order of a hash map does not show.
+        let places: HashMap<&Party, u32> = parties.iter().zip(0..).collect();
+        let arc = |debt: &Debt| Arc {
+            debtor: places[&debt.debtor],
+            creditor: places[&debt.creditor],
+            amount: debt.amount,
         };
-        let arcs = pairs
-            .iter()
-            .map(|((debtor, creditor), &amount)| Arc {
-                debtor: place(debtor),
-                creditor: place(creditor),
-                amount,
-            })
-            .collect();
+        let arcs = edges.iter().map(arc).collect();
         Ok(Self { parties, arcs })
     }
 
@@ -155,8 +165,12 @@ impl Debts {
         }
         let mut parts: Vec<Component> = parts.into_values().filter(|part| !part.edges.is_empty()).collect();
         parts.sort_by_key(|part| part.nodes.first().copied());
+        let mut own = vec![0; self.parties.len()];
         for part in &mut parts {
-            part.complete(self, seed);
+            for (place, node) in (0..).zip(&part.nodes) {
+                own[*node as usize] = place;
+            }
+            part.complete(self, seed, &own);
         }
         parts
     }
@@ -175,14 +189,11 @@ pub struct Component {
 }
 
 impl Component {
-    fn complete(&mut self, debts: &Debts, seed: &Hash) {
-        let place = |node: u32| {
-            let found = self.nodes.binary_search(&node).expect("both ends of an edge are in its component");
-            u32::try_from(found).expect("parties are counted in 32 bits")
-        };
+    /// `own` has the places of its nodes in it.
+    fn complete(&mut self, debts: &Debts, seed: &Hash, own: &[u32]) {
         let own = |edge: &usize| {
             let Arc { debtor, creditor, amount } = debts.arcs[*edge];
-            Arc { debtor: place(debtor), creditor: place(creditor), amount }
+            Arc { debtor: own[debtor as usize], creditor: own[creditor as usize], amount }
         };
         let party = |node: u32| &debts.parties[node as usize];
         let cost = |edge: &usize| {
@@ -196,7 +207,12 @@ impl Component {
 
     /// Finds the most that can be cleared, with its proof.
     pub fn solve(&self) -> Cleared {
-        let solved = simplex::solve(self.nodes.len(), &self.arcs, &self.costs);
+        self.solve_from(Begin::best(self.nodes.len()))
+    }
+
+    /// The same in one of the ways that [`Component::solve`] chooses from.
+    pub fn solve_from(&self, begin: Begin) -> Cleared {
+        let solved = solver::solve(self.nodes.len(), &self.arcs, &self.costs, begin);
         let reductions =
             self.arcs.iter().zip(&solved.left).map(|(arc, left)| arc.amount.saturating_sub(*left));
         Cleared { reductions: reductions.collect(), potentials: solved.potentials }

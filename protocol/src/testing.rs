@@ -348,7 +348,7 @@ impl TestNetwork {
             [self.ledger()].into_iter().chain(middles.iter().copied()).chain([payee_network]).collect();
         // Accords of tests have one unit pair and are in their first version.
         let hops = vec![(0, 1); ledgers.len().saturating_sub(1)];
-        let route = Route { ledgers, hops };
+        let route = Route::one_to_one(ledgers, &hops, amount);
         let expires_ms = self.now_ms.saturating_add(86_400_000);
         self.with_cx(|engine, cx| engine.pay(&signed, &route, expires_ms, cx)).map(|(_, claim)| claim)
     }
@@ -366,6 +366,7 @@ impl TestNetwork {
             position: Side::A,
             limit_a: limit,
             limit_b: limit,
+            foreign: None,
         };
         let accord = Accord {
             v: ACCORD_VERSION,

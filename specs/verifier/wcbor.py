@@ -192,11 +192,12 @@ def list_of(kind):
     return check
 
 
-def tuple_of(*kinds):
+def tuple_of(*kinds, optional=()):
     def check(value):
         _structure(isinstance(value, list) and len(value) >= len(kinds))
-        out = [kind(item) for kind, item in zip(kinds, value)]
-        if len(value) > len(kinds):
+        all_kinds = kinds + optional
+        out = [kind(item) for kind, item in zip(all_kinds, value)]
+        if len(value) > len(all_kinds):
             raise Refused("not-canonical")
         return out
     return check

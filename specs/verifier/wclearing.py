@@ -1,7 +1,7 @@
 """Our own entries in clearing (specs/clearing.md §6, §7): what a step or its other half does to the state."""
 
 from wcbor import Refused
-from wentry import (IDENTITY, Entry, accord_id, channel_of, claim_of, decision_message, peer_account,
+from wentry import (IDENTITY, Entry, accord_id, booked_unit, channel_of, claim_of, decision_message, exchanges, peer_account,
                     read_accord, read_intent)
 from wkeys import sha256, signer_of, tagged
 
@@ -25,8 +25,31 @@ def move(source, target, unit, amount):
     return sorted([[source, unit, -amount], [target, unit, amount]])
 
 
+def exchange(own, peer, value, out):
+    """The postings of a hop that is bound: `out` from our account to the peer's, else to ours. A value is
+    [unit, amount, None or [foreign unit, position, worth]]."""
+    unit, amount, foreign = value
+    if foreign is None:
+        return move(own, peer, unit, amount) if out else move(peer, own, unit, amount)
+    other, position, worth = foreign
+    sign = -1 if out else 1
+    lines = [[own, unit, sign * amount], [own_account("exchange"), unit, -sign * worth],
+             [own_account("rounding"), unit, abs(amount - worth)], [own_account("exchange"), other, sign * position],
+             [peer, other, -sign * position]]
+    return sorted(line for line in lines if line[2])
+
+
+def turned(postings):
+    return [[account, unit, -delta] for account, unit, delta in postings]
+
+
+def scaled(minor, num, den, up):
+    whole = (minor * num + (den - 1 if up else 0)) // den
+    return whole if whole <= 1 << 62 else None
+
+
 def new_in():
-    return [[0, []], None, None, False, None]
+    return [[0, []], None, None, False, None, None, None]
 
 
 class Clearing:
@@ -54,21 +77,36 @@ class Clearing:
         need(found, "no-accord")
         return found[0]
 
-    def _unit(self, channel, pair):
-        return channel[2][5][pair][0 if channel[4] else 1]
+    @staticmethod
+    def _side(channel):
+        return 0 if channel[4] else 1
 
     def room(self, channel, pair):
         terms = channel[2][5][pair]
-        balance = self.t["balances"].get((channel[1], self._unit(channel, pair)), 0)
+        balance = self.t["balances"].get((channel[1], booked_unit(terms, self._side(channel))), 0)
         return terms[5 if channel[4] else 6] - balance - channel[7].get(pair, 0)
 
-    def _check_hop(self, channel, hop):
+    def _check_hop(self, channel, hop, out):
+        """What a hop moves in our books: [unit, amount, foreign]."""
         pair, src, dst, version = hop
-        accord = channel[2]
+        accord, side = channel[2], self._side(channel)
         need(version == accord[1] and pair < len(accord[5]), "hop-mismatch")
-        need(accord[5][pair][2] == accord[5][pair][3], "not-one-to-one")
-        need(src == dst, "hop-mismatch")
-        return self._unit(channel, pair)
+        terms = accord[5][pair]
+        num, den = terms[2], terms[3]
+        need(num == den or len(terms) > 7, "not-one-to-one")
+        sender = side if out else 1 - side
+        need(scaled(dst, *((den, num) if sender == 0 else (num, den)), True) == src, "hop-mismatch")
+        amount, foreign = src if out else dst, None
+        if exchanges(terms, side):
+            position = src if terms[4] == sender else dst
+            worth = scaled(position, *((den, num) if side == 0 else (num, den)), False)
+            need(worth is not None, "hop-mismatch")
+            foreign = [terms[7], position, worth]
+        return [terms[side], amount, foreign]
+
+    @staticmethod
+    def position(value):
+        return value[1] if value[2] is None else value[2][1]
 
     def _step(self, entry, _):
         step, t = entry.payload, entry.kind - 0x0B00
@@ -76,7 +114,8 @@ class Clearing:
         if t == 3 and 1 in step[5]:
             form = (True, 4 in step)
         need((3 in step, 4 in step) == form, "step-form")
-        need(6 not in step, "parts-not-yet")
+        whole = t in (0, 14) or (t == 2 and 1 in step[5])
+        need(6 not in step or (not whole and step[6] < 8), "step-form")
         if t == 0:
             return self._accord(entry, step)
         channel = self._channel(step[0])
@@ -102,7 +141,8 @@ class Clearing:
         peer = accord[4] if we_are_a else accord[3]
         need(step[0] == channel_of(us, peer), "accord-place")
         for pair in accord[5]:
-            need(pair[0 if we_are_a else 1] in self.t["units"], "unknown-unit")
+            side = 0 if we_are_a else 1
+            need(pair[side] in self.t["units"] and booked_unit(pair, side) in self.t["units"], "unknown-unit")
         before = self.t["channels"].get(step[0])
         if before is None:
             need(accord[1] == 1, "accord-place")
@@ -111,8 +151,8 @@ class Clearing:
             row = [peer, account, accord, accord_id(data), we_are_a, step[1][0], set(), {}]
         else:
             need(accord.get(2) == before[3] and accord[1] == before[2][1] + 1, "accord-place")
-            kept = [pair[:2] + pair[4:5] for pair in accord[5]][:len(before[2][5])]
-            need(kept == [pair[:2] + pair[4:5] for pair in before[2][5]], "accord-place")
+            kept = [pair[:2] + pair[4:5] + pair[7:] for pair in accord[5]][:len(before[2][5])]
+            need(kept == [pair[:2] + pair[4:5] + pair[7:] for pair in before[2][5]], "accord-place")
             need((accord[3], accord[4]) == (before[2][3], before[2][4]), "accord-place")
             row = before[:2] + [accord, accord_id(data), before[4], max(step[1][0], before[5])] + before[6:]
         self.t["channels"][step[0]] = row
@@ -124,14 +164,18 @@ class Clearing:
         channel[6].add(shown.ledger)
 
     def _claim(self, step):
-        row = self.t["claims"].get((step[3], 0))
+        row = self.t["claims"].get((step[3], step.get(6, 0)))
         need(row is not None, "unknown-claim")
         return row
 
+    def _row_or_new(self, step, part, expires):
+        return self.t["claims"].setdefault((step[3], part), [{}, None, expires])
+
     def _part(self, step, data, intent):
         need(claim_of(data) == step[3], "claim-mismatch")
-        need(len(intent[5]) == 1, "parts-not-yet")
-        route, hops = intent[5][0]
+        part = step.get(6, 0)
+        need(part < len(intent[5]), "hop-mismatch")
+        route, hops = intent[5][part]
         need(self.ident[0] in route, "hop-mismatch")
         return route, hops, route.index(self.ident[0])
 
@@ -142,33 +186,40 @@ class Clearing:
         need(entry.time < intent[6] <= entry.time + 7 * DAY, "expires")
         need(place == hop_number and place < len(hops) and route[place + 1] == channel[0], "hop-mismatch")
         hop = hops[place]
-        unit = self._check_hop(channel, hop)
-        pair, src = hop[0], hop[1]
-        need(src <= self.room(channel, pair) or self.lost is not None, "no-room")
+        value = self._check_hop(channel, hop, True)
+        unit, src, foreign = value
+        pair, position = hop[0], self.position(value)
+        need(position <= self.room(channel, pair) or self.lost is not None, "no-room")
         payer = intent[1]
         need(payer in (self.ident[0], channel[0]) or payer in channel[6], "not-introduced")
-        row = self.t["claims"].setdefault((step[3], 0), [{}, None, intent[6]])
+        row, before = self._row_or_new(step, step.get(6, 0), intent[6]), None
         need(row[1] is None, "claim-exists")
         if place == 0:
+            whole = sum(part[1][0][1] for part in intent[5])
+            need(whole <= 1 << 62, "hold-mismatch")
             hold = self.t["holds"].get(step[4])
             if hold is None and self.lost is not None:
-                hold = [own_account("disputed"), unit, src, intent[3], intent[4], None]
+                hold = [own_account("disputed"), unit, whole, intent[3], intent[4], None, None]
                 self.t["holds"][step[4]] = hold
-                self.lost = move(own_account("disputed"), own_account("hold"), unit, src)
+                self.lost = move(own_account("disputed"), own_account("hold"), unit, whole)
             need(hold is not None, "unknown-hold")
-            need(hold[5] is None, "hold-bound")
-            need(hold[1:5] == [unit, src, intent[3], intent[4]], "hold-mismatch")
-            hold[5] = step[3]
+            need(hold[5] is None or (hold[5] == step[3] and hold[6] is not None), "hold-bound")
+            need(hold[1] == unit and (hold[5] is not None or hold[2] == whole), "hold-mismatch")
+            need(hold[3:5] == [intent[3], intent[4]], "hold-mismatch")
+            left = (hold[2] if hold[5] is None else hold[6]) - src
+            need(left >= 0, "hold-mismatch")
+            hold[5], hold[6] = step[3], left or None
             origin = [HOLD, [step[4], hold[0]]]
         else:
-            key, before = self._channel_with(route[place - 1])
-            need(self._check_hop(before, hops[place - 1]) == unit and before[2][8], "hop-mismatch")
+            key, upstream = self._channel_with(route[place - 1])
+            came, _, before = self._check_hop(upstream, hops[place - 1], False)
+            need(came == unit and upstream[2][8], "hop-mismatch")
             answered = row[0].get(key)
             need(answered is None or (answered[0][0] != 2 and answered[2] is None), "already-answered")
             origin = [UPSTREAM, [key]]
-        channel[7][pair] = channel[7].get(pair, 0) + src
+        channel[7][pair] = channel[7].get(pair, 0) + position
         row[2] = max(row[2], intent[6])
-        row[1] = [step[0], pair, unit, src, origin, intent[3], [OPEN, []], False, False]
+        row[1] = [step[0], pair, unit, src, origin, intent[3], [OPEN, []], False, False, foreign, before]
         if payer == self.ident[0]:
             self.checks.append((self.log_key(intent[2]), b"WEFT-INTENT/1\n" + data, sig))
 
@@ -200,11 +251,22 @@ class Clearing:
             nonce = (intent[1], intent[7])
             need(nonce not in self.t["nonces"], "nonce-used")
             need(place > 0 and route[place - 1] == channel[0], "hop-mismatch")
-            unit = self._check_hop(channel, hops[place - 1])
-            row = self.t["claims"].setdefault((step[3], 0), [{}, None, intent[6]])
-            self.t["decisions"][step[3]] = [ACCEPT, step[0], [unit, hops[place - 1][2]], list(nonce), False,
+            dues = self._dues(intent)
+            value = [dues[0][1][0], sum(due[1][1] for due in dues)]
+            need(all(due[1][0] == value[0] for due in dues) and value[1] <= 1 << 62, "hop-mismatch")
+            row = self._row_or_new(step, 0, intent[6])
+            for part, (key, due) in enumerate(dues):
+                if len(dues) > 1 or due[2] is not None:
+                    hop = self._row_or_new(step, part, intent[6])[0].setdefault(key, new_in())
+                    need(hop[0][0] == 0, "already-answered")
+                    hop[5], hop[6] = due[:2], due[2]
+            self.t["decisions"][step[3]] = [ACCEPT, step[0], value, list(nonce), False,
                                             intent[6], body[2], body[5], entry.stream[1]]
             self.t["nonces"][nonce] = step[3]
+        elif 6 in step and body[1] == self.ident[0]:
+            need(self._as_decided(step, decision), "decision-mismatch")
+            row = self._claim(step)
+            need(step[0] in row[0] and row[0][step[0]][5] is not None, "hop-mismatch")
         else:
             row = self._claim(step)
             out = row[1]
@@ -216,16 +278,39 @@ class Clearing:
         self._answer(row, step, [1, [entry.leaf]])
         self._own_decision(decision)
 
+    def _dues(self, intent):
+        """What each part brings us, as the payee's network: [channel, value]."""
+        out = []
+        for route, hops in intent[5]:
+            key, channel = self._channel_with(route[-2])
+            out.append([key, self._check_hop(channel, hops[-1], False)])
+        return out
+
+    def _as_decided(self, step, decision):
+        row, body = self.t["decisions"].get(step[3]), decision[0]
+        return row is not None and body[1] == self.ident[0] and [row[0], row[6], row[7]] == [body[4], body[2], body[5]]
+
+    def _accepted_on(self, claim, part, key):
+        """Our own yes, if this is the last hop of that part."""
+        decision = self.t["decisions"].get(claim)
+        if decision is None or decision[0] != ACCEPT:
+            return None
+        hop = self.t["claims"].get((claim, part), [{}])[0].get(key)
+        due = hop is not None and hop[5] is not None
+        return decision if due or (part == 0 and decision[1] == key) else None
+
     def _step_3(self, entry, step, _):
-        row = self.t["claims"].setdefault((step[3], 0), [{}, None, entry.time + 7 * DAY])
+        row = self._row_or_new(step, step.get(6, 0), entry.time + 7 * DAY)
         out = row[1]
         bound = out is not None and out[4] == [UPSTREAM, [step[0]]] and out[6][0] != FREED
         need(not bound, "bound-downstream")
+        need(step[0] not in row[0] or row[0][step[0]][5] is None, "already-decided")
         if 1 in step[5]:
             decision = step[5][1]
             self._says(step, decision, REJECT)
             body = decision[0]
-            if body[1] == self.ident[0]:
+            again = all(hop[0][0] == 0 for hop in row[0].values()) and self._as_decided(step, decision)
+            if body[1] == self.ident[0] and not again:
                 need(step[3] not in self.t["decisions"], "already-decided")
                 self.t["decisions"][step[3]] = [REJECT, step[0], None, None, False, row[2], body[2], body[5],
                                                 entry.stream[1]]
@@ -247,7 +332,7 @@ class Clearing:
 
     @staticmethod
     def _lower(channel, out):
-        channel[7][out[1]] = max(0, channel[7].get(out[1], 0) - out[3])
+        channel[7][out[1]] = max(0, channel[7].get(out[1], 0) - Clearing.position([out[2], out[3], out[9]]))
 
     def _step_5(self, entry, step, channel):
         out = self._open_out(step)
@@ -258,8 +343,7 @@ class Clearing:
         row = self._claim(step)
         hop, out = row[0].get(step[0]), row[1]
         need(hop is not None, "unknown-claim")
-        decision = self.t["decisions"].get(step[3])
-        here = decision is not None and decision[:2] == [ACCEPT, step[0]]
+        here = self._accepted_on(step[3], step.get(6, 0), step[0]) is not None
         ours = out is not None and out[4] == [UPSTREAM, [step[0]]]
         onward = (not out[8] and out[6][0] != FREED) if ours else hop[0][0] == ACCEPTED
         need(not onward and not here and hop[1] is not None and hop[2] is None, "hop-state")
@@ -281,7 +365,8 @@ class Clearing:
         need(leaf == [closing] and not out[7], "hop-state")
         held = out[4][0] == HOLD
         if state == DONE:
-            expected = move(own_account("hold" if held else "transit"), channel[1], out[2], out[3])
+            value = [out[2], out[3], out[9]]
+            expected = exchange(own_account("hold" if held else "transit"), channel[1], value, True)
         else:
             need(held, "hop-state")
             expected = move(own_account("hold"), out[4][1][1], out[2], out[3])
@@ -290,7 +375,14 @@ class Clearing:
         if state == DONE:
             self._lower(channel, out)
         if held:
-            del self.t["holds"][out[4][1][0]]
+            self._less(out[4][1][0], out[3])
+
+    def _less(self, hold, taken):
+        row = self.t["holds"].get(hold)
+        if row is not None:
+            row[2] -= taken
+            if not row[2]:
+                del self.t["holds"][hold]
 
     def _kind_0505(self, entry, _):
         claim, account, postings = (entry.payload[i] for i in range(3))
@@ -305,20 +397,34 @@ class Clearing:
         claim, part, key, closing, postings = (entry.payload[i] for i in range(5))
         channel = self._channel(key)
         row = self.t["claims"].setdefault((claim, part), [{}, None, entry.time + 7 * DAY])
-        decision, out = self.t["decisions"].get(claim), row[1]
-        decided = decision is not None and decision[:2] == [ACCEPT, key]
-        if decided and decision[2] is not None:
-            unit, value = decision[2]
+        decided, out = self._accepted_on(claim, part, key), row[1]
+        target = own_account("incoming" if decided else "transit")
+        hop = row[0].get(key)
+        if decided and hop is not None and hop[5] is not None:
+            value = hop[5] + [hop[6]]
+        elif decided:
+            value = decided[2] + [None]
         elif out is not None and out[4] == [UPSTREAM, [key]]:
-            unit, value = out[2], out[3]
+            value = [out[2], out[3], out[10]]
         else:
-            said = [(u, -d) for account, u, d in postings if account == channel[1] and d < 0]
-            need(said, "postings-differ")
-            unit, value = said[0]
+            value = self._posted_in(channel, target, postings)
         hop = row[0].setdefault(key, new_in())
         need(hop[1] is None, "hop-state")
-        hop[1], hop[4] = [unit, value], closing
-        self.exactly(postings, move(channel[1], own_account("incoming" if decided else "transit"), unit, value))
+        hop[1], hop[4], hop[6] = value[:2], closing, value[2]
+        self.exactly(postings, exchange(target, channel[1], value, False))
+
+    def _posted_in(self, channel, target, postings):
+        said = [(u, -d) for account, u, d in postings if account == channel[1] and d < 0]
+        need(said, "postings-differ")
+        unit, position = said[0]
+        side = self._side(channel)
+        own = [pair[side] for pair in channel[2][5] if exchanges(pair, side) and pair[7] == unit]
+        if not own:
+            return [unit, position, None]
+        by = {(account, u): d for account, u, d in postings}
+        amount, worth = by.get((target, own[0]), 0), -by.get((own_account("exchange"), own[0]), 0)
+        need(0 < amount <= worth, "postings-differ")
+        return [own[0], amount, [unit, position, worth]]
 
     def _kind_0508(self, entry, _):
         claim, part, key, reference, postings = (entry.payload[i] for i in range(5))
@@ -328,11 +434,11 @@ class Clearing:
         if hop is not None and hop[2] == reference:
             need(hop[1] is not None and not hop[3], "hop-state")
             hop[3] = True
-            expected = move(own_account("transit"), channel[1], *hop[1])
+            expected = turned(exchange(own_account("transit"), channel[1], hop[1] + [hop[6]], False))
         else:
             need(out is not None and out[0] == key, "unknown-claim")
             need(out[6][0] == DONE and out[7] and not out[8], "hop-state")
             out[8] = True
             target = out[4][1][1] if out[4][0] == HOLD else own_account("transit")
-            expected = move(channel[1], target, out[2], out[3])
+            expected = turned(exchange(target, channel[1], [out[2], out[3], out[9]], True))
         self.exactly(postings, expected)

@@ -27,7 +27,7 @@ import wwire
 import wwitness
 from wcbor import Refused, decode, encode, reading
 from wclearing import own_account
-from wentry import (Entry, accord_id, channel_of, claim_of, decision_message, op_message, peer_account, read_accord,
+from wentry import (Entry, accord_id, booked_unit, channel_of, claim_of, decision_message, op_message, peer_account, read_accord,
                     read_intent, DECISION)
 from wkeys import key_fault, public_of, sha256, signer_of, tagged, verify
 from wledger import State, check_form, postings_digest, root_digest, verdict
@@ -278,9 +278,10 @@ def between(run, v, states, entries_by_leaf):
     for name, state in states.items():
         for channel in state.t["channels"].values():
             other = states[names[channel[0]]]
-            for (account, unit), balance in state.t["balances"].items():
-                if account == channel[1]:
-                    run.same(f"{name}: position", balance, -other.t["balances"][(account, unit)])
+            there, side = next(c for c in other.t["channels"].values() if c[0] == state.ident[0]), 0 if channel[4] else 1
+            for pair in channel[2][5]:
+                here = state.t["balances"].get((channel[1], booked_unit(pair, side)), 0)
+                run.same(f"{name}: position", here, -other.t["balances"].get((there[1], booked_unit(pair, 1 - side)), 0))
     for case in v["claims"]:
         closings = {DONE_OR_FREED[row[1][6][0]] for state in states.values()
                     for (claim, _), row in state.t["claims"].items() if claim.hex() == case["claim"] and row[1]}

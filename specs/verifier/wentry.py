@@ -22,7 +22,7 @@ ROOT_SET = record(k0=U8, k1=list_of(H))
 LAST_GOOD = tuple_of(U64, H)
 LEVELS = record(optional=(0, 1, 2), k0=U64, k1=U64, k2=U64)
 LIMIT = record(optional=(1, 2, 3, 4), k0=U16, k1=fixed(16), k2=OWNER, k3=LEVELS, k4=LEVELS)
-PAIR = tuple_of(U16, U16, U64, U64, one_of(0, 1), U64, U64)
+PAIR = tuple_of(U16, U16, U64, U64, one_of(0, 1), U64, U64, optional=(U16,))
 ACCORD = record(optional=(2,), k0=U8, k1=U32, k2=H, k3=H, k4=H, k5=list_of(PAIR), k6=U64, k7=U64, k8=boolean,
                 k9=boolean, k10=tuple_of(U8, U8))
 HOP = tuple_of(U8, amount, amount, U32)
@@ -145,6 +145,24 @@ def op_message(ledger, kind, signer, role, how, op):
     return b"WEFT-OP/1\n" + ledger + kind.to_bytes(2, "big") + signer + bytes([role, how]) + op
 
 
+def exchanges(pair, side):
+    """Whether a side (0 A, 1 B) keeps the peer account in the other's unit."""
+    return len(pair) > 7 and pair[4] != side
+
+
+def booked_unit(pair, side):
+    return pair[7] if exchanges(pair, side) else pair[side]
+
+
+def clash(pairs, i, side):
+    """Whether the number of a foreign unit is in use beside that."""
+    if not exchanges(pairs[i], side):
+        return False
+    others = [pair for j, pair in enumerate(pairs) if j != i]
+    taken = [pair[side] for pair in pairs] + [pair[7] for pair in others if exchanges(pair, side)]
+    return pairs[i][7] in taken
+
+
 def read_accord(data):
     """An accord that keeps specs/clearing.md §1, else Refused("accord")."""
     try:
@@ -158,6 +176,7 @@ def read_accord(data):
         and len({p[0] for p in pairs}) == len(pairs) == len({p[1] for p in pairs})
         and all(1 <= n <= 1 << 32 for p in pairs for n in p[2:4])
         and all(limit <= 1 << 62 for p in pairs for limit in p[5:7])
+        and not any(clash(pairs, i, side) for i in range(len(pairs)) for side in (0, 1))
         and 1 <= accord[7] <= 7 * 86_400_000 and accord[6] >= 1 and min(accord[10]) >= 1
     )
     if not ok:

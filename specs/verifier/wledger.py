@@ -7,7 +7,7 @@ import marshal
 
 from wcbor import Refused, encode
 from wclearing import Clearing, own_account
-from wentry import GENESIS, KEY_REVOKED, PUBLIC, ROOT_CHANGED, ZERO16, ZERO32, Entry
+from wentry import GENESIS, KEY_REVOKED, PUBLIC, ROOT_CHANGED, ZERO16, ZERO32, Entry, booked_unit
 from wkeys import key_fault, signer_of, tagged, verify
 from wlog import origin_of, sha256
 
@@ -65,6 +65,14 @@ def verdict(levels, distance):
     if distance > levels.get(1, MAX * 4):
         return "stop"
     return "warn" if distance > levels.get(0, MAX * 4) else "fine"
+
+
+def without_tail(row):
+    """Absent items at the end of an array are left away (specs/ledger.md 5.1)."""
+    row = list(row)
+    while row and row[-1] is None:
+        row.pop()
+    return row
 
 
 def move(source, target, unit, amount):
@@ -213,13 +221,13 @@ class State(Clearing):
 
     @staticmethod
     def _row(name, row):
-        if name == "holds" and row[-1] is None:
-            return row[:-1]
+        if name == "holds":
+            return without_tail(row)
         if name == "channels":
             return row[:6] + [sorted(row[6]), dict(sorted(row[7].items()))]
         if name == "claims":
-            hops = {key: hop if hop[-1] is not None else hop[:-1] for key, hop in sorted(row[0].items())}
-            return [hops, *row[1:]]
+            hops = {key: without_tail(hop) for key, hop in sorted(row[0].items())}
+            return [hops, row[1] and without_tail(row[1]), row[2]]
         return row
 
     def digest(self):
@@ -594,7 +602,7 @@ class State(Clearing):
         self.post(move(account, own_account("hold"), unit, value))
         authority.may_debit(self, account)
         self._limits([[account, unit, -value]], authority.coordinator(self))
-        self.t["holds"][entry.leaf] = [account, unit, value, network, sidecars[0], None]
+        self.t["holds"][entry.leaf] = [account, unit, value, network, sidecars[0], None, None]
 
     # Areas 15 and 16
 
@@ -631,9 +639,11 @@ class State(Clearing):
     def _kind_0507(self, entry, _):
         hold = self.t["holds"].get(entry.payload[0])
         need(hold is not None, "unknown-hold")
-        need(hold[5] is None, "hold-bound")
-        self.exactly(entry.payload[1], move(own_account("hold"), hold[0], hold[1], hold[2]))
-        del self.t["holds"][entry.payload[0]]
+        need(hold[5] is None or hold[6] is not None, "hold-bound")
+        loose = hold[2] if hold[5] is None else hold[6]
+        self.exactly(entry.payload[1], move(own_account("hold"), hold[0], hold[1], loose))
+        hold[6] = None
+        self._less(entry.payload[0], loose)
 
     # Area 17
 
@@ -648,7 +658,7 @@ class State(Clearing):
         for pair, terms in enumerate(accord[5] if passes else []):
             unit, peer_unit = terms[:2] if we_are_a else terms[1::-1]
             num, den = terms[2:4] if we_are_a else terms[3:1:-1]
-            balance = self.t["balances"].get((channel[1], unit), 0)
+            balance = self.t["balances"].get((channel[1], booked_unit(terms, self._side(channel))), 0)
             rooms = self.room(channel, pair), terms[6 if we_are_a else 5] + balance
             seen = [bucket_after(old, room) for old, room in zip(buckets.get(pair, (None, None)), rooms)]
             expected.append([pair, unit, peer_unit, num, den, *seen])

@@ -276,11 +276,11 @@ class Said:
         setattr(self, slot, value)
         return None
 
-    def say(self, line, entry, ends):
+    def say(self, line, entry, ends, accord):
         step = entry.payload
         t, claim, reference = step[2], step[3], step.get(4)
         if t == 1:
-            return self._propose(line, entry, claim, ends)
+            return self._propose(line, entry, claim, ends, accord)
         if t in (2, 3):
             again = self.once("answered", (line, t == 2, reference), "it answers the claim a second time")
             decision = step[5].get(1) if t == 3 else step[5][0]
@@ -296,8 +296,8 @@ class Said:
             return "its Decision is on another claim"
         return again
 
-    def _propose(self, line, entry, claim, ends):
-        (data, _), place = entry.payload[5][0], entry.payload[5][1]
+    def _propose(self, line, entry, claim, ends, accord):
+        (data, _), place, part = entry.payload[5][0], entry.payload[5][1], entry.payload.get(6, 0)
         proposed = {"line": line, "time": entry.time, "expires": 0, "payee": ZERO32, "pair": 0, "amounts": None,
                     "fits": False}
         try:
@@ -305,12 +305,21 @@ class Said:
         except Refused:
             pass
         else:
-            route, hops = intent[5][0]
+            route, hops = intent[5][part] if part < len(intent[5]) else ([], [])
             proposed.update(expires=intent[6], payee=intent[3])
             if place < len(hops):
-                proposed.update(pair=hops[place][0], amounts=(hops[place][1], hops[place][2]),
+                proposed.update(pair=hops[place][0], amounts=moved_by(hops[place], accord, ends[0]),
                                 fits=claim_of(data) == claim and (route[place], route[place + 1]) == ends)
         return self.once("proposed", proposed, "it proposes the claim a second time")
+
+
+def moved_by(hop, accord, sender):
+    """What a hop moves on the peer accounts of its two ends: what it says, where each books in its own unit."""
+    terms = accord[5][hop[0]] if accord and hop[0] < len(accord[5]) else []
+    if len(terms) < 8:
+        return hop[1], hop[2]
+    position = hop[1] if (terms[4] == 0) == (accord[3] == sender) else hop[2]
+    return position, position
 
 
 NOTHING = Said()
@@ -351,7 +360,8 @@ class Side:
                 except Refused:
                     self.accord = None
             return None
-        return self.claims.setdefault(step[3], Said()).say(line, entry, (self.ledger, self.peer))
+        leg = (step[3], step.get(6, 0))
+        return self.claims.setdefault(leg, Said()).say(line, entry, (self.ledger, self.peer), self.accord)
 
     @staticmethod
     def book(sides, held, accounts, entry):
@@ -365,9 +375,9 @@ class Side:
         p = entry.payload
         if entry.kind == 0x0504:
             if held is not None and held in sides:
-                sides[held].claims.setdefault(p[0], Said()).ended = moved(held, p[2], p[3])
+                sides[held].claims.setdefault((p[0], p[1]), Said()).ended = moved(held, p[2], p[3])
         elif entry.kind in (0x0506, 0x0508) and p[2] in sides:
-            said = sides[p[2]].claims.setdefault(p[0], Said())
+            said = sides[p[2]].claims.setdefault((p[0], p[1]), Said())
             value = moved(p[2], p[3], p[4])
             if entry.kind == 0x0506:
                 said.booked = value
@@ -375,6 +385,10 @@ class Side:
                 said.gave_back = value
             else:
                 said.got_back = value
+
+
+def named(claim, part):
+    return claim.hex() + (f", part {part}" if part else "")
 
 
 class Cross:
@@ -412,7 +426,7 @@ class Cross:
     def _hop(self, claim, us, said, them, answer):
         """One hop of one claim: `us` owes, `them` receives."""
         debtor_lags, creditor_lags = them.acked_to() > len(us.lines), us.acked_to() > len(them.lines)
-        name, add = claim.hex(), self.findings.add
+        name, add = named(*claim), self.findings.add
         proposed, answered, closed = said.proposed, answer.answered, said.closed
 
         def in_flight(how):

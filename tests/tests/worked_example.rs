@@ -99,7 +99,8 @@ impl Network {
         let op = Op { op_id, not_after_ms: EXPIRES_MS, payload, sidecars: vec![SIDECAR] };
         let signed = member.sign(&self.founded.keys, &self.ledger(), &op);
         let ledgers = std::iter::once(self.ledger()).chain(route.iter().map(|n| n.ledger())).collect();
-        let way = Route { ledgers, hops: vec![(0, 1); route.len()] };
+        let whole = Amount::new(amount).expect("positive");
+        let way = Route::one_to_one(ledgers, &vec![(0, 1); route.len()], whole);
         let (paid, kinds) = self.input(|engine, cx| engine.pay(&signed, &way, EXPIRES_MS, cx));
         paid.expect("a payment within all limits");
         kinds

@@ -48,7 +48,7 @@ fn positions(core: &Core, row: &ChannelRow) -> Vec<Position> {
     let state = core.engine().state();
     let lines = row.accord.pairs.iter().enumerate().filter_map(|(i, pair)| {
         let index = u8::try_from(i).ok()?;
-        let unit = state.units.get(&pair.unit(row.we_are_a))?;
+        let unit = state.units.get(&pair.booked_unit(row.we_are_a))?;
         let show = |minor: i64| format_decimal(minor, unit.scale);
         let limit = |minor: u64| show(i64::try_from(minor).unwrap_or(i64::MAX));
         let in_flight = state.claims.values().filter_map(|c| c.outgoing.as_ref()).filter(|out| {

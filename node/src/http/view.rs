@@ -92,7 +92,9 @@ pub(super) fn done(core: &Core, answer: &OpAnswer) -> Result<(Done, bool), ApiEr
         time_ms: body.time_ms,
         state,
         claim: claim.map(ToString::to_string),
-        expires_ms: claim.and_then(|claim| core.engine().state().claim(claim)).map(|row| row.expires_ms),
+        expires_ms: claim
+            .and_then(|claim| core.engine().state().legs(claim).next())
+            .map(|(_, row)| row.expires_ms),
         reason,
         notices: notices.collect::<Result<_, _>>()?,
     };

@@ -5,12 +5,11 @@
 
 use super::core::Core;
 use crate::federation::Brought;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use weft_protocol::encoding::Blob;
 use weft_protocol::entry::Entry;
 use weft_protocol::ids::{ClaimId, LedgerId};
 use weft_protocol::ledger::identity::is_identity;
-use weft_protocol::ledger::state::Closing;
 
 /// Claims asked about in one round.
 const MAX_ASKED_AT_ONCE: usize = 16;
@@ -33,19 +32,24 @@ struct Turn {
 pub(super) struct Asking(BTreeMap<ClaimId, Turn>);
 
 impl Core {
-    /// Claims that we proposed and that wait: those past their expiry, to be ended; and those decided further away.
+    /// Claims that we proposed and that wait: those past their expiry, or of which a part has failed, to be ended; and those
+    /// decided further away.
     pub fn claims_to_ask(&mut self) -> Vec<(ClaimId, bool)> {
         let (now_ms, clock_ms) = (self.uptime_ms(), self.clock().now_ms());
         let state = self.engine().state();
-        let open = state.claims.iter().filter_map(|((claim, _), row)| {
-            let out = row.outgoing.as_ref().filter(|out| out.closing == Closing::Open)?;
-            let next = state.channels.get(&out.channel)?.peer;
-            Some((*claim, row.expires_ms < clock_ms, next != out.decider))
-        });
-        let open: Vec<_> = open.filter(|(_, late, far)| *late || *far).collect();
+        let broken: BTreeSet<ClaimId> = self.engine().broken_claims().into_iter().collect();
+        // A claim may have several parts here; it is asked about once, and ended when any of them is late.
+        let mut open: BTreeMap<ClaimId, bool> = BTreeMap::new();
+        for (claim, _, row, out) in state.open_claims() {
+            let late = row.expires_ms < clock_ms || broken.contains(&claim);
+            let far = state.channels.get(&out.channel).is_some_and(|channel| channel.peer != out.decider);
+            if late || far {
+                *open.entry(claim).or_default() |= late;
+            }
+        }
         let before = std::mem::take(&mut self.asking.0);
         let mut due = Vec::new();
-        for (claim, late, _) in open {
+        for (claim, late) in open {
             let first = Turn { next_ms: now_ms + WAIT_MIN_MS, wait_ms: WAIT_MIN_MS * 2 };
             let mut turn = before.get(&claim).copied().unwrap_or(first);
             if (late || turn.next_ms <= now_ms) && due.len() < MAX_ASKED_AT_ONCE {

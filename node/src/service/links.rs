@@ -403,8 +403,8 @@ impl Core {
     /// # Errors
     /// When the stores cannot be read.
     pub fn intent_of(&self, claim: &ClaimId) -> Result<Option<SignedIntent>, String> {
-        let row = self.engine().state().claim(claim);
-        let Some(out) = row.and_then(|row| row.outgoing.as_ref()) else { return Ok(None) };
+        let out = self.engine().state().legs(claim).find_map(|(_, row)| row.outgoing.as_ref());
+        let Some(out) = out else { return Ok(None) };
         let mut page = Page::newest(256);
         loop {
             let rows = self.index().stream_entries(&out.channel, page).map_err(|e| e.to_string())?;

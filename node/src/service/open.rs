@@ -357,7 +357,7 @@ impl Reading {
         let state = self.replay.state();
         if step
             .claim
-            .is_some_and(|claim| state.claim(&claim).is_some() || state.decisions.contains_key(&claim))
+            .is_some_and(|claim| state.legs(&claim).next().is_some() || state.decisions.contains_key(&claim))
         {
             self.named.extend(proposed_sidecar(entry));
         }

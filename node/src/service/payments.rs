@@ -217,7 +217,8 @@ impl Core {
             .and_then(|identity| identity.current(Purpose::Seal).map(|(epoch, key)| (epoch, *key)))
             .ok_or(OpRefused::NoSealKey)?;
         let now_ms = self.clock().now_ms().max(self.engine().state().head.time_ms);
-        let first = route.ledgers.get(1).and_then(|first| self.engine().state().channel_with(first));
+        let first = route.parts.first().and_then(|part| part.route.get(1));
+        let first = first.and_then(|first| self.engine().state().channel_with(first));
         let default = first.map_or(0, |(_, channel)| channel.accord.default_expiry_ms);
         let expires_ms = prepared.expires_ms.unwrap_or(now_ms.saturating_add(default));
         let text = prepared.texts.first().ok_or(OpRefused::Texts)?;
@@ -256,22 +257,34 @@ impl Core {
 
     /// How a claim of ours stands; `None` when we never proposed it or it is forgotten.
     pub fn claim_state(&self, claim: &ClaimId) -> Option<ClaimState> {
-        let out = self.engine().state().claim(claim)?.outgoing.as_ref()?;
-        Some(match out.closing {
+        let legs = self.engine().state().legs(claim).filter_map(|(_, row)| row.outgoing.as_ref());
+        let states = legs.map(|out| match out.closing {
             Closing::Done(_) if out.returned => ClaimState::Freed(None),
             Closing::Done(_) if out.ended => ClaimState::Done,
             Closing::Freed(_) if out.ended || !matches!(out.origin, Origin::Hold { .. }) => {
                 ClaimState::Freed(self.reject_code(claim, &out.channel))
             }
             Closing::Open | Closing::Done(_) | Closing::Freed(_) => ClaimState::Held,
-        })
+        });
+        // All parts end alike; while one is open the payment is.
+        let weight = |state: &ClaimState| match state {
+            ClaimState::Held => 0,
+            ClaimState::Done => 1,
+            ClaimState::Freed(_) => 2,
+        };
+        states.min_by_key(weight)
     }
 
     /// Why a peer turned a claim down: from what it said, or from its stream where it is settled and forgotten.
     fn reject_code(&self, claim: &ClaimId, channel: &StreamId) -> Option<RejectCode> {
-        if let Some(PeerAnswer::Reject(_, code)) =
-            self.engine().peers().claim(channel, claim).and_then(|said| said.answer)
-        {
+        let peers = self.engine().peers();
+        let parts = peers.hops_of(claim).into_iter().filter(|(id, _)| id == channel);
+        let answers = parts.filter_map(|(id, part)| peers.leg(&id, claim, part)?.answer);
+        let mut codes = answers.filter_map(|answer| match answer {
+            PeerAnswer::Reject(_, code) => Some(code),
+            PeerAnswer::Accept => None,
+        });
+        if let Some(code) = codes.next() {
             return Some(code);
         }
         let peer = self.engine().state().channels.get(channel)?.peer;

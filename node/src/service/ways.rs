@@ -23,7 +23,7 @@ pub const MAX_MORE_WAYS: u8 = 3;
 /// Ways that payments of this start have taken.
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
-    open: BTreeMap<ClaimId, Vec<LedgerId>>,
+    open: BTreeMap<ClaimId, Vec<Vec<LedgerId>>>,
     failed: BTreeMap<(LedgerId, LedgerId), u64>,
 }
 
@@ -138,7 +138,8 @@ impl Core {
         if self.attempts.open.len() >= MAX_ATTEMPTS {
             self.attempts.open.pop_first();
         }
-        self.attempts.open.insert(claim, route.ledgers.clone());
+        let parts = route.parts.iter().map(|part| part.route.clone());
+        self.attempts.open.insert(claim, parts.collect());
     }
 
     /// Whether a payment of ours has ended because of the way it took: then another way may be tried.
@@ -158,14 +159,17 @@ impl Core {
             .filter(|(_, state)| *state != ClaimState::Held)
             .collect();
         for (claim, state) in ended {
-            let Some(ledgers) = self.attempts.open.remove(&claim) else { continue };
-            let hops = ledgers.windows(2).map(|pair| (pair[0], pair[1]));
-            let failed: Vec<_> = match state {
-                ClaimState::Freed(Some(RejectCode::NoRoom | RejectCode::NoRoute)) => hops.take(2).collect(),
-                ClaimState::Freed(Some(RejectCode::Downstream)) => hops.skip(1).collect(),
-                ClaimState::Held | ClaimState::Done | ClaimState::Freed(_) => Vec::new(),
-            };
-            self.attempts.failed.extend(failed.into_iter().map(|hop| (hop, now_ms + FAILED_FOR_MS)));
+            for ledgers in self.attempts.open.remove(&claim).unwrap_or_default() {
+                let hops = ledgers.windows(2).map(|pair| (pair[0], pair[1]));
+                let failed: Vec<_> = match state {
+                    ClaimState::Freed(Some(RejectCode::NoRoom | RejectCode::NoRoute)) => {
+                        hops.take(2).collect()
+                    }
+                    ClaimState::Freed(Some(RejectCode::Downstream)) => hops.skip(1).collect(),
+                    ClaimState::Held | ClaimState::Done | ClaimState::Freed(_) => Vec::new(),
+                };
+                self.attempts.failed.extend(failed.into_iter().map(|hop| (hop, now_ms + FAILED_FOR_MS)));
+            }
         }
         self.attempts.failed.retain(|_, until_ms| *until_ms > now_ms);
         self.attempts.failed.keys().copied().collect()

@@ -5,6 +5,8 @@
 
 use super::finding::EntryRef;
 use crate::clearing::accord::Accord;
+use crate::clearing::intent::Hop;
+use crate::clearing::leg::Leg;
 use crate::clearing::step::{Step, StepArgs};
 use crate::entry::{Entry, Payload};
 use crate::ids::{ClaimId, Hash, LedgerId, StreamId, UnitId};
@@ -36,7 +38,7 @@ pub(super) struct Proposed {
     pub(super) payee: LedgerId,
     #[n(4)]
     pub(super) pair: u8,
-    /// What leaves the sender; `None` when the Intent cannot be read or has no such hop.
+    /// What moves on the peer accounts of sender and receiver; `None` when the Intent cannot be read or has no such hop.
     #[n(5)]
     pub(super) amounts: Option<(i64, i64)>,
     /// Whether the Intent is the claim's and the hop leads from the one side to the other.
@@ -130,7 +132,7 @@ pub(super) struct Side {
     #[n(5)]
     pub(super) acks: Vec<Acked>,
     #[n(6)]
-    pub(super) claims: BTreeMap<ClaimId, Box<Said>>,
+    pub(super) claims: BTreeMap<Leg, Box<Said>>,
     #[n(7)]
     pub(super) accord: Option<Accord>,
 }
@@ -194,8 +196,8 @@ impl Side {
             return None;
         };
         let ends = (self.ledger, self.peer);
-        let said = self.claims.entry(claim).or_default();
-        said.say(line, body.time_ms, step, claim, ends)
+        let said = self.claims.entry(Leg { claim, part: step.part }).or_default();
+        said.say(line, body.time_ms, step, claim, ends, self.accord.as_ref())
     }
 
     /// Takes in an own entry beside the stream. The state is that before it.
@@ -209,15 +211,15 @@ impl Side {
         let proposed_on = match &entry.op().payload {
             Payload::End(end) if !state.claims.contains_key(&(end.claim, end.part)) => {
                 sides.iter().find_map(|(channel, side)| {
-                    let said = side.claims.get(&end.claim)?;
+                    let said = side.claims.get(&Leg { claim: end.claim, part: end.part })?;
                     said.proposed.map(|_| *channel)
                 })
             }
             _ => None,
         };
-        let mut with = |channel: &StreamId, claim: ClaimId, act: &dyn Fn(&mut Said)| {
+        let mut with = |channel: &StreamId, leg: Leg, act: &dyn Fn(&mut Said)| {
             if let Some(side) = sides.get_mut(channel) {
-                act(side.claims.entry(claim).or_default());
+                act(side.claims.entry(leg).or_default());
             }
         };
         match &entry.op().payload {
@@ -227,16 +229,19 @@ impl Side {
                 let channel = row.map(|out| out.channel).or(proposed_on);
                 if let Some(channel) = channel {
                     let ended = moved(&channel, end.closing, &end.postings);
-                    with(&channel, end.claim, &|said| said.ended = ended);
+                    let leg = Leg { claim: end.claim, part: end.part };
+                    with(&channel, leg, &|said| said.ended = ended);
                 }
             }
             Payload::Book(book) => {
                 let booked = moved(&book.channel, book.closing, &book.postings);
-                with(&book.channel, book.claim, &|said| said.booked = booked);
+                let leg = Leg { claim: book.claim, part: book.part };
+                with(&book.channel, leg, &|said| said.booked = booked);
             }
             Payload::Returned(returned) => {
                 let back = moved(&returned.channel, returned.reference, &returned.postings);
-                with(&returned.channel, returned.claim, &|said| {
+                let leg = Leg { claim: returned.claim, part: returned.part };
+                with(&returned.channel, leg, &|said| {
                     if said.returned.is_some_and(|line| line.leaf == returned.reference) {
                         said.gave_back = back;
                     } else {
@@ -257,6 +262,7 @@ impl Said {
         step: &Step,
         claim: ClaimId,
         ends: (LedgerId, LedgerId),
+        accord: Option<&Accord>,
     ) -> Option<&'static str> {
         let reference = step.reference;
         match &step.args {
@@ -264,7 +270,7 @@ impl Said {
             StepArgs::Propose(args) => {
                 let intent = args.intent.parse().ok();
                 let place = usize::from(args.hop);
-                let part = intent.as_ref().and_then(|intent| intent.parts.first());
+                let part = intent.as_ref().and_then(|intent| intent.parts.get(usize::from(step.part)));
                 let hop = part.and_then(|part| part.hops.get(place));
                 let route = part
                     .and_then(|part| Some((part.route.get(place)?, part.route.get(place.checked_add(1)?)?)));
@@ -274,7 +280,7 @@ impl Said {
                     expires_ms: intent.as_ref().map_or(0, |intent| intent.expires_ms),
                     payee: intent.as_ref().map_or(LedgerId::ZERO, |intent| intent.payee),
                     pair: hop.map_or(0, |hop| hop.pair),
-                    amounts: hop.map(|hop| (hop.src.minor(), hop.dst.minor())),
+                    amounts: hop.map(|hop| moved_by(hop, accord, &ends.0)),
                     fits: args.intent.claim() == claim && route == Some((&ends.0, &ends.1)),
                 };
                 once(&mut self.proposed, proposed, "it proposes the claim a second time")
@@ -305,6 +311,19 @@ impl Said {
             }
             StepArgs::Return => once(&mut self.returned, line, "it returns the claim a second time"),
         }
+    }
+}
+
+/// What a hop moves on the peer accounts of its two ends: what it says, where each books in its own unit.
+fn moved_by(hop: &Hop, accord: Option<&Accord>, sender: &LedgerId) -> (i64, i64) {
+    let terms =
+        accord.and_then(|accord| Some((accord.pairs.get(usize::from(hop.pair))?, accord.a == *sender)));
+    match terms.filter(|(pair, _)| pair.foreign.is_some()) {
+        Some((pair, sender_is_a)) => {
+            let position = pair.position_of(hop, sender_is_a).minor();
+            (position, position)
+        }
+        None => (hop.src.minor(), hop.dst.minor()),
     }
 }
 

@@ -5,7 +5,8 @@
 
 use super::channel::{Closed, Moved, Proposed, Said, Side};
 use super::finding::{Class, Finding, Findings};
-use crate::ids::{ClaimId, Hash, LedgerId, UnitId};
+use crate::clearing::leg::Leg;
+use crate::ids::{Hash, LedgerId, UnitId};
 use std::collections::BTreeMap;
 
 /// Two sides, whose time it is, and what is known beyond them.
@@ -77,7 +78,7 @@ impl Cross<'_> {
     /// The hop of a claim with `us` as the debtor.
     fn check_claim(
         &self,
-        claim: &ClaimId,
+        claim: &Leg,
         us: &Side,
         said: &Said,
         them: &Side,
@@ -106,7 +107,7 @@ impl Cross<'_> {
 /// One hop of one claim: `us` owes, `them` receives.
 struct Hop<'a> {
     cross: &'a Cross<'a>,
-    claim: &'a ClaimId,
+    claim: &'a Leg,
     us: &'a Side,
     said: &'a Said,
     them: &'a Side,

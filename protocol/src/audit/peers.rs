@@ -4,7 +4,8 @@ use super::channel::{Said, Side};
 use super::compare::{self, Cross};
 use super::finding::{Class, Finding, Findings, PeerReport, Position};
 use super::networks::Networks;
-use crate::ids::{ClaimId, LedgerId, StreamId};
+use crate::clearing::leg::Leg;
+use crate::ids::{LedgerId, StreamId};
 use crate::ledger::state::{ChannelRow, State};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,7 +32,7 @@ pub(super) fn check(
             let what = format!(
                 "what {} has said, as its folder is not here: {} claims rest on its word",
                 row.peer.short(),
-                ours.claims.len()
+                distinct(ours.claims.keys())
             );
             findings.add(Finding::new(Class::NotChecked, what));
         }
@@ -67,7 +68,7 @@ fn report(state: &State, id: StreamId, row: &ChannelRow, ours: &Side, theirs: &S
         (*leaf == ack.head).then_some(*seq)
     });
     let positions = (0_u8..).zip(&row.accord.pairs).map(|(pair, terms)| {
-        let unit = terms.unit(row.we_are_a);
+        let unit = terms.booked_unit(row.we_are_a);
         let defined = state.units.get(&unit);
         Position {
             unit,
@@ -84,16 +85,21 @@ fn report(state: &State, id: StreamId, row: &ChannelRow, ours: &Side, theirs: &S
         account: row.account,
         our_entries: ours.len(),
         their_entries: theirs.len(),
-        claims: ours.claims.keys().chain(theirs.claims.keys()).collect::<BTreeSet<_>>().len() as u64,
+        claims: distinct(ours.claims.keys().chain(theirs.claims.keys())),
         pinned_to: pinned,
         positions: positions.collect(),
     }
 }
 
+/// How many claims there are among parts of claims.
+pub(super) fn distinct<'l>(legs: impl Iterator<Item = &'l Leg>) -> u64 {
+    legs.map(|leg| leg.claim).collect::<BTreeSet<_>>().len() as u64
+}
+
 /// What `debtor` has proposed in a pair and is open; with `until_booked` also what is done and not booked yet.
 fn open(debtor: &Side, creditor: &Side, pair: u8, until_booked: bool) -> i128 {
-    let booked = |claim: &ClaimId| creditor.claims.get(claim).is_some_and(|said| said.booked.is_some());
-    let amount = |claim: &ClaimId, said: &Said| {
+    let booked = |claim: &Leg| creditor.claims.get(claim).is_some_and(|said| said.booked.is_some());
+    let amount = |claim: &Leg, said: &Said| {
         let proposed = said.proposed.filter(|proposed| proposed.pair == pair)?;
         let open = match said.closed.map(|closed| closed.done_by.is_some()) {
             None => true,

@@ -49,6 +49,10 @@ pub struct UnitPair {
     /// The most that B may owe A, in the position unit.
     #[n(6)]
     pub limit_b: u64,
+    /// Where the units differ: the number that the side whose own unit is not the position unit has for that unit in
+    /// its ledger (specs/clearing.md 1.7). Absent: both sides book in their own unit, one to one.
+    #[n(7)]
+    pub foreign: Option<UnitId>,
 }
 
 /// What two networks have agreed.
@@ -147,6 +151,16 @@ impl Accord {
             if pair.limit_a > MAX_LIMIT || pair.limit_b > MAX_LIMIT {
                 return bad("a limit is above 2^62");
             }
+            let foreign = |we_are_a| pair.foreign.filter(|_| pair.exchanges(we_are_a));
+            for side in [true, false] {
+                let booked = |p: &UnitPair| [Some(p.unit(side)), p.foreign.filter(|_| p.exchanges(side))];
+                let others =
+                    self.pairs.iter().enumerate().filter(|(j, _)| *j != i).flat_map(|(_, p)| booked(p));
+                let taken = others.chain([Some(pair.unit(side))]).flatten();
+                if foreign(side).is_some_and(|unit| taken.clone().any(|other| other == unit)) {
+                    return bad("a unit stands in for the other network's and is in use beside that");
+                }
+            }
         }
         if self.default_expiry_ms == 0 || self.default_expiry_ms > MAX_EXPIRY_MS {
             return bad("claims stay open for more than nothing and at most 7 days");
@@ -174,6 +188,24 @@ impl UnitPair {
     /// Whether one minor unit is one minor unit.
     pub fn is_one_to_one(&self) -> bool {
         self.num == self.den
+    }
+
+    /// Whether claims can go through it: one to one, or with a number for the foreign unit.
+    pub fn clears(&self) -> bool {
+        self.is_one_to_one() || self.foreign.is_some()
+    }
+
+    /// Whether a side exchanges: it keeps the peer account in the other's unit.
+    pub fn exchanges(&self, we_are_a: bool) -> bool {
+        self.foreign.is_some() && (self.position == Side::A) != we_are_a
+    }
+
+    /// The unit in which a side keeps the peer account, by its number in that side's ledger.
+    pub fn booked_unit(&self, we_are_a: bool) -> UnitId {
+        match self.foreign {
+            Some(unit) if self.exchanges(we_are_a) => unit,
+            Some(_) | None => self.unit(we_are_a),
+        }
     }
 
     /// Our unit of the pair.

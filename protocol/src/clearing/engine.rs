@@ -5,15 +5,16 @@
 //! engine is ahead of the disk. After a crash an engine rebuilt from the durable records, however many of a batch
 //! arrived, goes on from there ([`Engine::recover`]).
 
-use super::intent::{Decision, DecisionBody, Hop, Intent, Outcome, Part, RejectCode, SignedIntent};
+use super::intent::{Decision, DecisionBody, Intent, Outcome, RejectCode, SignedIntent};
+use super::leg::Leg;
+pub use super::pay::{Path, Route};
 use super::peers::{Peers, Place, Refusal};
 use super::step::{AccordArgs, Ack, Step, StepArgs};
-use crate::amount::Amount;
 use crate::encoding::Blob;
 use crate::entry::{Entry, Kind, Op, Payload, SignedOp};
-use crate::ids::{AccountId, ClaimId, Hash, LedgerId, OpId, Salt, StreamId, UnitId};
+use crate::ids::{AccountId, ClaimId, Hash, LedgerId, Salt, StreamId};
 use crate::ledger::author::{Author, Written};
-use crate::ledger::clearing::{check_hop, log_epoch, room};
+use crate::ledger::clearing::log_epoch;
 use crate::ledger::state::{Answer, ChannelRow, DecisionRow};
 use crate::ledger::witness::PeerView;
 use crate::ledger::{Rejected, State, node_op_id};
@@ -73,15 +74,6 @@ pub struct Batch {
     pub claims: BTreeSet<ClaimId>,
 }
 
-/// The way of a payment: the networks, and the pair and accord version of each hop.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
-    /// Ours first, the payee's last.
-    pub ledgers: Vec<LedgerId>,
-    /// Unit pair and accord version of each hop.
-    pub hops: Vec<(u8, u32)>,
-}
-
 /// The answer to somebody who asks about a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AskAnswer {
@@ -99,12 +91,14 @@ pub struct Engine {
     pub(super) state: State,
     pub(super) peers: Peers,
     pub(super) author: Author,
-    secret: [u8; 32],
+    pub(super) secret: [u8; 32],
     pub(super) batch: Batch,
     /// Nothing at all is signed: our books may be older than what we have said.
     pub(super) quiet: bool,
     /// When the last start was that was not proven, by our own time; 0: none that we know of.
     pub(super) unsure_ms: u64,
+    /// Claims of ours whose last parts a crash has kept from being proposed.
+    pub(super) broken: BTreeSet<ClaimId>,
     /// Nothing is signed on these channels: their peers have not answered our guard.
     pub(super) hushed: BTreeSet<StreamId>,
     /// Networks that our operator has shut out.
@@ -119,8 +113,20 @@ impl Engine {
 
     /// An engine over what was read back.
     pub fn resume(state: State, peers: Peers, author: Author, secret: [u8; 32]) -> Self {
-        let (quiet, hushed, banned, unsure_ms) = (false, BTreeSet::new(), BTreeSet::new(), 0);
-        Self { state, peers, author, secret, batch: Batch::default(), quiet, unsure_ms, hushed, banned }
+        let (quiet, hushed, banned) = (false, BTreeSet::new(), BTreeSet::new());
+        let (unsure_ms, broken) = (0, BTreeSet::new());
+        Self {
+            state,
+            peers,
+            author,
+            secret,
+            batch: Batch::default(),
+            quiet,
+            unsure_ms,
+            broken,
+            hushed,
+            banned,
+        }
     }
 
     /// Gives the engine one more log key: the one that is to be bound next.
@@ -188,111 +194,6 @@ impl Engine {
         self.write(signed, cx)
     }
 
-    /// A payment to another network: the hold and the PROPOSE for the first hop, together.
-    ///
-    /// # Errors
-    /// The rule it breaks; nothing changed.
-    pub fn pay(
-        &mut self,
-        signed: &SignedOp,
-        route: &Route,
-        expires_ms: u64,
-        cx: &mut Cx<'_>,
-    ) -> Result<(Written, ClaimId), Rejected> {
-        let kind =
-            Kind::from_code(signed.kind).filter(|kind| *kind == Kind::Hold).ok_or(Rejected::StepForm)?;
-        let op = Op::parse(kind, &signed.op.0).map_err(Rejected::Encoding)?;
-        let Payload::Hold(hold) = &op.payload else { return Err(Rejected::StepForm) };
-        // Before all else, so that a retry hears that it was done, not that it would not fit a second time.
-        let author = signed.auth.first().map_or(crate::ids::Signer::ZERO, |auth| auth.signer);
-        if self.state.ops.contains_key(&(author, op.op_id)) {
-            return Err(Rejected::OpDone { op_id: op.op_id });
-        }
-        let commitment = *op.sidecars.first().ok_or(Rejected::HoldSidecar)?;
-        let intent = self.intent(route, hold.amount, commitment, expires_ms, &op.op_id)?;
-        intent.check_time(cx.now_ms.max(self.state.head.time_ms))?;
-        if intent.payee != hold.payee_network {
-            return Err(Rejected::HoldMismatch { what: "the payee's network" });
-        }
-        if self.is_banned(&intent.payee) {
-            return Err(Rejected::PeerBanned { peer: intent.payee });
-        }
-        let (id, channel) = self.open_channel(route.ledgers.get(1))?;
-        if self.is_frozen(&intent.payee) {
-            return Err(Rejected::PeerFrozen { peer: intent.payee });
-        }
-        let hop = first_hop(&intent)?;
-        if check_hop(&channel, hop)? != hold.unit {
-            return Err(Rejected::HoldMismatch { what: "the unit" });
-        }
-        let left = room(&self.state, &channel, hop.pair).unwrap_or(0);
-        if i128::from(hold.amount.minor()) > left {
-            return Err(Rejected::NoRoom { amount: hold.amount.minor(), room: left });
-        }
-        let signed_intent =
-            SignedIntent::sign(&intent, self.author.log_key(self.state.identity()?, intent.epoch)?);
-        let claim = signed_intent.claim();
-        if self.state.claim(&claim).is_some() {
-            return Err(Rejected::ClaimExists { claim });
-        }
-        let written = self.write(signed, cx)?;
-        let args = StepArgs::Propose(super::step::ProposeArgs { intent: signed_intent, hop: 0 });
-        let proposed = self.step(id, Some(claim), Some(written.entry.leaf()), args, cx);
-        if let Err(refused) = proposed {
-            // All that could refuse it was asked before the hold was written; should a rule be missed, the payer
-            // has the value back at once.
-            self.release(written.entry.leaf(), cx)?;
-            return Err(refused);
-        }
-        self.touched(claim);
-        Ok((written, claim))
-    }
-
-    /// The route over one hop, when there is an accord with the payee's network that names the unit.
-    ///
-    /// # Errors
-    /// No accord, or the unit is in none of its pairs.
-    pub fn direct_route(&self, peer: &LedgerId, unit: UnitId) -> Result<Route, Rejected> {
-        let (_, channel) = self.state.channel_with(peer).ok_or(Rejected::NoAccord { peer: *peer })?;
-        let pair = channel.accord.pairs.iter().position(|p| p.unit(channel.we_are_a) == unit);
-        let pair = pair.and_then(|p| u8::try_from(p).ok()).ok_or(Rejected::UnknownUnit { unit })?;
-        let ledgers = vec![self.state.ledger()?, *peer];
-        Ok(Route { ledgers, hops: vec![(pair, channel.accord.version)] })
-    }
-
-    fn intent(
-        &self,
-        route: &Route,
-        amount: Amount,
-        sidecar: Hash,
-        expires_ms: u64,
-        op_id: &OpId,
-    ) -> Result<Intent, Rejected> {
-        let hop = |(pair, accord_version): &(u8, u32)| Hop {
-            pair: *pair,
-            src: amount,
-            dst: amount,
-            accord_version: *accord_version,
-        };
-        let intent = Intent {
-            v: super::intent::CLAIM_VERSION,
-            payer: self.state.ledger()?,
-            epoch: log_epoch(&self.state)?,
-            payee: *route.ledgers.last().ok_or(Rejected::Intent { why: "a route without networks" })?,
-            sidecar,
-            parts: vec![Part { route: route.ledgers.clone(), hops: route.hops.iter().map(hop).collect() }],
-            expires_ms,
-            nonce: Hash::of("", &[&self.secret, op_id.as_bytes()]),
-        };
-        Intent::parse(&crate::encoding::encode(&intent))
-    }
-
-    fn open_channel(&self, peer: Option<&LedgerId>) -> Result<(StreamId, ChannelRow), Rejected> {
-        let peer = peer.ok_or(Rejected::Intent { why: "a route has at least two networks" })?;
-        let (id, channel) = self.ready_channel(peer)?;
-        Ok((id, channel.clone()))
-    }
-
     /// The channel with a peer, if both sides have appended the same accord and the peer has kept the rules.
     pub(super) fn ready_channel(&self, peer: &LedgerId) -> Result<(StreamId, &ChannelRow), Rejected> {
         let (id, channel) = self.state.channel_with(peer).ok_or(Rejected::NoAccord { peer: *peer })?;
@@ -325,7 +226,7 @@ impl Engine {
         let sigs = if accord.a == peer { &args.sigs_a } else { &args.sigs_b };
         let checks = crate::ledger::clearing::accord_signatures(theirs, &args.accord.0, sigs)?;
         checks.iter().try_for_each(|c| c.verify().map_err(Rejected::Signature))?;
-        self.step_about(id, None, None, StepArgs::Accord(args), accord.id().as_bytes(), cx)?;
+        self.step_about(id, (None, 0), None, StepArgs::Accord(args), accord.id().as_bytes(), cx)?;
         Ok(id)
     }
 
@@ -398,14 +299,16 @@ impl Engine {
         if intent.payee != self.state.ledger()? {
             return Err(Rejected::DecisionMismatch);
         }
-        let place =
-            intent.place(0, asker).ok_or(Rejected::HopMismatch { why: "the asker is not on the route" })?;
+        let on_route = (0..).zip(&intent.parts).any(|(part, _)| intent.place(part, asker).is_some());
+        if !on_route {
+            return Err(Rejected::HopMismatch { why: "the asker is not on the route" });
+        }
         let payer =
             self.peers.identity(&intent.payer).ok_or(Rejected::NotIntroduced { ledger: intent.payer })?;
         signed.verify(payer, intent.epoch)?;
         let now_ms = cx.now_ms.max(self.state.head.time_ms);
         let expired = now_ms > intent.expires_ms;
-        if cancel && (place == 0 || expired) && !self.state.decisions.contains_key(&claim) {
+        if cancel && (*asker == intent.payer || expired) && !self.state.decisions.contains_key(&claim) {
             // What may still be proposed when its row here is forgotten would be decided twice.
             if intent.expires_ms > now_ms.saturating_add(super::react::MAX_EXPIRY_SEEN_MS) {
                 return Err(Rejected::Expires { expires_ms: intent.expires_ms, now_ms });
@@ -433,17 +336,19 @@ impl Engine {
     }
 
     /// Whether we may have decided a claim before a start that was not proven, and do not know.
-    fn is_doubtful(&self, claim: &ClaimId, intent: &Intent) -> bool {
-        let last = intent.parts.first().and_then(|part| part.route.iter().rev().nth(1));
-        let channel = last.and_then(|last| self.state.channel_with(last)).map(|(id, _)| id);
-        let said =
-            channel.and_then(|id| self.peers.claim(&id, claim)).and_then(|said| said.proposal.as_ref());
+    pub(super) fn is_doubtful(&self, claim: &ClaimId, intent: &Intent) -> bool {
         // Without its PROPOSE nothing says when it was made but how long it may have been under way.
         let earliest_ms = intent.expires_ms.saturating_sub(super::accord::MAX_EXPIRY_MS);
-        self.may_have_decided(said.map_or(earliest_ms, |proposal| proposal.time_ms))
+        (0_u8..).zip(&intent.parts).any(|(part, _)| {
+            let channel = intent.last_middle(part).and_then(|last| self.state.channel_with(last));
+            let said = channel.and_then(|(id, _)| self.peers.leg(&id, claim, part));
+            let proposal = said.and_then(|said| said.proposal.as_ref());
+            self.may_have_decided(proposal.map_or(earliest_ms, |proposal| proposal.time_ms))
+        })
     }
 
-    /// The decider's no, into the stream of the last hop, whether its PROPOSE has come or not.
+    /// The decider's no, into the stream of every part's last hop, whether its PROPOSE has come or not. One Decision
+    /// for all parts; what was said on one before a crash is said on the others after it.
     pub(super) fn turn_down(
         &mut self,
         intent: &Intent,
@@ -451,17 +356,41 @@ impl Engine {
         code: RejectCode,
         cx: &mut Cx<'_>,
     ) -> Result<(), Rejected> {
-        let route = intent.parts.first().map(|p| &p.route).ok_or(Rejected::PartsNotYet)?;
-        let last = route.iter().rev().nth(1).ok_or(Rejected::PartsNotYet)?;
-        let (id, _) = self.state.channel_with(last).ok_or(Rejected::NoAccord { peer: *last })?;
-        let answer = self.state.claim(&claim).and_then(|row| row.incoming.get(&id)).map(|hop| hop.answer);
-        if answer.is_some_and(|answer| answer != Answer::None) {
-            return Err(Rejected::AlreadyAnswered { claim });
+        let mut said = Err(Rejected::AlreadyAnswered { claim });
+        for (part, _) in (0_u8..).zip(&intent.parts) {
+            let known = intent.last_middle(part).and_then(|last| self.state.channel_with(last));
+            let Some((channel, _)) = known else { continue };
+            let hop = self.state.leg(&claim, part).and_then(|row| row.incoming.get(&channel));
+            if hop.is_some_and(|hop| hop.answer != Answer::None) {
+                continue;
+            }
+            // Who has not answered our guard hears it when its PROPOSE comes; the Decision stands.
+            let refused = self.say_no(intent, claim, part, code, cx);
+            said = if said.is_ok() { said } else { refused };
         }
-        let reference = self.peers.claim(&id, &claim).and_then(|c| c.proposal.as_ref()).map(|p| p.leaf);
-        let decision = self.word(claim, Outcome::Reject, code)?;
-        let args = super::step::RejectArgs { code: code.code(), decision: Some(decision) };
-        self.step(id, Some(claim), reference, StepArgs::Reject(args), cx)
+        said
+    }
+
+    /// The decider's no on one part: the Decision as it was signed, or a new one.
+    pub(super) fn say_no(
+        &mut self,
+        intent: &Intent,
+        claim: ClaimId,
+        part: u8,
+        code: RejectCode,
+        cx: &mut Cx<'_>,
+    ) -> Result<(), Rejected> {
+        let no = Rejected::HopMismatch { why: "there is no hop to us" };
+        let last = intent.last_middle(part).ok_or(no)?;
+        let (channel, _) = self.state.channel_with(last).ok_or(Rejected::NoAccord { peer: *last })?;
+        let proposal = self.peers.leg(&channel, &claim, part).and_then(|said| said.proposal.as_ref());
+        let reference = proposal.map(|proposal| proposal.leaf);
+        let decision = match self.state.decisions.get(&claim) {
+            Some(row) if row.outcome == Outcome::Reject => self.decision(claim, row)?,
+            Some(_) | None => self.word(claim, Outcome::Reject, code)?,
+        };
+        let args = super::step::RejectArgs { code: decision.body.code, decision: Some(decision) };
+        self.step_of(channel, Leg { claim, part }, reference, StepArgs::Reject(args), cx)
     }
 
     /// Signs our word on a claim.
@@ -479,7 +408,7 @@ impl Engine {
     }
 
     /// Our word as we gave it. Signatures are deterministic, so where it is not remembered it is made again.
-    fn decision(&self, claim: ClaimId, row: &DecisionRow) -> Result<Decision, Rejected> {
+    pub(super) fn decision(&self, claim: ClaimId, row: &DecisionRow) -> Result<Decision, Rejected> {
         if let Some(word) = self.peers.own_word(&claim) {
             return Ok(*word);
         }
@@ -502,7 +431,7 @@ impl Engine {
     /// When we have no part in the claim, or it does not verify.
     pub fn learn(&mut self, decision: &Decision, cx: &mut Cx<'_>) -> Result<(), Rejected> {
         let claim = decision.body.claim;
-        if self.state.claim(&claim).is_none() {
+        if self.state.legs(&claim).next().is_none() {
             return Err(Rejected::UnknownClaim { claim });
         }
         self.peers.learn_decision(decision)?;
@@ -527,7 +456,7 @@ impl Engine {
     }
 
     /// After a start: writes every second half that a crash left out, and gives back holds that never became a
-    /// claim (their payment was not acknowledged).
+    /// claim, and what parts that were never proposed would have taken (their payment was not acknowledged).
     ///
     /// # Errors
     /// A rule that our own entries break: the ledger needs help.
@@ -535,10 +464,11 @@ impl Engine {
         if self.quiet {
             return Ok(());
         }
-        let loose: Vec<Hash> =
-            self.state.holds.iter().filter(|(_, h)| h.claim.is_none()).map(|(leaf, _)| *leaf).collect();
-        for hold in loose {
+        let loose = self.state.holds.iter().filter(|(_, hold)| hold.is_loose());
+        let loose: Vec<_> = loose.map(|(leaf, hold)| (*leaf, hold.claim)).collect();
+        for (hold, claim) in loose {
             self.release(hold, cx)?;
+            self.broken.extend(claim);
         }
         let mut claims: BTreeSet<ClaimId> = self.peers.claims().into_iter().collect();
         claims.extend(self.state.claims.iter().filter(|(_, row)| !row.is_closed()).map(|((c, _), _)| *c));
@@ -550,31 +480,33 @@ impl Engine {
         Ok(())
     }
 
-    fn release(&mut self, hold: Hash, cx: &mut Cx<'_>) -> Result<(), Rejected> {
+    pub(super) fn release(&mut self, hold: Hash, cx: &mut Cx<'_>) -> Result<(), Rejected> {
         let row = self.state.holds.get(&hold).ok_or(Rejected::UnknownHold { hold })?;
         let from = crate::ledger::own_accounts::hold();
-        let postings = crate::ledger::transfer::move_value(from, row.account, row.unit, row.amount);
+        let loose = if row.claim.is_some() { row.left } else { Some(row.amount) };
+        let Some(loose) = loose else { return Ok(()) };
+        let postings = crate::ledger::transfer::move_value(from, row.account, row.unit, loose);
         let payload = Payload::Release(crate::ledger::transfer::Release { hold, postings });
         self.own(payload, &[], hold.as_bytes(), 0, cx)
     }
 
-    /// Appends a step about a claim.
-    pub(super) fn step(
+    /// Appends a step about a part of a claim.
+    pub(super) fn step_of(
         &mut self,
         channel: StreamId,
-        claim: Option<ClaimId>,
+        leg: Leg,
         reference: Option<Hash>,
         args: StepArgs,
         cx: &mut Cx<'_>,
     ) -> Result<(), Rejected> {
-        let about = claim.unwrap_or(ClaimId::ZERO);
-        self.step_about(channel, claim, reference, args, about.as_bytes(), cx)
+        let Leg { claim, part } = leg;
+        self.step_about(channel, (Some(claim), part), reference, args, claim.as_bytes(), cx)
     }
 
     fn step_about(
         &mut self,
         channel: StreamId,
-        claim: Option<ClaimId>,
+        (claim, part): (Option<ClaimId>, u8),
         reference: Option<Hash>,
         args: StepArgs,
         about: &[u8],
@@ -588,8 +520,8 @@ impl Engine {
             .peers
             .stream(&channel)
             .map_or(Ack { next: 0, head: Hash::ZERO }, |s| Ack { next: s.next, head: s.head });
-        let payload = Payload::Step(Step { channel, ack, claim, reference, args, part: 0 });
-        self.own(payload, channel.as_bytes(), about, 0, cx)
+        let payload = Payload::Step(Step { channel, ack, claim, reference, args, part });
+        self.own(payload, channel.as_bytes(), about, part, cx)
     }
 
     /// Shows the peer of a channel who a network is, each identity entry once, before they are needed there.
@@ -606,7 +538,7 @@ impl Engine {
         for entry in self.peers.not_shown(&channel, &ledger).to_vec() {
             let about = Hash::of("", &[&entry]);
             let args = StepArgs::Key(super::step::KeyArgs { entry: Blob(entry) });
-            self.step_about(channel, None, None, args, about.as_bytes(), cx)?;
+            self.step_about(channel, (None, 0), None, args, about.as_bytes(), cx)?;
         }
         Ok(())
     }
@@ -661,9 +593,4 @@ impl Engine {
     pub(super) fn touched(&mut self, claim: ClaimId) {
         self.batch.claims.insert(claim);
     }
-}
-
-fn first_hop(intent: &Intent) -> Result<&Hop, Rejected> {
-    let hop = intent.parts.first().and_then(|part| part.hops.first());
-    hop.ok_or(Rejected::Intent { why: "a route has 1 to 6 hops" })
 }

@@ -16,7 +16,7 @@ pub const CLAIM_VERSION: u8 = 1;
 pub const MAX_INTENT_BYTES: usize = 3_600;
 /// Longest route.
 pub const MAX_HOPS: usize = 6;
-/// Most parts; this version decides claims of one part.
+/// Most parts: with six hops each they still fit an entry.
 pub const MAX_PARTS: usize = 8;
 
 /// One channel that a claim crosses.
@@ -177,6 +177,18 @@ impl Intent {
             return Err(Rejected::Expires { expires_ms: self.expires_ms, now_ms });
         }
         Ok(())
+    }
+
+    /// What leaves the payer's account: the first hops of all parts together; `None` above what an amount can be.
+    pub fn src(&self) -> Option<Amount> {
+        let firsts = self.parts.iter().filter_map(|part| part.hops.first());
+        let sum = firsts.into_iter().try_fold(0_i64, |sum, hop| sum.checked_add(hop.src.minor()))?;
+        Amount::new(sum).ok()
+    }
+
+    /// The network from which a part comes to the payee's.
+    pub fn last_middle(&self, part: u8) -> Option<&LedgerId> {
+        self.parts.get(usize::from(part))?.route.iter().rev().nth(1)
     }
 
     /// The place of a network on the route of a part.

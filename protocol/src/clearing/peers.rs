@@ -12,6 +12,7 @@ pub use places::Place;
 
 use super::guard::{Fence, Newest, StreamHead};
 use super::intent::{Decision, RejectCode, SignedIntent};
+use super::leg::Leg;
 use super::step::{Step, StepArgs};
 use crate::entry::{Entry, EntryError, Payload};
 use crate::ids::{ClaimId, Hash, LedgerId, PUBLIC_STREAM, StreamId, UnitId};
@@ -98,7 +99,7 @@ pub struct PeerStream {
     #[n(5)]
     open_in: BTreeMap<u8, u64>,
     #[n(6)]
-    claims: BTreeMap<ClaimId, PeerClaim>,
+    claims: BTreeMap<Leg, PeerClaim>,
 }
 
 /// What a peer has said about a claim on one channel.
@@ -252,9 +253,14 @@ impl PeerStream {
         }
     }
 
-    /// What the peer has said about a claim.
-    pub fn claim(&self, claim: &ClaimId) -> Option<&PeerClaim> {
-        self.claims.get(claim)
+    /// What the peer has said about a part of a claim.
+    pub fn leg(&self, claim: &ClaimId, part: u8) -> Option<&PeerClaim> {
+        self.claims.get(&Leg { claim: *claim, part })
+    }
+
+    /// The parts of a claim of which the peer has said something.
+    fn parts(&self, claim: &ClaimId) -> impl Iterator<Item = u8> + use<'_> {
+        self.claims.range(Leg::all(claim)).map(|(leg, _)| leg.part)
     }
 
     /// Open claims that the peer has proposed to us in a unit pair.
@@ -284,14 +290,20 @@ impl Peers {
         self.streams.get(channel)
     }
 
-    /// What peers have said about a claim on a channel.
+    /// What peers have said about the first part of a claim, in most claims the only one, on a channel.
     pub fn claim(&self, channel: &StreamId, claim: &ClaimId) -> Option<&PeerClaim> {
-        self.streams.get(channel)?.claim(claim)
+        self.leg(channel, claim, 0)
     }
 
-    /// Channels on which peers have said something about a claim.
-    pub fn channels_of(&self, claim: &ClaimId) -> Vec<StreamId> {
-        self.streams.iter().filter(|(_, s)| s.claims.contains_key(claim)).map(|(id, _)| *id).collect()
+    /// What peers have said about a part of a claim on a channel.
+    pub fn leg(&self, channel: &StreamId, claim: &ClaimId, part: u8) -> Option<&PeerClaim> {
+        self.streams.get(channel)?.leg(claim, part)
+    }
+
+    /// Channels on which peers have said something about a claim, with the parts of it.
+    pub fn hops_of(&self, claim: &ClaimId) -> Vec<(StreamId, u8)> {
+        let streams = self.streams.iter();
+        streams.flat_map(|(id, stream)| stream.parts(claim).map(|part| (*id, part))).collect()
     }
 
     /// A Decision of another network that verified.
@@ -306,7 +318,8 @@ impl Peers {
 
     /// Every claim that some peer has spoken of and that is not settled yet.
     pub fn claims(&self) -> Vec<ClaimId> {
-        let mut all: Vec<ClaimId> = self.streams.values().flat_map(|s| s.claims.keys().copied()).collect();
+        let mut all: Vec<ClaimId> =
+            self.streams.values().flat_map(|s| s.claims.keys().map(|leg| leg.claim)).collect();
         all.sort();
         all.dedup();
         all
@@ -549,7 +562,8 @@ impl Peers {
             self.find(Finding { ledger: entry.body().ledger, leaf: entry.leaf(), what: what.into() });
         }
         let stream = self.streams.get_mut(&step.channel)?;
-        if let Some(said) = step.claim.and_then(|claim| stream.claims.get_mut(&claim)) {
+        let leg = step.claim.map(|claim| Leg { claim, part: step.part });
+        if let Some(said) = leg.and_then(|leg| stream.claims.get_mut(&leg)) {
             said.heard_ms = entry.body().time_ms;
         }
         step.claim
@@ -597,9 +611,9 @@ impl Peers {
         if let Some(word) = decision.filter(|word| word.body.decider == entry.body().ledger) {
             self.own_words.insert(word.body.claim, *word);
         }
-        let (Some(claim), StepArgs::Reject(_)) = (&step.claim, &step.args) else { return };
-        if let Some(said) =
-            self.streams.get_mut(&step.channel).and_then(|stream| stream.claims.get_mut(claim))
+        let (Some(claim), StepArgs::Reject(_)) = (step.claim, &step.args) else { return };
+        let leg = Leg { claim, part: step.part };
+        if let Some(said) = self.streams.get_mut(&step.channel).and_then(|stream| stream.claims.get_mut(&leg))
         {
             said.refused = Some(entry.leaf());
         }
@@ -637,7 +651,8 @@ impl Peers {
     /// knows the claim: a contradiction that comes later is evidence.
     pub(super) fn settle(&mut self, claim: &ClaimId) {
         for stream in self.streams.values_mut() {
-            stream.claims.remove(claim);
+            let settled: Vec<Leg> = stream.claims.range(Leg::all(claim)).map(|(leg, _)| *leg).collect();
+            settled.iter().for_each(|leg| drop(stream.claims.remove(leg)));
         }
     }
 
@@ -646,16 +661,16 @@ impl Peers {
     /// stream knows.
     pub(super) fn prune(&mut self, state: &State) {
         for stream in self.streams.values_mut() {
-            stream.claims.retain(|claim, said| {
+            stream.claims.retain(|leg, said| {
                 said.proposal.is_some()
-                    || state.claim(claim).is_some()
+                    || state.legs(&leg.claim).next().is_some()
                     || said.heard_ms.saturating_add(KEEP_ANSWER_MS) > state.head.time_ms
             });
         }
         self.forget_words(state);
         let streams = &self.streams;
         self.decisions.retain(|(claim, _), _| {
-            state.claim(claim).is_some() || streams.values().any(|s| s.claims.contains_key(claim))
+            state.legs(claim).next().is_some() || streams.values().any(|s| s.parts(claim).next().is_some())
         });
     }
 }

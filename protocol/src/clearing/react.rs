@@ -5,14 +5,16 @@
 
 use super::engine::{Cx, Engine, Payee};
 use super::intent::{Intent, Outcome, RejectCode, SignedIntent};
+use super::leg::Leg;
 use super::peers::{PeerAnswer, PeerClaim, PeerClosing, Peers, Proposal};
+use super::rate::{Exchanged, HopValue, Way};
 use super::step::{AcceptArgs, DoneArgs, ProposeArgs, RejectArgs, StepArgs};
 use super::weak::{self, Weak};
 use crate::amount::Amount;
 use crate::encoding::Blob;
 use crate::entry::Payload;
 use crate::ids::{AccountId, ClaimId, Hash, StreamId, UnitId};
-use crate::ledger::clearing::{accepted_on, check_hop, room};
+use crate::ledger::clearing::{accepted_on, hop_value, room, value_in};
 use crate::ledger::identity::Purpose;
 use crate::ledger::state::{Answer, ClaimRow, Closing, InHop, Origin, OutHop, State};
 use crate::ledger::transfer::{Book, Credit, End, Posting, Returned, may_credit, move_value};
@@ -34,6 +36,13 @@ enum Todo {
         leaf: Hash,
         intent: SignedIntent,
         account: AccountId,
+    },
+    /// The yes or no that was said on another part.
+    Again {
+        channel: StreamId,
+        leaf: Hash,
+        intent: Intent,
+        outcome: Outcome,
     },
     Credit {
         account: AccountId,
@@ -72,7 +81,7 @@ enum Todo {
     Book {
         channel: StreamId,
         done: Hash,
-        value: (UnitId, Amount),
+        value: HopValue,
         decided: bool,
     },
     Return {
@@ -82,7 +91,7 @@ enum Todo {
     GaveBack {
         channel: StreamId,
         reference: Hash,
-        value: (UnitId, Amount),
+        value: HopValue,
     },
     GotBack {
         out: OutHop,
@@ -104,10 +113,10 @@ impl Engine {
             return;
         }
         for _ in 0..MAX_STEPS {
-            let Some(todo) = self.todo(claim, cx) else { break };
+            let Some((part, todo)) = self.todo(claim, cx) else { break };
             // A refusal here means that our own books stand against the step (a limit reached in between): the
             // claim stays as it is, visible, and is looked at again.
-            if self.take(claim, todo, cx).is_err() {
+            if self.take(Leg { claim: *claim, part }, todo, cx).is_err() {
                 break;
             }
         }
@@ -115,30 +124,35 @@ impl Engine {
         forget_if_settled(&self.state, &mut self.peers, claim);
     }
 
-    fn todo(&self, claim: &ClaimId, cx: &Cx<'_>) -> Option<Todo> {
-        let row = self.state.claim(claim);
-        let out = row.and_then(|r| r.outgoing.as_ref());
-        if let Some(todo) = out.and_then(|out| self.todo_outgoing(claim, out)) {
-            return Some(todo);
+    fn todo(&self, claim: &ClaimId, cx: &Cx<'_>) -> Option<(u8, Todo)> {
+        let legs: Vec<(u8, &ClaimRow)> = self.state.legs(claim).collect();
+        let outgoing = legs.iter().find_map(|(part, row)| {
+            let out = row.outgoing.as_ref()?;
+            Some((*part, self.todo_outgoing(Leg { claim: *claim, part: *part }, out)?))
+        });
+        if outgoing.is_some() {
+            return outgoing;
         }
         if let Some(todo) = self.todo_credit(claim, cx) {
-            return Some(todo);
+            return Some((0, todo));
         }
-        for channel in self.peers.channels_of(claim) {
-            let said = self.peers.claim(&channel, claim)?;
-            if let Some(todo) =
-                said.proposal.as_ref().and_then(|p| self.todo_incoming(claim, channel, said, p, cx))
-            {
-                return Some(todo);
+        for (channel, part) in self.peers.hops_of(claim) {
+            let said = self.peers.leg(&channel, claim, part)?;
+            let leg = Leg { claim: *claim, part };
+            let todo = said.proposal.as_ref().and_then(|p| self.todo_incoming(leg, channel, said, p, cx));
+            if let Some(todo) = todo {
+                return Some((part, todo));
             }
         }
-        row.and_then(|row| self.todo_give_back(claim, row))
+        legs.iter().find_map(|(part, row)| {
+            Some((*part, self.todo_give_back(Leg { claim: *claim, part: *part }, row)?))
+        })
     }
 
     /// As the debtor of a hop.
-    fn todo_outgoing(&self, claim: &ClaimId, out: &OutHop) -> Option<Todo> {
-        let said = self.peers.claim(&out.channel, claim);
-        let decision = self.peers.decision(claim, &out.decider).map(|d| d.body.outcome);
+    fn todo_outgoing(&self, Leg { claim, part }: Leg, out: &OutHop) -> Option<Todo> {
+        let said = self.peers.leg(&out.channel, &claim, part);
+        let decision = self.peers.decision(&claim, &out.decider).map(|d| d.body.outcome);
         match out.closing {
             Closing::Open if decision == Some(Outcome::Accept) => Some(Todo::Done { out: out.clone() }),
             Closing::Open => match said.and_then(|s| s.answer) {
@@ -151,7 +165,7 @@ impl Engine {
             Closing::Done(leaf) if !out.ended => Some(Todo::End { out: out.clone(), closing: leaf }),
             Closing::Done(_) => {
                 let undone =
-                    weak::is(Weak::ContradictionUndoes) && self.peers.contradicted(claim, &out.decider);
+                    weak::is(Weak::ContradictionUndoes) && self.peers.contradicted(&claim, &out.decider);
                 let returned = said.and_then(|s| s.returned).or(undone.then_some(Hash::ZERO));
                 let reference = returned.filter(|_| !out.returned)?;
                 Some(Todo::GotBack { out: out.clone(), reference })
@@ -178,20 +192,22 @@ impl Engine {
     /// As the creditor of a hop.
     fn todo_incoming(
         &self,
-        claim: &ClaimId,
+        leg: Leg,
         channel: StreamId,
         said: &PeerClaim,
         proposal: &Proposal,
         cx: &Cx<'_>,
     ) -> Option<Todo> {
-        let row = self.state.claim(claim);
+        let Leg { claim, part } = leg;
+        let row = self.state.leg(&claim, part);
         let hop: Option<&InHop> = row.and_then(|r| r.incoming.get(&channel));
         let from_here = Origin::Upstream { channel };
         let out = row.and_then(|r| r.outgoing.as_ref()).filter(|out| out.origin == from_here);
         let booked = hop.is_some_and(|h| h.booked.is_some());
-        let decided = accepted_on(&self.state, claim, &channel).is_some();
         if let (Some(PeerClosing::Done(done)), false) = (said.closing, booked) {
-            return Some(Todo::Book { channel, done, value: self.value_in(channel, proposal)?, decided });
+            let (known, decided) = value_in(&self.state, &claim, part, &channel);
+            let value = known.or_else(|| self.proposed_value(channel, part, proposal))?;
+            return Some(Todo::Book { channel, done, value, decided });
         }
         let answered = hop.is_some_and(|h| h.answer != Answer::None) || said.refused.is_some();
         if booked || answered || said.closing.is_some() {
@@ -207,26 +223,29 @@ impl Engine {
             Some((_, Closing::Open)) => return None,
             None => {}
         }
-        match self.judge(claim, channel, proposal, cx) {
+        match self.judge(leg, channel, proposal, cx) {
             Ok(None) => None,
             Ok(Some(todo)) => Some(todo),
             Err(code) => Some(Todo::TurnAway { channel, leaf: proposal.leaf, code }),
         }
     }
 
-    /// Our unit and amount of the hop that a proposal is for.
-    fn value_in(&self, channel: StreamId, proposal: &Proposal) -> Option<(UnitId, Amount)> {
+    /// What a hop that is bound although we have neither passed it on nor accepted it brings us, by its proposal.
+    fn proposed_value(&self, channel: StreamId, part: u8, proposal: &Proposal) -> Option<HopValue> {
         let row = self.state.channels.get(&channel)?;
         let intent = proposal.signed.parse().ok()?;
-        let hop = intent.parts.first()?.hops.get(usize::from(proposal.hop))?;
-        let unit = row.accord.pairs.get(usize::from(hop.pair))?.unit(row.we_are_a);
-        Some((unit, hop.dst))
+        let hop = intent.parts.get(usize::from(part))?.hops.get(usize::from(proposal.hop))?;
+        let value = row.accord.pairs.get(usize::from(hop.pair))?.value_of(hop, row.we_are_a, Way::In)?;
+        // By another rate than ours it may be worth less than it says; what it says counts, and comes back as it came.
+        let least = value.amount.minor().unsigned_abs();
+        let exchanged = value.exchanged.map(|e| Exchanged { worth: e.worth.max(least), ..e });
+        Some(HopValue { exchanged, ..value })
     }
 
     /// A proposal that nobody has answered: whether it keeps the rules, and what we do with it.
     fn judge(
         &self,
-        claim: &ClaimId,
+        leg: Leg,
         channel: StreamId,
         proposal: &Proposal,
         cx: &Cx<'_>,
@@ -234,15 +253,57 @@ impl Engine {
         let broken = RejectCode::RuleBroken;
         let us = self.state.ledger().map_err(|_| broken)?;
         let row = self.state.channels.get(&channel).ok_or(broken)?;
+        let (intent, value) = self.check_proposal(leg.part, channel, proposal, cx)?;
+        if intent.payee == us {
+            return Ok(self.decide(leg, channel, proposal, intent, cx));
+        }
+        let part = intent.parts.get(usize::from(leg.part)).ok_or(broken)?;
+        if intent.expires_ms <= cx.now_ms.max(self.state.head.time_ms) {
+            return Err(RejectCode::Expired);
+        }
+        let next_place = usize::from(proposal.hop).saturating_add(1);
+        let next = part.route.get(next_place.saturating_add(1)).ok_or(broken)?;
+        let onward = part.hops.get(next_place).ok_or(broken)?;
+        if !row.accord.relay {
+            return Err(RejectCode::NoRoute);
+        }
+        let (id, out) = match self.ready_channel(next) {
+            Ok(ready) => ready,
+            // We may have proposed it onward before the start: it waits until that peer has answered.
+            Err(Rejected::NotHeard { .. }) => return Ok(None),
+            Err(_) => return Err(RejectCode::NoRoute),
+        };
+        let leaves = hop_value(out, onward, Way::Out).map_err(|_| RejectCode::NoRoute)?;
+        if leaves.unit != value.unit {
+            return Err(RejectCode::NoRoute);
+        }
+        if i128::from(leaves.position().minor()) > room(&self.state, out, onward.pair).unwrap_or(0) {
+            return Err(RejectCode::NoRoom);
+        }
+        let (leaf, signed) = (proposal.leaf, proposal.signed.clone());
+        Ok(Some(Todo::Onward { from: channel, channel: id, leaf, signed, intent, place: next_place }))
+    }
+
+    /// What every proposal must keep, wherever it leads.
+    fn check_proposal(
+        &self,
+        part: u8,
+        channel: StreamId,
+        proposal: &Proposal,
+        cx: &Cx<'_>,
+    ) -> Result<(Intent, HopValue), RejectCode> {
+        let broken = RejectCode::RuleBroken;
+        let us = self.state.ledger().map_err(|_| broken)?;
+        let row = self.state.channels.get(&channel).ok_or(broken)?;
         let intent = proposal.signed.parse().map_err(|_| broken)?;
-        let [part] = &intent.parts[..] else { return Err(broken) };
+        let way = intent.parts.get(usize::from(part)).ok_or(broken)?;
         let place = usize::from(proposal.hop);
-        let ends = (part.route.get(place), part.route.get(place.saturating_add(1)));
+        let ends = (way.route.get(place), way.route.get(place.saturating_add(1)));
         if ends != (Some(&row.peer), Some(&us)) {
             return Err(broken);
         }
-        let hop = part.hops.get(place).ok_or(broken)?;
-        let unit = check_hop(row, hop).map_err(|_| broken)?;
+        let hop = way.hops.get(place).ok_or(broken)?;
+        let value = hop_value(row, hop, Way::In).map_err(|_| broken)?;
         let payer = self.peers.identity(&intent.payer).ok_or(broken)?;
         proposal.signed.verify(payer, intent.epoch).map_err(|_| broken)?;
         // Turning it down binds nobody, so what a stolen key may have signed is.
@@ -259,32 +320,7 @@ impl Engine {
         if self.room_in(channel, hop.pair) < 0 {
             return Err(RejectCode::NoRoom);
         }
-        if intent.payee == us {
-            return Ok(self.decide(claim, channel, proposal, intent, cx));
-        }
-        if intent.expires_ms <= now_ms {
-            return Err(RejectCode::Expired);
-        }
-        let next_place = place.saturating_add(1);
-        let next = part.route.get(next_place.saturating_add(1)).ok_or(broken)?;
-        let onward = part.hops.get(next_place).ok_or(broken)?;
-        if !row.accord.relay {
-            return Err(RejectCode::NoRoute);
-        }
-        let (id, out) = match self.ready_channel(next) {
-            Ok(ready) => ready,
-            // We may have proposed it onward before the start: it waits until that peer has answered.
-            Err(Rejected::NotHeard { .. }) => return Ok(None),
-            Err(_) => return Err(RejectCode::NoRoute),
-        };
-        if check_hop(out, onward) != Ok(unit) {
-            return Err(RejectCode::NoRoute);
-        }
-        if i128::from(onward.src.minor()) > room(&self.state, out, onward.pair).unwrap_or(0) {
-            return Err(RejectCode::NoRoom);
-        }
-        let (leaf, signed) = (proposal.leaf, proposal.signed.clone());
-        Ok(Some(Todo::Onward { from: channel, channel: id, leaf, signed, intent, place: next_place }))
+        Ok((intent, value))
     }
 
     /// What is left of the limit of a peer towards us, all its open claims counted: negative when they are too
@@ -293,26 +329,40 @@ impl Engine {
         let Some(row) = self.state.channels.get(&channel) else { return -1 };
         let Some(terms) = row.accord.pairs.get(usize::from(pair)) else { return -1 };
         let limit = i128::from(terms.limit(!row.we_are_a));
-        let owed_to_them = i128::from(self.state.balance(&row.account, terms.unit(row.we_are_a)));
+        let owed_to_them = i128::from(self.state.balance(&row.account, terms.booked_unit(row.we_are_a)));
         let open = self.peers.stream(&channel).map_or(0, |s| i128::from(s.open_in(pair)));
         limit.saturating_add(owed_to_them).saturating_sub(open)
     }
 
-    /// Our word, as the payee's network.
+    /// Our word, as the payee's network: on all parts together, when the last of them has come.
     fn decide(
         &self,
-        claim: &ClaimId,
+        leg: Leg,
         channel: StreamId,
         proposal: &Proposal,
         intent: Intent,
         cx: &Cx<'_>,
     ) -> Option<Todo> {
-        if self.state.decisions.contains_key(claim) {
-            return None;
+        let Leg { claim, part } = leg;
+        let leaf = proposal.leaf;
+        let turn_away = |code| Some(Todo::TurnAway { channel, leaf, code });
+        if let Some(row) = self.state.decisions.get(&claim) {
+            // Said on another part already; a claim of one part comes on one channel.
+            let several = intent.parts.len() > 1;
+            return several.then_some(Todo::Again { channel, leaf, intent, outcome: row.outcome });
         }
-        if self.may_have_decided(proposal.time_ms) {
-            let (leaf, code) = (proposal.leaf, RejectCode::NoRoute);
-            return Some(Todo::TurnAway { channel, leaf, code });
+        // A part that was turned away without a Decision never comes again, so the claim cannot be accepted.
+        let gone = |(part, row): (u8, &ClaimRow)| {
+            let channel = intent.last_middle(part).and_then(|last| self.state.channel_with(last));
+            let hop = channel.and_then(|(id, _)| row.incoming.get(&id));
+            hop.is_some_and(|hop| matches!(hop.answer, Answer::Rejected(_)))
+        };
+        if intent.parts.len() > 1 && self.state.legs(&claim).any(gone) {
+            return turn_away(RejectCode::Downstream);
+        }
+        let parts = self.parts_here(&claim, &intent);
+        if parts.iter().flatten().any(|(_, known)| self.may_have_decided(known.time_ms)) {
+            return turn_away(RejectCode::NoRoute);
         }
         let refuse = |intent, code| Some(Todo::Refuse { intent, code });
         if cx.now_ms.max(self.state.head.time_ms) > intent.expires_ms {
@@ -321,14 +371,34 @@ impl Engine {
         if self.state.nonces.contains_key(&(intent.payer, intent.nonce)) {
             return refuse(intent, RejectCode::NonceUsed);
         }
-        let (unit, amount) = self.value_in(channel, proposal)?;
-        match (cx.payees)(claim, &intent.sidecar) {
+        // The first part speaks for all, so that one channel's stream holds the Decision first.
+        if part != 0 {
+            return None;
+        }
+        let (mut unit, mut amount) = (None, 0_i64);
+        for (part, known) in (0_u8..).zip(parts) {
+            let (channel, known) = known?;
+            if self.hushed.contains(&channel) {
+                return None;
+            }
+            // One that does not keep the rules is turned away when its turn comes.
+            let (_, value) = self.check_proposal(part, channel, known, cx).ok()?;
+            if unit.is_some_and(|unit| unit != value.unit) {
+                return refuse(intent, RejectCode::RuleBroken);
+            }
+            unit = Some(value.unit);
+            amount = amount.saturating_add(value.amount.minor());
+        }
+        let (Some(unit), Ok(amount)) = (unit, Amount::new(amount)) else {
+            return refuse(intent, RejectCode::RuleBroken);
+        };
+        match (cx.payees)(&claim, &intent.sidecar) {
             Payee::Missing => None,
             Payee::Bad => refuse(intent, RejectCode::Sidecar),
             Payee::Unknown => refuse(intent, RejectCode::UnknownPayee),
             Payee::Account(account) => match may_credit(&self.state, &account, unit, amount) {
                 Ok(()) => {
-                    let (leaf, intent) = (proposal.leaf, proposal.signed.clone());
+                    let intent = proposal.signed.clone();
                     Some(Todo::Accept { channel, leaf, intent, account })
                 }
                 Err(Rejected::UnknownAccount { .. } | Rejected::AccountClosed { .. }) => {
@@ -339,12 +409,22 @@ impl Engine {
         }
     }
 
+    /// The proposals of a claim's parts that have come on the last hops that its Intent names.
+    fn parts_here(&self, claim: &ClaimId, intent: &Intent) -> Vec<Option<(StreamId, &Proposal)>> {
+        let here = |part: u8| {
+            let (channel, _) = self.state.channel_with(intent.last_middle(part)?)?;
+            let said = self.peers.leg(&channel, claim, part)?;
+            said.proposal.as_ref().filter(|_| said.closing.is_none()).map(|known| (channel, known))
+        };
+        (0_u8..).zip(&intent.parts).map(|(part, _)| here(part)).collect()
+    }
+
     /// What came in, was booked, and cannot go onward (only after a contradiction of the decider, or because the
     /// next network gave it back): RETURN, and its second half. Both rest on our state alone, because by then what
     /// the peers said may be forgotten.
-    fn todo_give_back(&self, claim: &ClaimId, row: &ClaimRow) -> Option<Todo> {
+    fn todo_give_back(&self, Leg { claim, part }: Leg, row: &ClaimRow) -> Option<Todo> {
         row.incoming.iter().find_map(|(channel, hop)| {
-            let (channel, value) = (*channel, hop.booked?);
+            let (channel, value) = (*channel, hop.booked_value()?);
             match hop.return_step {
                 Some(reference) => (!hop.returned).then_some(Todo::GaveBack { channel, reference, value }),
                 None => {
@@ -354,7 +434,7 @@ impl Engine {
                     let yes = matches!(hop.answer, Answer::Accepted(_));
                     let stuck =
                         onward.map_or(!yes, |out| matches!(out.closing, Closing::Freed(_)) || out.returned);
-                    let decided = accepted_on(&self.state, claim, &channel).is_some();
+                    let decided = accepted_on(&self.state, &claim, part, &channel).is_some();
                     let leaf = hop.done.filter(|_| stuck && !decided)?;
                     Some(Todo::Return { channel, leaf })
                 }
@@ -362,84 +442,87 @@ impl Engine {
         })
     }
 
-    fn take(&mut self, claim: &ClaimId, todo: Todo, cx: &mut Cx<'_>) -> Result<(), Rejected> {
-        let (name, part) = (Some(*claim), 0);
+    fn take(&mut self, leg: Leg, todo: Todo, cx: &mut Cx<'_>) -> Result<(), Rejected> {
+        let Leg { claim, part } = leg;
         match todo {
             Todo::TurnAway { channel, leaf, code } => {
                 let args = RejectArgs { code: code.code(), decision: None };
-                self.step(channel, name, Some(leaf), StepArgs::Reject(args), cx)
+                self.step_of(channel, leg, Some(leaf), StepArgs::Reject(args), cx)
             }
-            Todo::Refuse { intent, code } => self.turn_down(&intent, *claim, code, cx),
+            Todo::Refuse { intent, code } => self.turn_down(&intent, claim, code, cx),
             Todo::Accept { channel, leaf, intent, account } => {
-                let decision = self.word(*claim, Outcome::Accept, RejectCode::Other(0))?;
+                let decision = self.word(claim, Outcome::Accept, RejectCode::Other(0))?;
                 let args = AcceptArgs { decision, intent: Some(Blob(intent.intent.0)) };
-                self.step(channel, name, Some(leaf), StepArgs::Accept(args), cx)?;
-                let value = self.state.decisions.get(claim).and_then(|row| row.value);
-                let (unit, amount) = value.ok_or(Rejected::UnknownClaim { claim: *claim })?;
-                self.take(claim, Todo::Credit { account, unit, amount }, cx)
+                self.step_of(channel, leg, Some(leaf), StepArgs::Accept(args), cx)?;
+                let value = self.state.decisions.get(&claim).and_then(|row| row.value);
+                let (unit, amount) = value.ok_or(Rejected::UnknownClaim { claim })?;
+                self.take(leg, Todo::Credit { account, unit, amount }, cx)
+            }
+            Todo::Again { channel, leaf, outcome: Outcome::Accept, .. } => {
+                let row = self.state.decisions.get(&claim).ok_or(Rejected::UnknownClaim { claim })?;
+                let args = AcceptArgs { decision: self.decision(claim, row)?, intent: None };
+                self.step_of(channel, leg, Some(leaf), StepArgs::Accept(args), cx)
+            }
+            Todo::Again { intent, outcome: Outcome::Reject, .. } => {
+                self.say_no(&intent, claim, part, RejectCode::Other(0), cx)
             }
             Todo::Credit { account, unit, amount } => {
                 let postings = move_value(own_accounts::incoming(), account, unit, amount);
-                let payload = Payload::Credit(Credit { claim: *claim, account, postings });
-                self.own(payload, &[], claim.as_bytes(), part, cx)
+                let payload = Payload::Credit(Credit { claim, account, postings });
+                self.own(payload, &[], claim.as_bytes(), 0, cx)
             }
             Todo::Onward { from, channel, leaf, signed, intent, place } => {
                 self.introduce(channel, intent.payer, cx)?;
-                let hop = u8::try_from(place).map_err(|_| Rejected::PartsNotYet)?;
+                let hop = u8::try_from(place).map_err(|_| Rejected::StepForm)?;
                 let args = ProposeArgs { intent: signed, hop };
-                let proposed = self.step(channel, name, Some(leaf), StepArgs::Propose(args), cx);
+                let proposed = self.step_of(channel, leg, Some(leaf), StepArgs::Propose(args), cx);
                 // What our own books do not let us propose onward must not stay without an answer.
                 proposed.or_else(|_| {
-                    self.take(claim, Todo::TurnAway { channel: from, leaf, code: RejectCode::NoRoute }, cx)
+                    self.take(leg, Todo::TurnAway { channel: from, leaf, code: RejectCode::NoRoute }, cx)
                 })
             }
             Todo::Done { out } => {
                 // The ACCEPT may have overtaken everything: the peer need not have heard of the decider yet.
                 self.introduce(out.channel, out.decider, cx)?;
-                let decision = *self
-                    .peers
-                    .decision(claim, &out.decider)
-                    .ok_or(Rejected::UnknownClaim { claim: *claim })?;
+                let decision =
+                    *self.peers.decision(&claim, &out.decider).ok_or(Rejected::UnknownClaim { claim })?;
                 let reference = Some(decision.id());
                 let args = StepArgs::Done(DoneArgs { decision });
-                self.step(out.channel, name, reference, args, cx)
+                self.step_of(out.channel, leg, reference, args, cx)
             }
-            Todo::Free { out, reject } => self.step(out.channel, name, Some(reject), StepArgs::Free, cx),
+            Todo::Free { out, reject } => self.step_of(out.channel, leg, Some(reject), StepArgs::Free, cx),
             Todo::End { out, closing } => {
                 let postings = self.end_postings(&out)?;
-                let payload = Payload::End(End { claim: *claim, part, closing, postings });
+                let payload = Payload::End(End { claim, part, closing, postings });
                 self.own(payload, out.channel.as_bytes(), claim.as_bytes(), part, cx)
             }
             Todo::PassAccept { channel, leaf, out } => {
                 self.introduce(channel, out.decider, cx)?;
-                let decision = *self
-                    .peers
-                    .decision(claim, &out.decider)
-                    .ok_or(Rejected::UnknownClaim { claim: *claim })?;
+                let decision =
+                    *self.peers.decision(&claim, &out.decider).ok_or(Rejected::UnknownClaim { claim })?;
                 let args = AcceptArgs { decision, intent: None };
-                self.step(channel, name, Some(leaf), StepArgs::Accept(args), cx)
+                self.step_of(channel, leg, Some(leaf), StepArgs::Accept(args), cx)
             }
             Todo::PassReject { channel, leaf, out } => {
-                let decision = self.peers.decision(claim, &out.decider).copied();
+                let decision = self.peers.decision(&claim, &out.decider).copied();
                 let decision = decision.filter(|d| d.body.outcome == Outcome::Reject);
                 if decision.is_some() {
                     self.introduce(channel, out.decider, cx)?;
                 }
                 let args = RejectArgs { code: RejectCode::Downstream.code(), decision };
-                self.step(channel, name, Some(leaf), StepArgs::Reject(args), cx)
+                self.step_of(channel, leg, Some(leaf), StepArgs::Reject(args), cx)
             }
             Todo::Book { channel, done, value, decided } => {
                 let to = if decided { own_accounts::incoming() } else { own_accounts::transit() };
-                let postings = self.peer_gives(channel, to, value)?;
-                let payload = Payload::Book(Book { claim: *claim, part, channel, closing: done, postings });
+                let postings = value.postings(to, self.peer_account(channel)?, Way::In);
+                let payload = Payload::Book(Book { claim, part, channel, closing: done, postings });
                 self.own(payload, channel.as_bytes(), claim.as_bytes(), part, cx)
             }
-            Todo::Return { channel, leaf } => self.step(channel, name, Some(leaf), StepArgs::Return, cx),
-            Todo::GaveBack { channel, reference, value: (unit, amount) } => {
+            Todo::Return { channel, leaf } => self.step_of(channel, leg, Some(leaf), StepArgs::Return, cx),
+            Todo::GaveBack { channel, reference, value } => {
                 let account = self.peer_account(channel)?;
-                let postings = move_value(own_accounts::transit(), account, unit, amount);
-                let payload =
-                    Payload::Returned(Returned { claim: *claim, part, channel, reference, postings });
+                let postings = value.turned(own_accounts::transit(), account, Way::In);
+                let payload = Payload::Returned(Returned { claim, part, channel, reference, postings });
                 self.own(payload, channel.as_bytes(), claim.as_bytes(), part, cx)
             }
             Todo::GotBack { out, reference } => {
@@ -448,9 +531,8 @@ impl Engine {
                     Origin::Upstream { .. } => own_accounts::transit(),
                 };
                 let channel = out.channel;
-                let postings = self.peer_gives(channel, to, (out.unit, out.amount))?;
-                let payload =
-                    Payload::Returned(Returned { claim: *claim, part, channel, reference, postings });
+                let postings = out.value().turned(to, self.peer_account(channel)?, Way::Out);
+                let payload = Payload::Returned(Returned { claim, part, channel, reference, postings });
                 self.own(payload, channel.as_bytes(), claim.as_bytes(), part, cx)
             }
         }
@@ -461,43 +543,32 @@ impl Engine {
         row.map(|row| row.account).ok_or(Rejected::UnknownChannel { channel })
     }
 
-    fn peer_gives(
-        &self,
-        channel: StreamId,
-        to: AccountId,
-        (unit, amount): (UnitId, Amount),
-    ) -> Result<Vec<Posting>, Rejected> {
-        Ok(move_value(self.peer_account(channel)?, to, unit, amount))
-    }
-
     fn end_postings(&self, out: &OutHop) -> Result<Vec<Posting>, Rejected> {
         let peer = self.peer_account(out.channel)?;
-        let (from, to) = match (out.origin, out.closing) {
-            (Origin::Hold { account, .. }, Closing::Freed(_)) => (own_accounts::hold(), account),
-            (Origin::Hold { .. }, _) => (own_accounts::hold(), peer),
-            (Origin::Upstream { .. }, _) => (own_accounts::transit(), peer),
-        };
-        Ok(move_value(from, to, out.unit, out.amount))
+        Ok(match (out.origin, out.closing) {
+            (Origin::Hold { account, .. }, Closing::Freed(_)) => {
+                move_value(own_accounts::hold(), account, out.unit, out.amount)
+            }
+            (Origin::Hold { .. }, _) => out.value().postings(own_accounts::hold(), peer, Way::Out),
+            (Origin::Upstream { .. }, _) => out.value().postings(own_accounts::transit(), peer, Way::Out),
+        })
     }
 }
 
 /// What peers said about a claim is forgotten once nothing is left to do, and nobody can add to it but by
 /// contradicting themselves.
 pub(super) fn forget_if_settled(state: &State, peers: &mut Peers, claim: &ClaimId) {
-    let Some(row) = state.claim(claim) else { return };
+    let mut legs = state.legs(claim).peekable();
+    if legs.peek().is_none() {
+        return;
+    }
     let credited = state.decisions.get(claim).is_none_or(|d| d.credited || d.outcome == Outcome::Reject);
-    let out = row.outgoing.as_ref();
-    let incoming_done = row.incoming.iter().all(|(channel, hop)| {
-        let onward = out.is_some_and(|out| {
-            out.origin == Origin::Upstream { channel: *channel }
-                && matches!(out.closing, Closing::Done(_))
-                && !out.returned
-        });
-        hop.booked.is_none() || hop.returned || onward || accepted_on(state, claim, channel).is_some()
-    });
-    let all_heard = peers.channels_of(claim).iter().all(|channel| {
-        let hop = row.incoming.get(channel);
-        peers.claim(channel, claim).is_none_or(|said| {
+    let passed_on = legs.all(|(part, row)| row.is_closed() && nothing_to_give_back(state, claim, part, row));
+    let all_heard = peers.hops_of(claim).iter().all(|(channel, part)| {
+        let row = state.leg(claim, *part);
+        let hop = row.and_then(|row| row.incoming.get(channel));
+        let out = row.and_then(|row| row.outgoing.as_ref());
+        peers.leg(channel, claim, *part).is_none_or(|said| {
             let closed = match (&said.proposal, said.closing) {
                 (None, _) | (Some(_), Some(PeerClosing::Free)) => true,
                 (Some(_), Some(PeerClosing::Done(_))) => hop.is_some_and(|h| h.booked.is_some()),
@@ -506,7 +577,18 @@ pub(super) fn forget_if_settled(state: &State, peers: &mut Peers, claim: &ClaimI
             closed && (said.returned.is_none() || out.is_some_and(|out| out.returned))
         })
     });
-    if row.is_closed() && credited && incoming_done && all_heard {
+    if credited && passed_on && all_heard {
         peers.settle(claim);
     }
+}
+
+fn nothing_to_give_back(state: &State, claim: &ClaimId, part: u8, row: &ClaimRow) -> bool {
+    row.incoming.iter().all(|(channel, hop)| {
+        let onward = row.outgoing.as_ref().is_some_and(|out| {
+            out.origin == Origin::Upstream { channel: *channel }
+                && matches!(out.closing, Closing::Done(_))
+                && !out.returned
+        });
+        hop.booked.is_none() || hop.returned || onward || accepted_on(state, claim, part, channel).is_some()
+    })
 }

@@ -1,8 +1,9 @@
 //! What the engine knows of ways to other networks, and what it tells of its own (specs/network.md §12,
 //! specs/kinds.md §17).
 
-use super::engine::{Cx, Engine, Route};
+use super::engine::{Cx, Engine, Path, Route};
 use super::peers::Refusal;
+use crate::amount::Amount;
 use crate::entry::Payload;
 use crate::federation::route::{HopMap, HopOffer, Search, Way};
 use crate::ids::{LedgerId, UnitId};
@@ -74,12 +75,15 @@ impl Engine {
         failed: &BTreeSet<(LedgerId, LedgerId)>,
         closed: &dyn Fn(&LedgerId) -> bool,
     ) -> Result<Route, Rejected> {
+        let no = Rejected::NoRoom { amount: i64::MAX, room: 0 };
+        let minor = i64::try_from(amount).ok().and_then(|minor| Amount::new(minor).ok()).ok_or(no)?;
         if let Some(way) = self.ways(payee, unit, amount, failed, closed, 1)?.into_iter().next() {
-            return Ok(way.route);
+            let Path { ledgers, hops } = way.route;
+            return Ok(Route::one_to_one(ledgers, &hops, minor));
         }
         if self.state.channel_with(&payee).is_some() {
             // It says by name what is wrong: the unit, the room, the accord.
-            return self.direct_route(&payee, unit);
+            return self.direct_route(&payee, unit, minor);
         }
         Err(Rejected::NoWay { payee })
     }

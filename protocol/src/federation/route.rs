@@ -3,7 +3,7 @@
 //! Pure: a map of hops in, ways out, cheapest first. What must hold: a way has at most six hops, visits no network twice,
 //! keeps one unit inside each network, and is the same on every machine that knows the same hops.
 
-use crate::clearing::engine::Route;
+use crate::clearing::engine::Path;
 use crate::ids::{LedgerId, UnitId};
 use crate::ledger::capacity::{Bucket, Capacity, CapacityLine};
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,7 +42,7 @@ pub struct HopMap {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Way {
     /// Networks and accords.
-    pub route: Route,
+    pub route: Path,
     /// Hops whose room may be too small, or that have failed lately.
     pub doubtful: usize,
     /// Of each hop: as much as this does not fit, as far as is known.
@@ -229,7 +229,7 @@ impl Trail {
         let ledgers = self.stops.iter().map(|(ledger, _)| *ledger).collect();
         let hops = self.taken.iter().map(|offer| (offer.pair, offer.version)).collect();
         let below = self.taken.iter().map(|offer| offer.below).collect();
-        Way { route: Route { ledgers, hops }, doubtful: self.doubtful, below }
+        Way { route: Path { ledgers, hops }, doubtful: self.doubtful, below }
     }
 }
 

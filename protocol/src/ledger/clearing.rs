@@ -6,8 +6,12 @@
 //! audit that has the peer's folder.
 
 mod books;
+mod dues;
+mod propose;
 
-pub(super) use books::{book_facts, credit_facts, end_facts, returned_facts};
+pub(crate) use books::value_in;
+pub(super) use books::{book_facts, credit_facts, end_facts, release_facts, returned_facts};
+use dues::total;
 
 use super::Rejected;
 use super::SigCheck;
@@ -17,13 +21,13 @@ use super::own_accounts;
 use super::state::{
     Account, Answer, Change, ChannelRow, ClaimRow, Closing, DecisionRow, InHop, Origin, OutHop, State,
 };
-use crate::amount::Amount;
 use crate::clearing::accord::{Accord, channel_id};
-use crate::clearing::intent::{Decision, Hop, Intent, Outcome, claim_of};
-use crate::clearing::step::{AcceptArgs, AccordArgs, ProposeArgs, RejectArgs, Step, StepArgs};
+use crate::clearing::intent::{Decision, Hop, Intent, MAX_PARTS, Outcome, Part, claim_of};
+use crate::clearing::rate::{HopValue, Way};
+use crate::clearing::step::{AcceptArgs, AccordArgs, RejectArgs, Step, StepArgs};
 use crate::clearing::weak::{self, Weak};
 use crate::entry::Entry;
-use crate::ids::{ClaimId, Hash, LedgerId, StreamId, UnitId};
+use crate::ids::{ClaimId, LedgerId, StreamId};
 use crate::keys;
 use crate::ledger::identity::{Purpose, RootSet, is_identity};
 use crate::ledger::transfer::{Posting, move_value};
@@ -177,7 +181,18 @@ fn check_form(step: &Step) -> Result<(), Rejected> {
     if step.claim.is_some() != claim || step.reference.is_some() != reference {
         return Err(Rejected::StepForm);
     }
-    if step.part == 0 { Ok(()) } else { Err(Rejected::PartsNotYet) }
+    let whole = match &step.args {
+        // What is about no claim is about no part of one; the decider says yes on the first part.
+        StepArgs::Accord(_) | StepArgs::Key(_) => true,
+        StepArgs::Accept(args) => args.intent.is_some(),
+        StepArgs::Propose(_)
+        | StepArgs::Reject(_)
+        | StepArgs::Done(_)
+        | StepArgs::Free
+        | StepArgs::Return => false,
+    };
+    let fits = step.part == 0 || (!whole && usize::from(step.part) < MAX_PARTS);
+    if fits { Ok(()) } else { Err(Rejected::StepForm) }
 }
 
 fn apply_accord(state: &State, step: &Step, args: &AccordArgs) -> Result<Vec<Change>, Rejected> {
@@ -187,11 +202,9 @@ fn apply_accord(state: &State, step: &Step, args: &AccordArgs) -> Result<Vec<Cha
     if step.channel != channel_id(&accord.a, &accord.b, 0) {
         return Err(Rejected::AccordPlace);
     }
-    for pair in &accord.pairs {
-        let unit = pair.unit(we_are_a);
-        if !state.units.contains_key(&unit) {
-            return Err(Rejected::UnknownUnit { unit });
-        }
+    let units = accord.pairs.iter().flat_map(|pair| [pair.unit(we_are_a), pair.booked_unit(we_are_a)]);
+    if let Some(unit) = units.into_iter().find(|unit| !state.units.contains_key(unit)) {
+        return Err(Rejected::UnknownUnit { unit });
     }
     let before = state.channels.get(&step.channel);
     let follows = match before {
@@ -228,29 +241,30 @@ fn apply_accord(state: &State, step: &Step, args: &AccordArgs) -> Result<Vec<Cha
     Ok(changes)
 }
 
-/// Open claims name pairs by their place: a later version may change limits and add pairs, never move one.
+/// Open claims name pairs by their place, and balances stand in their units: a later version may change rates and
+/// limits and add pairs, never move one.
 fn keeps_pairs(before: &Accord, after: &Accord) -> bool {
     let units = |accord: &Accord| -> Vec<_> {
-        accord.pairs.iter().map(|pair| (pair.unit_a, pair.unit_b, pair.position)).collect()
+        accord.pairs.iter().map(|pair| (pair.unit_a, pair.unit_b, pair.position, pair.foreign)).collect()
     };
     units(after).starts_with(&units(before)) && (before.a, before.b) == (after.a, after.b)
 }
 
 /// What is left of the limit towards a peer for new claims of ours: limit − what we owe − what we have open.
-/// Claims the other way never count as room (specs/clearing.md §7).
+/// Claims the other way never count as room (specs/clearing.md §7). In minor units of the position unit.
 pub fn room(state: &State, channel: &ChannelRow, pair: u8) -> Option<i128> {
     let terms = channel.accord.pairs.get(usize::from(pair))?;
-    let owed = state.balance(&channel.account, terms.unit(channel.we_are_a));
+    let owed = state.balance(&channel.account, terms.booked_unit(channel.we_are_a));
     let open = channel.open_out.get(&pair).copied().unwrap_or(0);
     let left = i128::from(terms.limit(channel.we_are_a)).checked_sub(i128::from(owed))?;
     left.checked_sub(i128::from(open))
 }
 
-/// Checks a hop of an Intent against the accord of its channel, and gives our unit of it.
+/// Checks a hop of an Intent against the accord of its channel, and gives what it moves in our books.
 ///
 /// # Errors
 /// Another version of the accord, an unknown pair, or amounts that the rate does not give.
-pub fn check_hop(channel: &ChannelRow, hop: &Hop) -> Result<UnitId, Rejected> {
+pub fn hop_value(channel: &ChannelRow, hop: &Hop, way: Way) -> Result<HopValue, Rejected> {
     let bad = |why| Err(Rejected::HopMismatch { why });
     if hop.accord_version != channel.accord.version {
         return bad("it was computed with another version of the accord");
@@ -258,13 +272,18 @@ pub fn check_hop(channel: &ChannelRow, hop: &Hop) -> Result<UnitId, Rejected> {
     let Some(pair) = channel.accord.pairs.get(usize::from(hop.pair)) else {
         return bad("the accord has no such unit pair");
     };
-    if !pair.is_one_to_one() {
+    if !pair.clears() {
         return Err(Rejected::NotOneToOne { pair: hop.pair });
     }
-    if hop.src != hop.dst {
-        return bad("the rate is one to one, the amounts differ");
+    let sender_is_a = match way {
+        Way::Out => channel.we_are_a,
+        Way::In => !channel.we_are_a,
+    };
+    if pair.src_for(hop.dst, sender_is_a) != Some(hop.src) {
+        return bad("the rate does not give these amounts");
     }
-    Ok(pair.unit(channel.we_are_a))
+    let value = pair.value_of(hop, channel.we_are_a, way);
+    value.ok_or(Rejected::HopMismatch { why: "it is worth more than an amount can be" })
 }
 
 struct Context<'a> {
@@ -299,126 +318,15 @@ impl Context<'_> {
     }
 
     /// The part of an Intent that this step is about, with our place on its route.
-    fn own_part<'i>(
-        &self,
-        bytes: &[u8],
-        intent: &'i Intent,
-    ) -> Result<(&'i crate::clearing::intent::Part, usize), Rejected> {
+    fn own_part<'i>(&self, bytes: &[u8], intent: &'i Intent) -> Result<(&'i Part, usize), Rejected> {
         let expected = claim_of(bytes);
         if expected != self.claim() && !weak::is(Weak::ClaimIsAnyName) {
             return Err(Rejected::ClaimMismatch { expected, got: self.claim() });
         }
-        let [part] = &intent.parts[..] else { return Err(Rejected::PartsNotYet) };
-        let place =
-            intent.place(0, &self.ledger).ok_or(Rejected::HopMismatch { why: "we are not on the route" })?;
+        let no = |why| Rejected::HopMismatch { why };
+        let part = intent.parts.get(usize::from(self.step.part)).ok_or(no("there is no such part"))?;
+        let place = intent.place(self.step.part, &self.ledger).ok_or(no("we are not on the route"))?;
         Ok((part, place))
-    }
-
-    fn propose(&self, channel: &mut ChannelRow, args: &ProposeArgs) -> Result<Vec<Change>, Rejected> {
-        let bad = |why| Err(Rejected::HopMismatch { why });
-        let intent = args.intent.parse()?;
-        let (part, place) = self.own_part(&args.intent.intent.0, &intent)?;
-        intent.check_time(self.entry.body().time_ms)?;
-        if place != usize::from(args.hop) || part.route.get(place.saturating_add(1)) != Some(&channel.peer) {
-            return bad("sender and receiver are not the ends of this hop");
-        }
-        let hop = part.hops.get(place).ok_or(Rejected::HopMismatch { why: "there is no such hop" })?;
-        let unit = check_hop(channel, hop)?;
-        let room = room(self.state, channel, hop.pair).unwrap_or(0);
-        if i128::from(hop.src.minor()) > room && !self.lost {
-            return Err(Rejected::NoRoom { amount: hop.src.minor(), room });
-        }
-        if intent.payer != self.ledger
-            && intent.payer != channel.peer
-            && !channel.introduced.contains(&intent.payer)
-        {
-            return Err(Rejected::NotIntroduced { ledger: intent.payer });
-        }
-        let mut row = self.row_or_new(intent.expires_ms);
-        if row.outgoing.is_some() {
-            return Err(Rejected::ClaimExists { claim: self.claim() });
-        }
-        let mut changes = Vec::new();
-        let origin = if place == 0 {
-            let (origin, bound) = self.bind_hold(&intent, unit, hop.src)?;
-            changes.push(bound);
-            origin
-        } else {
-            self.upstream(&row, part, place, unit)?
-        };
-        let open = channel.open_out.entry(hop.pair).or_default();
-        *open = open.saturating_add(hop.src.minor().unsigned_abs());
-        row.expires_ms = row.expires_ms.max(intent.expires_ms);
-        row.outgoing = Some(OutHop {
-            channel: self.step.channel,
-            pair: hop.pair,
-            unit,
-            amount: hop.src,
-            origin,
-            decider: intent.payee,
-            closing: Closing::Open,
-            ended: false,
-            returned: false,
-        });
-        changes.push(self.set(row));
-        Ok(changes)
-    }
-
-    fn bind_hold(&self, intent: &Intent, unit: UnitId, amount: Amount) -> Result<(Origin, Change), Rejected> {
-        let id = self.step.reference.unwrap_or(Hash::ZERO);
-        let gone = super::state::HoldRow {
-            account: own_accounts::disputed(),
-            unit,
-            amount,
-            payee_network: intent.payee,
-            commitment: intent.sidecar,
-            claim: None,
-        };
-        let known = self.state.holds.get(&id);
-        let hold = known.or(self.lost.then_some(&gone)).ok_or(Rejected::UnknownHold { hold: id })?;
-        if let Some(claim) = hold.claim {
-            return Err(Rejected::HoldBound { hold: id, claim });
-        }
-        let differs = |what| Err(Rejected::HoldMismatch { what });
-        if hold.unit != unit {
-            return differs("the unit");
-        }
-        if hold.amount != amount {
-            return differs("the amount");
-        }
-        if hold.payee_network != intent.payee {
-            return differs("the payee's network");
-        }
-        if hold.commitment != intent.sidecar {
-            return differs("the sealed payee and memo");
-        }
-        let bound = super::state::HoldRow { claim: Some(self.claim()), ..hold.clone() };
-        Ok((Origin::Hold { hold: id, account: hold.account }, Change::Hold(id, Some(bound))))
-    }
-
-    /// A middle proposes onward only what it has not turned down, and in the unit in which it comes in.
-    fn upstream(
-        &self,
-        row: &ClaimRow,
-        part: &crate::clearing::intent::Part,
-        place: usize,
-        unit: UnitId,
-    ) -> Result<Origin, Rejected> {
-        let from = place.checked_sub(1).and_then(|i| Some((part.route.get(i)?, part.hops.get(i)?)));
-        let (peer, hop) = from.ok_or(Rejected::HopMismatch { why: "there is no hop before" })?;
-        let (id, channel) = self.state.channel_with(peer).ok_or(Rejected::NoAccord { peer: *peer })?;
-        if check_hop(channel, hop)? != unit {
-            return Err(Rejected::HopMismatch { why: "it comes in one unit and leaves in another" });
-        }
-        if !channel.accord.relay {
-            return Err(Rejected::HopMismatch { why: "the accord does not let claims pass through" });
-        }
-        let turned_down =
-            |hop: &InHop| matches!(hop.answer, Answer::Rejected(_)) || hop.return_step.is_some();
-        if row.incoming.get(&id).is_some_and(turned_down) {
-            return Err(Rejected::AlreadyAnswered { claim: self.claim() });
-        }
-        Ok(Origin::Upstream { channel: id })
     }
 
     fn accept(&self, channel: &ChannelRow, args: &AcceptArgs) -> Result<Vec<Change>, Rejected> {
@@ -443,15 +351,34 @@ impl Context<'_> {
             if part.route.get(last) != Some(&channel.peer) {
                 return Err(Rejected::HopMismatch { why: "the last hop is on another channel" });
             }
-            let hop = part.hops.get(last).ok_or(Rejected::HopMismatch { why: "there is no such hop" })?;
-            let unit = check_hop(channel, hop)?;
+            let dues = self.dues(&intent)?;
+            let value = total(&dues)?;
             row = self.row_or_new(intent.expires_ms);
+            // What one part brings one to one is the value of the Decision; more is kept by part.
+            let kept = dues.iter().filter(|due| dues.len() > 1 || due.value.exchanged.is_some());
+            for due in kept {
+                let mut other = match due.part {
+                    0 => row.clone(),
+                    _ => self.leg_or_new(due.part, intent.expires_ms),
+                };
+                let hop = other.incoming.entry(due.channel).or_insert_with(new_in_hop);
+                if hop.answer != Answer::None {
+                    return Err(Rejected::AlreadyAnswered { claim: self.claim() });
+                }
+                hop.due = Some((due.value.unit, due.value.amount));
+                hop.exchanged = due.value.exchanged;
+                if due.part == 0 {
+                    row = other;
+                } else {
+                    changes.push(Change::Claim(self.claim(), due.part, Box::new(other)));
+                }
+            }
             changes.push(Change::Decision(
                 self.claim(),
                 DecisionRow {
                     outcome: Outcome::Accept,
                     channel: self.step.channel,
-                    value: Some((unit, hop.dst)),
+                    value: Some(value),
                     nonce: Some((intent.payer, intent.nonce)),
                     credited: false,
                     expires_ms: intent.expires_ms,
@@ -460,6 +387,13 @@ impl Context<'_> {
                     sseq: self.sseq(),
                 },
             ));
+        } else if self.step.part != 0 && args.decision.body.decider == self.ledger {
+            // The yes was said on the first part; it holds for every other.
+            self.as_decided(&args.decision)?;
+            row = self.row().cloned().ok_or(Rejected::UnknownClaim { claim: self.claim() })?;
+            if row.incoming.get(&self.step.channel).is_none_or(|hop| hop.due.is_none()) {
+                return Err(Rejected::HopMismatch { why: "the last hop is on another channel" });
+            }
         } else {
             row = self.row().cloned().ok_or(Rejected::UnknownClaim { claim: self.claim() })?;
             let out = row.outgoing.as_ref().ok_or(Rejected::UnknownClaim { claim: self.claim() })?;
@@ -491,9 +425,15 @@ impl Context<'_> {
         if row.outgoing.as_ref().is_some_and(bound) {
             return Err(Rejected::BoundDownstream);
         }
+        if row.incoming.get(&self.step.channel).is_some_and(|hop| hop.due.is_some()) {
+            return Err(Rejected::AlreadyDecided { claim: self.claim() });
+        }
         if let Some(decision) = &args.decision {
             self.on_this_claim(decision, Outcome::Reject)?;
-            if decision.body.decider == self.ledger {
+            // The no that was said on one part is said again on each other, once.
+            let answered = row.incoming.values().any(|hop| hop.answer != Answer::None);
+            let again = !answered && self.as_decided(decision).is_ok();
+            if decision.body.decider == self.ledger && !again {
                 self.undecided()?;
                 changes.push(Change::Decision(
                     self.claim(),
@@ -521,6 +461,21 @@ impl Context<'_> {
             Some(_) => Err(Rejected::AlreadyDecided { claim: self.claim() }),
             None => Ok(()),
         }
+    }
+
+    /// That a Decision of ours is the one that we have signed.
+    fn as_decided(&self, decision: &Decision) -> Result<(), Rejected> {
+        let body = &decision.body;
+        let known = self.state.decisions.get(&self.claim()).filter(|row| {
+            (row.outcome, row.epoch, row.code) == (body.outcome, body.epoch, body.code)
+                && body.decider == self.ledger
+        });
+        known.map(|_| ()).ok_or(Rejected::DecisionMismatch)
+    }
+
+    fn leg_or_new(&self, part: u8, expires_ms: u64) -> ClaimRow {
+        let new = || ClaimRow { incoming: BTreeMap::new(), outgoing: None, expires_ms };
+        self.state.leg(&self.claim(), part).cloned().unwrap_or_else(new)
     }
 
     fn answer(&self, row: &mut ClaimRow, answer: Answer) -> Result<(), Rejected> {
@@ -578,7 +533,8 @@ impl Context<'_> {
             // We have said yes for the network after us: our hop to it is lost, not free.
             None => !passed_on(answer),
         };
-        let decided_here = accepted_on(self.state, &self.claim(), &self.step.channel).is_some();
+        let decided_here =
+            accepted_on(self.state, &self.claim(), self.step.part, &self.step.channel).is_some();
         let hop = row.incoming.get_mut(&self.step.channel);
         let hop = hop.ok_or(Rejected::UnknownClaim { claim: self.claim() })?;
         let named = hop.done.is_some() && self.step.reference == hop.done;
@@ -590,23 +546,34 @@ impl Context<'_> {
     }
 }
 
-/// Our own yes to a claim, if its last hop is this channel.
+/// Our own yes to a claim, if this is the last hop of that part.
 pub(crate) fn accepted_on<'s>(
     state: &'s State,
     claim: &ClaimId,
+    part: u8,
     channel: &StreamId,
 ) -> Option<&'s DecisionRow> {
-    let row = state.decisions.get(claim)?;
-    (row.outcome == Outcome::Accept && row.channel == *channel).then_some(row)
+    let row = state.decisions.get(claim).filter(|row| row.outcome == Outcome::Accept)?;
+    let hop = state.leg(claim, part).and_then(|leg| leg.incoming.get(channel));
+    let due = hop.is_some_and(|hop| hop.due.is_some());
+    (due || (part == 0 && row.channel == *channel)).then_some(row)
 }
 
 fn new_in_hop() -> InHop {
-    InHop { answer: Answer::None, booked: None, return_step: None, returned: false, done: None }
+    InHop {
+        answer: Answer::None,
+        booked: None,
+        return_step: None,
+        returned: false,
+        done: None,
+        due: None,
+        exchanged: None,
+    }
 }
 
 fn lower_open(channel: &mut ChannelRow, out: &OutHop) {
     let open = channel.open_out.entry(out.pair).or_default();
-    *open = open.saturating_sub(out.amount.minor().unsigned_abs());
+    *open = open.saturating_sub(out.value().position().minor().unsigned_abs());
 }
 
 /// The log epoch in force, for what we sign ourselves.

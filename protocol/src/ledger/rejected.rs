@@ -182,10 +182,12 @@ pub enum Rejected {
     Accord(AccordError),
     #[error("the accord is not between this network and another, or does not follow the one in force")]
     AccordPlace,
-    #[error("unit pair {pair} is not one to one; this version clears only such pairs")]
+    #[error(
+        "unit pair {pair} is not one to one, and the accord gives the other network's unit no number here"
+    )]
     NotOneToOne { pair: u8 },
-    #[error("a payment of several parts is not cleared by this version")]
-    PartsNotYet,
+    #[error("the rate gives no whole amount for {amount}; the next lower one it gives is {nearest}")]
+    Inexact { amount: i64, nearest: i64 },
     #[error("there is no accord for channel {channel}")]
     UnknownChannel { channel: StreamId },
     #[error("there is no accord with network {peer}")]

@@ -4,8 +4,10 @@
 //! state is [`State::commit`] with the [`Transition`] that `apply` gave for an entry.
 
 mod canonical;
+mod claims;
 
 pub use canonical::{MAX_STATE_BYTES, StateError};
+pub use claims::{Answer, ClaimRow, Closing, DecisionRow, HoldRow, InHop, Origin, OutHop};
 
 use super::capacity::CapacityRow;
 use super::erasure::ErasureRow;
@@ -17,9 +19,7 @@ use super::succession::SuccessionRow;
 use super::units::UnitDefined;
 use super::witness::ViewRow;
 use super::{Rejected, Transition, own_accounts};
-use crate::amount::Amount;
 use crate::clearing::accord::Accord;
-use crate::clearing::intent::Outcome;
 use crate::entry::{Kind, Role};
 use crate::ids::{AccountId, ClaimId, Hash, KeyBytes, LedgerId, OpId, Signer, StreamId, UnitId};
 use minicbor::{Decode, Encode};
@@ -79,29 +79,6 @@ pub struct TransferMark {
     pub reversed: bool,
 }
 
-/// Value set aside by a payer.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub struct HoldRow {
-    /// Who pays.
-    #[n(0)]
-    pub account: AccountId,
-    /// In which unit.
-    #[n(1)]
-    pub unit: UnitId,
-    /// How much.
-    #[n(2)]
-    pub amount: Amount,
-    /// To which network.
-    #[n(3)]
-    pub payee_network: LedgerId,
-    /// To the payee's name and the memo.
-    #[n(4)]
-    pub commitment: Hash,
-    /// The claim it backs, once proposed.
-    #[n(5)]
-    pub claim: Option<ClaimId>,
-}
-
 /// Where a stream of ours ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub struct StreamRow {
@@ -137,185 +114,9 @@ pub struct ChannelRow {
     /// Networks whose identity we have shown to the peer with KEY.
     #[n(6)]
     pub introduced: BTreeSet<LedgerId>,
-    /// Open claims that we proposed to the peer, by unit pair, in minor units.
+    /// Open claims that we proposed to the peer, by unit pair, in minor units of the position unit.
     #[n(7)]
     pub open_out: BTreeMap<u8, u64>,
-}
-
-/// Where the value of an outgoing hop comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
-pub enum Origin {
-    /// A member's hold.
-    #[n(0)]
-    Hold {
-        /// Leaf hash of the hold.
-        #[n(0)]
-        hold: Hash,
-        /// Who pays.
-        #[n(1)]
-        account: AccountId,
-    },
-    /// The hop before, on another channel.
-    #[n(1)]
-    Upstream {
-        /// That channel.
-        #[n(0)]
-        channel: StreamId,
-    },
-}
-
-/// The debtor's closing step: the outcome of the hop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
-pub enum Closing {
-    /// Neither yet.
-    #[n(0)]
-    Open,
-    /// Bound; leaf hash of the DONE.
-    #[n(1)]
-    Done(#[n(0)] Hash),
-    /// Freed; leaf hash of the FREE.
-    #[n(2)]
-    Freed(#[n(0)] Hash),
-}
-
-/// The hop of a claim on which we are the debtor.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub struct OutHop {
-    /// On which channel.
-    #[n(0)]
-    pub channel: StreamId,
-    /// Unit pair of its accord.
-    #[n(1)]
-    pub pair: u8,
-    /// Our unit.
-    #[n(2)]
-    pub unit: UnitId,
-    /// How much, in our unit.
-    #[n(3)]
-    pub amount: Amount,
-    /// Where it comes from.
-    #[n(4)]
-    pub origin: Origin,
-    /// Whose word decides.
-    #[n(5)]
-    pub decider: LedgerId,
-    /// The outcome.
-    #[n(6)]
-    pub closing: Closing,
-    /// Whether the books follow the outcome.
-    #[n(7)]
-    pub ended: bool,
-    /// Whether the peer gave it back and our books follow.
-    #[n(8)]
-    pub returned: bool,
-}
-
-/// What we have answered on a hop on which we are the creditor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
-pub enum Answer {
-    /// Nothing yet.
-    #[n(0)]
-    None,
-    /// ACCEPT; its leaf hash.
-    #[n(1)]
-    Accepted(#[n(0)] Hash),
-    /// REJECT; its leaf hash.
-    #[n(2)]
-    Rejected(#[n(0)] Hash),
-}
-
-/// The hop of a claim on which we are the creditor.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub struct InHop {
-    /// What we answered.
-    #[n(0)]
-    pub answer: Answer,
-    /// What was booked after the peer's DONE.
-    #[n(1)]
-    pub booked: Option<(UnitId, Amount)>,
-    /// Leaf hash of our RETURN.
-    #[n(2)]
-    pub return_step: Option<Hash>,
-    /// Whether the books follow the RETURN.
-    #[n(3)]
-    pub returned: bool,
-    /// Leaf hash of the peer's DONE that was booked: a RETURN names it, however late it comes.
-    #[n(4)]
-    pub done: Option<Hash>,
-}
-
-/// Our part in one part of a claim.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub struct ClaimRow {
-    /// Towards the payer, by channel: only one can be right, but a liar may propose a claim that is not its own.
-    #[n(0)]
-    pub incoming: BTreeMap<StreamId, InHop>,
-    /// Towards the payee.
-    #[n(1)]
-    pub outgoing: Option<OutHop>,
-    /// Until when the decider may accept (or when we first heard of it, where we never saw the Intent).
-    #[n(2)]
-    pub expires_ms: u64,
-}
-
-impl ClaimRow {
-    /// Nothing is left to do here, whatever the others do, but for a network that contradicts itself.
-    pub fn is_closed(&self) -> bool {
-        let incoming = self.incoming.values().all(|hop| match hop.answer {
-            Answer::None | Answer::Accepted(_) => hop.booked.is_some(),
-            Answer::Rejected(_) => true,
-        });
-        let outgoing = self.outgoing.as_ref().is_none_or(|hop| match hop.closing {
-            Closing::Open => false,
-            Closing::Done(_) => hop.ended,
-            Closing::Freed(_) => hop.ended || matches!(hop.origin, Origin::Upstream { .. }),
-        });
-        incoming && outgoing
-    }
-
-    /// When the row may be forgotten, if it may.
-    fn prune_at(&self) -> Option<u64> {
-        self.is_closed().then(|| self.expires_ms.saturating_add(KEEP_CLOSED_MS))
-    }
-}
-
-/// Our own word on a claim.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub struct DecisionRow {
-    /// Yes or no.
-    #[n(0)]
-    pub outcome: Outcome,
-    /// Channel of the last hop.
-    #[n(1)]
-    pub channel: StreamId,
-    /// Unit and amount to credit; set when the outcome is yes.
-    #[n(2)]
-    pub value: Option<(UnitId, Amount)>,
-    /// Payer's network and nonce of an accepted claim.
-    #[n(3)]
-    pub nonce: Option<(LedgerId, Hash)>,
-    /// Whether the payee has been credited.
-    #[n(4)]
-    pub credited: bool,
-    /// Until when it can be asked for at least, less 60 days.
-    #[n(5)]
-    pub expires_ms: u64,
-    /// Epoch of our log key.
-    #[n(6)]
-    pub epoch: u32,
-    /// Why not; 0 for yes.
-    #[n(7)]
-    pub code: u16,
-    /// Its place in the channel's stream: nobody else hears it before the peer has acknowledged that.
-    #[n(8)]
-    pub sseq: u64,
-}
-
-impl DecisionRow {
-    fn prune_at(&self) -> Option<u64> {
-        let settled = self.credited || self.outcome == Outcome::Reject;
-        settled.then(|| self.expires_ms.saturating_add(KEEP_CLOSED_MS))
-    }
 }
 
 /// Closed claims and Decisions stay this long after their expiry.
@@ -369,6 +170,9 @@ pub struct State {
     /// Rows by the time they are forgotten; derived, so not part of the digest.
     #[cbor(skip)]
     expiring: BTreeSet<(u64, Expiring)>,
+    /// Claims that we have proposed and neither bound nor freed; derived, so not part of the digest.
+    #[cbor(skip)]
+    open: BTreeSet<(ClaimId, u8)>,
 }
 
 /// Where the ledger ends.
@@ -522,9 +326,33 @@ impl State {
         self.channels.iter().find(|(_, row)| row.peer == *peer).map(|(id, row)| (*id, row))
     }
 
-    /// Our row of a claim.
+    /// Our row of the first part of a claim, in most claims the only one.
     pub fn claim(&self, claim: &ClaimId) -> Option<&ClaimRow> {
-        self.claims.get(&(*claim, 0))
+        self.leg(claim, 0)
+    }
+
+    /// Our row of a part of a claim.
+    pub fn leg(&self, claim: &ClaimId, part: u8) -> Option<&ClaimRow> {
+        self.claims.get(&(*claim, part))
+    }
+
+    /// Our rows of a claim, by part.
+    pub fn legs(&self, claim: &ClaimId) -> impl Iterator<Item = (u8, &ClaimRow)> + use<'_> {
+        self.claims.range((*claim, 0)..=(*claim, u8::MAX)).map(|((_, part), row)| (*part, row))
+    }
+
+    /// Whether we know a claim, and nothing of it is left to do here.
+    pub fn is_closed(&self, claim: &ClaimId) -> bool {
+        let mut rows = self.legs(claim).peekable();
+        rows.peek().is_some() && rows.all(|(_, row)| row.is_closed())
+    }
+
+    /// Parts of claims that we have proposed and neither bound nor freed.
+    pub fn open_claims(&self) -> impl Iterator<Item = (ClaimId, u8, &ClaimRow, &OutHop)> + '_ {
+        self.open.iter().filter_map(|(claim, part)| {
+            let row = self.leg(claim, *part)?;
+            Some((*claim, *part, row, row.outgoing.as_ref()?))
+        })
     }
 
     /// Makes a transition the state. The transition must come from `apply` on exactly this state.
@@ -566,6 +394,11 @@ impl State {
             Change::Channel(id, row) => drop(self.channels.insert(id, *row)),
             Change::Claim(claim, part, row) => {
                 self.expiring.extend(row.prune_at().map(|at| (at, Expiring::Claim(claim, part))));
+                if row.is_open() {
+                    self.open.insert((claim, part));
+                } else {
+                    self.open.remove(&(claim, part));
+                }
                 self.claims.insert((claim, part), *row);
             }
             Change::Accused(ledger, row) => drop(self.accused.insert(ledger, row)),

@@ -131,7 +131,8 @@ pub struct Book {
     pub postings: Vec<Posting>,
 }
 
-/// Payload: a hold that never became a claim, given back.
+/// Payload: a hold that never became a claim, or what parts of one that were never proposed would have taken of it,
+/// given back.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Release {
@@ -316,19 +317,16 @@ pub(super) fn apply_hold(
         payee_network: hold.payee_network,
         commitment,
         claim: None,
+        left: None,
     };
     changes.push(Change::Hold(entry.leaf(), Some(row)));
     Ok(Moved { changes, notices })
 }
 
 pub(super) fn apply_release(state: &State, release: &Release) -> Result<Vec<Change>, Rejected> {
-    let hold = state.holds.get(&release.hold).ok_or(Rejected::UnknownHold { hold: release.hold })?;
-    if let Some(claim) = hold.claim {
-        return Err(Rejected::HoldBound { hold: release.hold, claim });
-    }
-    let expected = move_value(own_accounts::hold(), hold.account, hold.unit, hold.amount);
-    let mut changes = exactly(state, &release.postings, &expected)?;
-    changes.push(Change::Hold(release.hold, None));
+    let facts = clearing::release_facts(state, &release.hold)?;
+    let mut changes = exactly(state, &release.postings, &facts.postings)?;
+    changes.extend(facts.changes);
     Ok(changes)
 }
 

@@ -114,14 +114,29 @@ fn small_random_graphs_are_cleared_as_the_naive_way_does() {
         let most = [1, 3, 100, 1 << 40][usize::try_from(dice.below(4)).unwrap()];
         let debts = Debts::new(&random(&mut dice, nodes, edges, most)).unwrap();
         for component in debts.components(&SEED) {
-            let cleared = component.solve();
+            let cleared = component.solve_from(Begin::Owed);
             component.verify(&cleared).unwrap();
+            assert_eq!(component.solve_from(Begin::Near), cleared);
             let naive = naive(component.nodes.len(), &component.arcs, &component.costs);
             assert_eq!(left_cost(&component, &cleared), naive);
             cleared_something += u32::from(cleared.volume() > 0);
         }
     }
     assert!(cleared_something > 500, "{cleared_something}");
+}
+
+#[test]
+fn wherever_the_simplex_begins_it_ends_with_the_same_reductions_and_potentials() {
+    let mut dice = Dice(4);
+    for most in [1, 2, 1_000, 1 << 45] {
+        let debts = Debts::new(&random(&mut dice, 400, 2_400, most)).unwrap();
+        for component in debts.components(&SEED) {
+            let cleared = component.solve_from(Begin::Owed);
+            component.verify(&cleared).unwrap();
+            assert_eq!(cleared.potentials.iter().min(), Some(&0));
+            assert_eq!(component.solve_from(Begin::Near), cleared);
+        }
+    }
 }
 
 #[test]

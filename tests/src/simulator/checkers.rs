@@ -99,11 +99,11 @@ fn unsettled(node: &Node) -> Option<ClaimId> {
     let (engine, peers) = (node.running(), node.running().peers());
     let proposed = |claim: &ClaimId| {
         peers
-            .channels_of(claim)
+            .hops_of(claim)
             .iter()
-            .any(|id| peers.claim(id, claim).is_some_and(|said| said.proposal.is_some()))
+            .any(|(id, part)| peers.leg(id, claim, *part).is_some_and(|said| said.proposal.is_some()))
     };
-    peers.claims().into_iter().find(|claim| engine.state().claim(claim).is_some() || proposed(claim))
+    peers.claims().into_iter().find(|claim| engine.state().legs(claim).next().is_some() || proposed(claim))
 }
 
 /// Long after, nobody remembers anything but balances, streams and what was never anybody's claim to end.

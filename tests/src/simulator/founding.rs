@@ -198,7 +198,9 @@ impl Founded {
 
 /// What two networks agree, signed by a quorum of both root sets.
 pub fn accord(a: (&LedgerId, &Keys), b: (&LedgerId, &Keys), limit_a: u64, limit_b: u64) -> AccordArgs {
-    let pair = UnitPair { unit_a: HOUR, unit_b: HOUR, num: 1, den: 1, position: Side::A, limit_a, limit_b };
+    let (unit_a, unit_b) = (HOUR, HOUR);
+    let pair =
+        UnitPair { unit_a, unit_b, num: 1, den: 1, position: Side::A, limit_a, limit_b, foreign: None };
     let accord = Accord {
         v: ACCORD_VERSION,
         version: 1,

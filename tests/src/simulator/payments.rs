@@ -129,10 +129,9 @@ impl Payment {
 
     /// Its way, in the terms of the accords.
     pub(super) fn route(&self, ledgers: &[LedgerId]) -> Route {
-        Route {
-            ledgers: self.way.iter().map(|index| ledgers[*index]).collect(),
-            hops: vec![(0, 1); self.way.len() - 1],
-        }
+        let amount = Amount::new(self.amount).expect("amounts are chosen from 1 on");
+        let way = self.way.iter().map(|index| ledgers[*index]).collect();
+        Route::one_to_one(way, &vec![(0, 1); self.way.len() - 1], amount)
     }
 }
 

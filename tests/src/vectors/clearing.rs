@@ -186,6 +186,7 @@ impl World {
             position: Side::A,
             limit_a: 500,
             limit_b: 400,
+            foreign: None,
         };
         let accord = Accord {
             v: 1,
@@ -222,7 +223,7 @@ impl World {
         let hops = vec![(0, 1); route.len() - 1];
         let payer = &mut self.networks[route[0]];
         let signed = payer.hold(now_ms, *ledgers.last().expect("a route"), minor, payee);
-        let route = Route { ledgers, hops };
+        let route = Route::one_to_one(ledgers, &hops, Amount::new(minor).expect("a vector pays something"));
         let paid = payer.with(now_ms, |engine, cx| engine.pay(&signed, &route, now_ms + LIFE_MS, cx));
         let (_, claim) = paid.expect("a payment that keeps the rules");
         self.deliver();

@@ -32,6 +32,7 @@ pub(super) fn proposal(
             position: Side::A,
             limit_a: terms.we_may_owe,
             limit_b: terms.they_may_owe,
+            foreign: None,
         };
         return Ok(Accord {
             v: ACCORD_VERSION,

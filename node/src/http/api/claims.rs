@@ -14,8 +14,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use weft_api::{Claim, Claims, PaymentState};
 use weft_protocol::clearing::intent::{Intent, Outcome, RejectCode};
+use weft_protocol::clearing::rate::Way;
 use weft_protocol::ids::{ClaimId, LedgerId, StreamId, UnitId};
-use weft_protocol::ledger::clearing::check_hop;
+use weft_protocol::ledger::clearing::hop_value;
 use weft_protocol::ledger::state::{Answer, ChannelRow, ClaimRow, Closing, Origin, OutHop};
 
 /// Claims in one answer: some 6 MB, far above what any network has open.
@@ -41,7 +42,7 @@ async fn list(State(ctx): State<Ctx>, Asked(query): Asked<ListQuery>) -> Result<
     let read = move |core: &mut Core| {
         let aliases = aliases(core)?;
         let state = core.engine().state();
-        let wanted = |id: &ClaimId| query.all || !state.claim(id).is_some_and(ClaimRow::is_closed);
+        let wanted = |id: &ClaimId| query.all || !state.is_closed(id);
         let ids = ids(core).into_iter().filter(wanted).take(MAX_LISTED);
         Ok(ids.filter_map(|id| view(core, &aliases, &id)).collect::<Vec<_>>())
     };
@@ -117,10 +118,9 @@ struct Standing {
 
 fn view(core: &Core, aliases: &BTreeMap<LedgerId, String>, id: &ClaimId) -> Option<Claim> {
     let state = core.engine().state();
-    let row = state.claim(id);
-    let standing = match row.and_then(|row| Some((row, row.outgoing.as_ref()?))) {
+    let standing = match state.legs(id).find_map(|(_, row)| Some((row, row.outgoing.as_ref()?))) {
         Some((row, out)) => outgoing(core, id, row, out),
-        None => incoming(core, id, row)?,
+        None => incoming(core, id)?,
     };
     let peer = state.channels.get(&standing.channel)?.peer;
     let (unit, minor) = standing.value.unwrap_or_default();
@@ -152,20 +152,25 @@ fn outgoing(core: &Core, id: &ClaimId, row: &ClaimRow, out: &OutHop) -> Standing
             ("through", state, None)
         }
     };
-    let value = Some((out.unit, out.amount.minor()));
+    // All parts that begin here, or pass through.
+    let outs = core.engine().state().legs(id).filter_map(|(_, row)| row.outgoing.as_ref());
+    let whole = outs.filter(|leg| leg.unit == out.unit).map(|leg| leg.amount.minor());
+    let value = Some((out.unit, whole.fold(0, i64::saturating_add)));
     Standing { direction, channel: out.channel, value, state, note, expires_ms: row.expires_ms }
 }
 
-fn incoming(core: &Core, id: &ClaimId, row: Option<&ClaimRow>) -> Option<Standing> {
+fn incoming(core: &Core, id: &ClaimId) -> Option<Standing> {
     let (state, peers) = (core.engine().state(), core.engine().peers());
-    let answered = row.and_then(|row| row.incoming.first_key_value());
-    let channel = answered.map(|(channel, _)| *channel).or_else(|| peers.channels_of(id).first().copied())?;
-    let proposal = peers.claim(&channel, id).and_then(|said| said.proposal.as_ref());
+    let row = state.legs(id).next().map(|(_, row)| row);
+    let answered = state.legs(id).find_map(|(part, row)| Some((row.incoming.first_key_value()?, part)));
+    let known = answered.map(|((channel, _), part)| (*channel, part));
+    let (channel, part) = known.or_else(|| peers.hops_of(id).first().copied())?;
+    let proposal = peers.leg(&channel, id, part).and_then(|said| said.proposal.as_ref());
     let intent = proposal.and_then(|proposal| Some((proposal.signed.parse().ok()?, proposal.hop)));
     let decision = state.decisions.get(id);
     let is_payee =
         decision.is_some() || intent.as_ref().is_some_and(|(intent, _)| state.ledger() == Ok(intent.payee));
-    let hop = answered.map(|(_, hop)| hop);
+    let hop = answered.map(|((_, hop), _)| hop);
     let (standing, note) = match (decision.map(|d| (d.outcome, d.code)), hop.map(|hop| hop.answer)) {
         (Some((Outcome::Accept, _)), _) => (PaymentState::Done, None),
         (Some((Outcome::Reject, code)), _) => {
@@ -174,14 +179,14 @@ fn incoming(core: &Core, id: &ClaimId, row: Option<&ClaimRow>) -> Option<Standin
         (None, Some(Answer::Rejected(_))) => (PaymentState::Freed, None),
         (None, Some(Answer::None | Answer::Accepted(_)) | None) => (PaymentState::Held, None),
     };
-    let booked = hop.and_then(|hop| hop.booked).map(|(unit, amount)| (unit, amount.minor()));
-    let decided = || decision.and_then(|d| d.value).map(|(unit, amount)| (unit, amount.minor()));
-    let proposed = || value(state.channels.get(&channel)?, intent.as_ref()?);
+    let booked = || hop.and_then(|hop| hop.booked).map(|(unit, amount)| (unit, amount.minor()));
+    let decided = decision.and_then(|d| d.value).map(|(unit, amount)| (unit, amount.minor()));
+    let proposed = || value(state.channels.get(&channel)?, part, intent.as_ref()?);
     let expires_ms = row.map(|row| row.expires_ms).or_else(|| Some(intent.as_ref()?.0.expires_ms))?;
     Some(Standing {
         direction: if is_payee { "in" } else { "through" },
         channel,
-        value: booked.or_else(decided).or_else(proposed),
+        value: decided.or_else(booked).or_else(proposed),
         state: standing,
         note,
         expires_ms,
@@ -189,9 +194,10 @@ fn incoming(core: &Core, id: &ClaimId, row: Option<&ClaimRow>) -> Option<Standin
 }
 
 /// What reaches us over a hop of an Intent, in our unit.
-fn value(channel: &ChannelRow, (intent, hop): &(Intent, u8)) -> Option<(UnitId, i64)> {
-    let hop = intent.parts.first()?.hops.get(usize::from(*hop))?;
-    Some((check_hop(channel, hop).ok()?, hop.dst.minor()))
+fn value(channel: &ChannelRow, part: u8, (intent, hop): &(Intent, u8)) -> Option<(UnitId, i64)> {
+    let hop = intent.parts.get(usize::from(part))?.hops.get(usize::from(*hop))?;
+    let value = hop_value(channel, hop, Way::In).ok()?;
+    Some((value.unit, value.amount.minor()))
 }
 
 #[cfg(test)]

@@ -18,7 +18,6 @@ use weft_api::{
 use weft_protocol::ids::LedgerId;
 use weft_protocol::ledger::identity::{Identity, PURPOSES, Purpose};
 use weft_protocol::ledger::members::OwnerKind;
-use weft_protocol::ledger::state::ClaimRow;
 use weft_protocol::log::note::KeyName;
 
 /// How long status waits for the network layer to say where it listens.
@@ -113,10 +112,7 @@ fn read(core: &Core) -> Result<Status, ApiError> {
         keys_kept: core.keys_kept(),
         units: units.collect(),
         members: state.accounts.values().filter(|a| is_member(a.owner) && !a.closed).count() as u64,
-        claims_open: super::claims::ids(core)
-            .iter()
-            .filter(|id| !state.claim(id).is_some_and(ClaimRow::is_closed))
-            .count() as u64,
+        claims_open: super::claims::ids(core).iter().filter(|id| !state.is_closed(id)).count() as u64,
         messages: Vec::new(),
         problems,
         witness: witness(core),

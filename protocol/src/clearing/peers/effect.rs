@@ -3,6 +3,7 @@
 use super::{Finding, PeerAnswer, PeerClaim, PeerClosing, Peers, Proposal};
 use crate::clearing::accord::{Accord, channel_id};
 use crate::clearing::intent::{Decision, Intent, Outcome, RejectCode, SignedIntent};
+use crate::clearing::leg::Leg;
 use crate::clearing::step::{AccordArgs, Step, StepArgs};
 use crate::clearing::weak::{self, Weak};
 use crate::entry::Entry;
@@ -35,7 +36,7 @@ impl Peers {
                     signed: args.intent.clone(),
                     hop: args.hop,
                     time_ms: entry.body().time_ms,
-                    counted: counted(&args.intent, args.hop),
+                    counted: counted(state, step, &args.intent, args.hop),
                 };
                 self.proposal(step, proposal)
             }
@@ -82,25 +83,24 @@ impl Peers {
             }
             StepArgs::Free => {
                 let claim = step.claim.unwrap_or(ClaimId::ZERO);
-                let hop = state.claim(&claim).and_then(|row| row.incoming.get(&step.channel));
+                let hop = state.leg(&claim, step.part).and_then(|row| row.incoming.get(&step.channel));
                 let ours = match hop.map(|h| h.answer) {
                     Some(Answer::Rejected(leaf)) => Some(leaf),
                     Some(Answer::None | Answer::Accepted(_)) => None,
-                    None => self.claim(&step.channel, &claim).and_then(|said| said.refused),
+                    None => self.leg(&step.channel, &claim, step.part).and_then(|said| said.refused),
                 };
                 // What we have rejected is free, also when the peer names a REJECT of ours that we have lost and written
                 // again. Where we have lost it and not written it again it means nothing, and blames nobody.
                 if ours.is_none() && !weak::is(Weak::RejectOvertakes) {
-                    let said = self.claim(&step.channel, &claim).and_then(|said| said.proposal.as_ref());
+                    let said = self.leg(&step.channel, &claim, step.part).and_then(|s| s.proposal.as_ref());
                     let lost = said.is_some_and(|proposal| is_before_a_loss(state, proposal));
                     return if lost { Ok(()) } else { Err("FREE without our REJECT") };
                 }
                 self.close(step, PeerClosing::Free, |_| Ok(()))
             }
             StepArgs::Return => {
-                let out =
-                    state.claim(&step.claim.unwrap_or(ClaimId::ZERO)).and_then(|row| row.outgoing.clone());
-                let done = out.is_some_and(|out| {
+                let row = state.leg(&step.claim.unwrap_or(ClaimId::ZERO), step.part);
+                let done = row.and_then(|row| row.outgoing.as_ref()).is_some_and(|out| {
                     out.channel == step.channel && matches!(out.closing, Closing::Done(_))
                 });
                 if !done {
@@ -188,7 +188,7 @@ impl Peers {
     fn claim_mut(&mut self, step: &Step) -> Result<&mut PeerClaim, &'static str> {
         let claim = step.claim.ok_or("a step without its claim")?;
         let stream = self.streams.get_mut(&step.channel).ok_or("a step on no stream")?;
-        Ok(stream.claims.entry(claim).or_default())
+        Ok(stream.claims.entry(Leg { claim, part: step.part }).or_default())
     }
 
     /// Verifies and keeps a Decision. A contradiction convicts and changes nothing that is done.
@@ -226,10 +226,15 @@ fn is_before_a_loss(state: &State, proposal: &Proposal) -> bool {
     state.successions.values().next_back().is_some_and(|row| proposal.time_ms <= row.boot)
 }
 
-/// What a proposal holds of the peer's room: nothing when it does not name a hop of its Intent.
-fn counted(signed: &SignedIntent, hop: u8) -> Option<(u8, u64)> {
+/// What a proposal holds of the peer's room, in the position unit: nothing when it does not name a hop of its Intent.
+fn counted(state: &State, step: &Step, signed: &SignedIntent, hop: u8) -> Option<(u8, u64)> {
     let intent: Intent = signed.parse().ok()?;
-    let [part] = &intent.parts[..] else { return None };
-    let hop = part.hops.get(usize::from(hop))?;
-    Some((hop.pair, hop.dst.minor().unsigned_abs()))
+    let hop = intent.parts.get(usize::from(step.part))?.hops.get(usize::from(hop))?;
+    let row = state.channels.get(&step.channel);
+    let terms = row.and_then(|row| Some((row.accord.pairs.get(usize::from(hop.pair))?, row.we_are_a)));
+    let held = match terms.filter(|(pair, _)| pair.foreign.is_some()) {
+        Some((pair, we_are_a)) => pair.position_of(hop, !we_are_a),
+        None => hop.dst,
+    };
+    Some((hop.pair, held.minor().unsigned_abs()))
 }

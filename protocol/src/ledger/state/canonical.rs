@@ -106,6 +106,8 @@ impl State {
             identity.parse_keys();
         }
         state.expiring = state.expiring_rows();
+        let open = state.claims.iter().filter(|(_, row)| row.is_open());
+        state.open = open.map(|(key, _)| *key).collect();
         Ok(state)
     }
 
