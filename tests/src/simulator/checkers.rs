@@ -90,8 +90,15 @@ pub(super) fn is_quiet(world: &World) -> bool {
         let state = engine.state();
         let closed = state.claims.values().all(weft_protocol::ledger::state::ClaimRow::is_closed);
         let acked = node.links.values().all(|link| link.next == state.stream(&link.channel).next);
-        closed && acked && state.holds.is_empty() && unsettled(node).is_none()
+        closed && acked && state.holds.is_empty() && unsettled(node).is_none() && is_stated(world, node)
     })
+}
+
+/// Whether the last statement with each honest neighbour is answered and covers everything.
+fn is_stated(world: &World, node: &Node) -> bool {
+    let honest = node.links.keys().filter(|peer| world.parties[**peer].honest().is_some());
+    let mut standings = honest.map(|peer| node.running().standing(&world.ledgers[*peer]));
+    standings.all(|standing| standing.is_ok_and(|now| !now.moved && now.waiting.is_none()))
 }
 
 /// A claim of which peers may still say something. A REJECT of what never came to us stays for a while.
@@ -137,6 +144,7 @@ pub(super) fn ended(world: &mut World) -> Result<(), Violation> {
         middle(world, node)?;
     }
     both_ends(world)?;
+    super::statements::held_against_the_streams(world)?;
     if honest {
         nothing_created(world)?;
     }

@@ -196,6 +196,9 @@ impl Founded {
     }
 }
 
+/// Short, so that statements fall between all other steps.
+pub const STATEMENT_INTERVAL_MS: u64 = 3_000;
+
 /// What two networks agree, signed by a quorum of both root sets.
 pub fn accord(a: (&LedgerId, &Keys), b: (&LedgerId, &Keys), limit_a: u64, limit_b: u64) -> AccordArgs {
     let (unit_a, unit_b) = (HOUR, HOUR);
@@ -208,7 +211,7 @@ pub fn accord(a: (&LedgerId, &Keys), b: (&LedgerId, &Keys), limit_a: u64, limit_
         a: *a.0,
         b: *b.0,
         pairs: vec![pair],
-        statement_interval_ms: 86_400_000,
+        statement_interval_ms: STATEMENT_INTERVAL_MS,
         default_expiry_ms: 86_400_000,
         relay: true,
         mirror: false,
