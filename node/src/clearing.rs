@@ -90,9 +90,14 @@ struct LinkEnd {
     connected: watch::Sender<bool>,
     /// Wakes a link that waits to be tried again.
     nudge: Arc<Notify>,
+    /// When the peer was connected last; 0: not since the start.
+    seen_ms: u64,
     /// Wakes what keeps public streams in step.
     cues: mpsc::Sender<sync::SyncCue>,
 }
+
+/// Whether peers are connected, and when they were last.
+pub(crate) type Contacts = BTreeMap<LedgerId, (bool, Option<u64>)>;
 
 /// What clearing is made of.
 #[derive(Debug)]
@@ -194,8 +199,10 @@ impl Clearing {
     }
 
     fn note_connected(&self, peer: PeerId, connected: bool) {
-        let links = self.0.links.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(link) = links.get(&peer) {
+        let now_ms = self.0.clock.now_ms();
+        let mut links = self.0.links.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(link) = links.get_mut(&peer) {
+            link.seen_ms = now_ms;
             link.connected.send_replace(connected);
         }
     }
@@ -226,7 +233,7 @@ impl Clearing {
             if links.contains_key(&peer) {
                 return Ok(());
             }
-            links.insert(peer, LinkEnd { ledger, connected, nudge: nudge.clone(), cues });
+            links.insert(peer, LinkEnd { ledger, connected, nudge: nudge.clone(), seen_ms: 0, cues });
         }
         let addresses = local.map(|l| l.addresses).unwrap_or_default();
         self.dial(peer, &addresses).await;
@@ -328,6 +335,18 @@ impl Clearing {
         {
             self.dial(peer, &descriptor.addresses).await;
         }
+    }
+
+    /// Of each peer, whether it is connected, and when it was last.
+    pub(crate) fn contacts(&self) -> Contacts {
+        let now_ms = self.0.clock.now_ms();
+        let links = self.0.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let contact = |link: &LinkEnd| {
+            let connected = *link.connected.borrow();
+            let seen_ms = if connected { Some(now_ms) } else { Some(link.seen_ms).filter(|ms| *ms > 0) };
+            (link.ledger, (connected, seen_ms))
+        };
+        links.values().map(contact).collect()
     }
 
     /// Whether a connection to a peer stands.

@@ -9,6 +9,7 @@ mod asking;
 mod core;
 mod erasure;
 mod evidence;
+mod flight;
 mod forward;
 mod found;
 mod guard;
@@ -31,6 +32,7 @@ mod witness;
 
 pub use self::core::{Core, Hooks, ServiceParts};
 pub use evidence::{EvidenceRefused, HandedIn};
+pub use flight::Proposed;
 pub use found::NewLedger;
 pub use guard::{GuardReport, GuardStep};
 pub use keys::NextKeyError;

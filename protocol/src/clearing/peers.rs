@@ -7,6 +7,7 @@
 mod effect;
 mod places;
 mod saved;
+mod strangers;
 
 pub use places::Place;
 
@@ -375,11 +376,6 @@ impl Peers {
         self.public.get(ledger).map_or(0, |row| row.next)
     }
 
-    /// What each network tells of its accord with each other.
-    pub fn capacities(&self) -> &BTreeMap<(LedgerId, LedgerId), Capacity> {
-        &self.capacities
-    }
-
     /// What was wrong in peers' streams.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
@@ -477,23 +473,6 @@ impl Peers {
         self.identities.insert(ledger, identity.map_err(Refusal::Rejected)?);
         if is_identity(&entry.op().payload) {
             self.identity_entries.entry(ledger).or_default().push(entry.bytes().to_vec());
-        }
-        Ok(())
-    }
-
-    /// Takes in identity entries of a network that are not on record here.
-    ///
-    /// # Errors
-    /// The first that does not verify or does not follow; those before it stay.
-    pub(super) fn hear_identity(&mut self, ledger: &LedgerId, entries: &[Vec<u8>]) -> Result<(), Refusal> {
-        for bytes in entries {
-            let entry = Entry::parse(bytes).map_err(Refusal::Malformed)?;
-            if entry.body().ledger != *ledger || !is_identity(&entry.op().payload) {
-                return Err(Refusal::Rejected(Rejected::NotIntroduced { ledger: *ledger }));
-            }
-            if !self.has_identity_entry(&entry) {
-                self.absorb_identity(&entry)?;
-            }
         }
         Ok(())
     }
