@@ -3,8 +3,8 @@
 //! No option takes a secret as its value; keys and tokens are files or the environment.
 
 use crate::commands::{
-    audit, cancel, claims, forward, import, key, member, pay, peer, receipt, rule, statement, succession,
-    time, unit,
+    audit, cancel, claims, forward, import, key, member, netting, pay, peer, receipt, rule, statement,
+    succession, time, unit,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -76,6 +76,9 @@ pub(crate) enum Command {
     Forward(forward::Forward),
     /// Let the ledger go on without entries that nobody can give back
     Succession(succession::Succession),
+    /// Clear what is owed in circles, from a table of debts
+    #[command(subcommand)]
+    Netting(netting::Command),
     /// Check a ledger from its files alone
     #[command(subcommand)]
     Audit(audit::Command),
@@ -149,6 +152,8 @@ mod tests {
             "weft forward",
             "weft succession --lose 3 --root-key k",
             "weft import payments f.csv --dry-run --skip-bad",
+            "weft netting solve f.csv --out r.csv --certificate c --decimals 0 --separator ; --skip-bad",
+            "weft netting verify f.csv c",
         ] {
             if let Err(e) = parse(line) {
                 panic!("{line}: {e}");

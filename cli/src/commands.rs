@@ -7,6 +7,7 @@ pub(crate) mod forward;
 pub(crate) mod import;
 pub(crate) mod key;
 pub(crate) mod member;
+pub(crate) mod netting;
 pub(crate) mod pay;
 pub(crate) mod peer;
 pub(crate) mod receipt;
@@ -39,6 +40,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
         Command::Forward(args) => forward::run(context, args).await,
         Command::Import(command) => import::run(context, command).await,
         Command::Succession(args) => succession::run(context, args).await,
+        Command::Netting(command) => netting::run(context, command).await,
         Command::Audit(command) => audit::run(context, command),
     }
 }

@@ -16,6 +16,7 @@ mod replay;
 mod resume;
 mod signatures;
 pub mod source;
+mod statements;
 mod tree;
 mod witnesses;
 

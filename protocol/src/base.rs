@@ -180,7 +180,8 @@ impl Base {
         if body.floor.first > body.floor.full {
             return Err(BaseError::Parts("its first segment comes after the forward"));
         }
-        let peers: Peers = minicbor::decode(&body.peers.0).map_err(structure)?;
+        let mut peers: Peers = minicbor::decode(&body.peers.0).map_err(structure)?;
+        peers.take_up_trails(&state);
         let tree = TileBuilder::resume(body.floor.seq, |path| {
             body.edge.get(&level(path)).map(|edge| edge.0.clone())
         })?;

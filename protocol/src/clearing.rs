@@ -19,5 +19,7 @@ pub mod restart;
 #[cfg(test)]
 mod rotation_tests;
 mod routes;
+pub mod statement;
+pub mod stating;
 pub mod step;
 pub mod weak;

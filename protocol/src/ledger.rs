@@ -18,6 +18,7 @@ pub mod movement;
 pub mod own_accounts;
 mod rejected;
 pub mod rules;
+pub mod settlement;
 pub mod state;
 pub mod succession;
 pub mod transfer;

@@ -8,6 +8,7 @@ mod adjacency;
 pub mod certificate;
 mod components;
 pub mod costs;
+pub mod file;
 mod potentials;
 mod scaling;
 mod simplex;

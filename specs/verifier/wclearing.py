@@ -110,11 +110,11 @@ class Clearing:
 
     def _step(self, entry, _):
         step, t = entry.payload, entry.kind - 0x0B00
-        form = {0: (False, False), 14: (False, False)}.get(t, (True, True))
+        form = {0: (False, False), 7: (False, False), 8: (False, True), 14: (False, False)}.get(t, (True, True))
         if t == 3 and 1 in step[5]:
             form = (True, 4 in step)
         need((3 in step, 4 in step) == form, "step-form")
-        whole = t in (0, 14) or (t == 2 and 1 in step[5])
+        whole = 3 not in step or (t == 2 and 1 in step[5])
         need(6 not in step or (not whole and step[6] < 8), "step-form")
         if t == 0:
             return self._accord(entry, step)

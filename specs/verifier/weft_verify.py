@@ -23,6 +23,7 @@ import wlog
 import wmirror
 import wpublic
 import wseal
+import wsettle
 import wwire
 import wwitness
 from wcbor import Refused, decode, encode, reading
@@ -30,6 +31,7 @@ from wclearing import own_account
 from wentry import (Entry, accord_id, booked_unit, channel_of, claim_of, decision_message, op_message, peer_account, read_accord,
                     read_intent, DECISION)
 from wkeys import key_fault, public_of, sha256, signer_of, tagged, verify
+from wpeers import Cross, Side
 from wledger import State, check_form, postings_digest, root_digest, verdict
 
 CLASSES = {
@@ -225,6 +227,35 @@ def clearing(run, v):
     between(run, v, states, all_entries)
 
 
+def settlement(run, v):
+    all_entries = {}
+    states = ledgers_of(run, v["ledgers"], all_entries)
+    for case in v["invalid"]:
+        refused_entry(run, states[case["of"]], case)
+    case = v["in_flight"]
+    opened = {(unhex(one["claim"]), one["part"]): (one["pair"], one["amount"]) for one in case["open"]}
+    claims, totals, root = wsettle.in_flight(opened, len(case["totals"]))
+    run.same("in flight", [claims, totals, root.hex()], [case["claims"], case["totals"], case["root"]])
+    channels_of(run, v["ledgers"], all_entries)
+
+
+def channels_of(run, ledgers, all_entries):
+    """Both sides of the channel of the first two ledgers, as an audit holds them against each other."""
+    sides, known = [], [unhex(ledger["ledger"]) for ledger in ledgers[:2]]
+    for ledger, other in zip(ledgers, reversed(known)):
+        side = Side(unhex(ledger["ledger"]), other, channel_of(*known), True)
+        for case in ledger["entries"]:
+            entry = all_entries[unhex(case["leaf"])]
+            if entry.is_step:
+                run.same("a step as a line of its stream", side.say(entry), None)
+        sides.append(side)
+    findings = waudit.Findings()
+    cross = Cross(findings, None, 0, False, *sides)
+    wsettle.check_statements(cross)
+    run.true("there are statements", any(side.statements for side in sides))
+    run.same("statements against the streams", findings.kept, [])
+
+
 def ledgers_of(run, ledgers, all_entries):
     """Every ledger by its name, as its entries leave it."""
     states = {}
@@ -359,7 +390,8 @@ def federation(run, v):
 
 FILES = {"encoding": encoding, "keys": keys, "entries": entries, "identity": identity, "postings": postings,
          "clearing": clearing, "log": log, "wire": wwire.wire, "sealed": wseal.sealed, "witness": witness,
-         "evidence": evidence, "federation": federation, "erasure": entries, "mirror": wmirror.mirror}
+         "evidence": evidence, "federation": federation, "erasure": entries, "settlement": settlement,
+         "mirror": wmirror.mirror}
 
 
 def vectors(folder):

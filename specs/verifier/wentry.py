@@ -12,7 +12,8 @@ IDENTITY = {GENESIS, KEY_BOUND, KEY_REVOKED, ROOT_CHANGED}
 PUBLIC = IDENTITY | {SUCCESSION, UNIT_DEFINED, CAPACITY}
 ZERO16, ZERO32 = bytes(16), bytes(32)
 H, U8, U16, U32, U64 = fixed(32), uint(8), uint(16), uint(32), uint(64)
-STEPS = {0: "ACCORD", 1: "PROPOSE", 2: "ACCEPT", 3: "REJECT", 4: "DONE", 5: "FREE", 6: "RETURN", 14: "KEY"}
+STEPS = {0: "ACCORD", 1: "PROPOSE", 2: "ACCEPT", 3: "REJECT", 4: "DONE", 5: "FREE", 6: "RETURN", 7: "STMT", 8: "STMT_ACK",
+         14: "KEY"}
 
 ROLE, HOW, OWNER, PURPOSE = one_of(*range(7)), one_of(*range(5)), one_of(*range(7)), one_of(*range(1, 7))
 AUTH = tuple_of(fixed(8), ROLE, HOW, blob)
@@ -29,12 +30,16 @@ HOP = tuple_of(U8, amount, amount, U32)
 INTENT = record(k0=U8, k1=H, k2=U32, k3=H, k4=H, k5=list_of(tuple_of(list_of(H), list_of(HOP))), k6=U64, k7=H)
 DECISION = tuple_of(record(k0=U8, k1=H, k2=U32, k3=H, k4=one_of(1, 2), k5=U16), fixed(64))
 ROOT_SIGS = list_of(tuple_of(fixed(8), fixed(64)))
+IN_FLIGHT = tuple_of(U64, list_of(U64), H)
+STATEMENT = record(k0=tuple_of(U64, U64), k1=list_of(sint(64)), k2=IN_FLIGHT, k3=IN_FLIGHT)
 ARGS = {
     0: record(k0=blob, k1=ROOT_SIGS, k2=ROOT_SIGS),
     1: record(k0=tuple_of(blob, fixed(64)), k1=U8),
     2: record(optional=(1,), k0=DECISION, k1=blob),
     3: record(optional=(1,), k0=U16, k1=DECISION),
     4: record(k0=DECISION),
+    7: record(k0=STATEMENT),
+    8: record(k0=one_of(0, 1, 2, 3), k1=STATEMENT),
     14: record(k0=blob),
 }
 PAYLOADS = {

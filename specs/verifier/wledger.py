@@ -10,6 +10,7 @@ from wclearing import Clearing, own_account
 from wentry import GENESIS, KEY_REVOKED, PUBLIC, ROOT_CHANGED, ZERO16, ZERO32, Entry
 from wkeys import key_fault, signer_of, tagged, verify
 from wlog import origin_of, sha256
+from wsettle import Statements
 
 DAY = 86_400_000
 MEMBER, ORGANISATION, COMMONS, POOL, PEER, OUTSIDE, OWN = range(7)
@@ -163,11 +164,11 @@ class Authority:
         need(ok, "not-authorised")
 
 
-class State(Clearing):
+class State(Clearing, Statements):
     TABLES = ("accounts", "signers", "units", "limits", "balances", "ops", "transfers", "holds", "streams",
               "channels", "claims", "decisions", "nonces")
     # Tables of later versions, by field: absent when empty.
-    LATER = {15: "views", 16: "accused", 17: "successions", 18: "erased", 19: "capacity"}
+    LATER = {15: "views", 16: "accused", 17: "successions", 18: "erased", 19: "capacity", 20: "statements"}
 
     def __init__(self):
         self.ident, self.head = None, [0, ZERO32, 0, 0]
@@ -225,6 +226,8 @@ class State(Clearing):
             return without_tail(row)
         if name == "channels":
             return row[:6] + [sorted(row[6]), dict(sorted(row[7].items()))]
+        if name == "statements":
+            return row if row[1] is not None else row[:1]
         if name == "claims":
             hops = {key: without_tail(hop) for key, hop in sorted(row[0].items())}
             return [hops, row[1] and without_tail(row[1]), row[2]]

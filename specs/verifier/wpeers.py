@@ -5,6 +5,7 @@ from wentry import (GENESIS, IDENTITY, KEY_BOUND, KEY_REVOKED, ROOT_CHANGED, ZER
                     decision_message, read_accord, read_intent)
 from wkeys import key_fault, signer_of, verify
 from wledger import Authority, State
+from wsettle import check_statements
 
 ACCEPT = 1
 MAX_GAP = 1 << 20
@@ -331,6 +332,11 @@ class Side:
     def __init__(self, ledger, peer, channel, own):
         self.ledger, self.peer, self.channel, self.own = ledger, peer, channel, own
         self.lines, self.acks, self.claims, self.accord = [], [], {}, None
+        # (line, how far the other stream was there, None or (STMT answered, verdict), statement)
+        self.statements = []
+
+    def first_gap(self):
+        return next((place for place, (leaf, _) in enumerate(self.lines) if leaf == ZERO32), len(self.lines))
 
     def acked_to(self):
         return self.acks[-1][1] if self.acks else 0
@@ -359,6 +365,10 @@ class Side:
                     self.accord = read_accord(step[5][0])
                 except Refused:
                     self.accord = None
+            elif step[2] == 7:
+                self.statements.append((line, ack, None, step[5][0]))
+            elif step[2] == 8:
+                self.statements.append((line, ack, (step[4], step[5][0]), step[5][1]))
             return None
         leg = (step[3], step.get(6, 0))
         return self.claims.setdefault(leg, Said()).say(line, entry, (self.ledger, self.peer), self.accord)
@@ -406,6 +416,7 @@ class Cross:
             for claim, answer in sorted(them.claims.items()):
                 if claim not in us.claims:
                     self._hop(claim, us, NOTHING, them, answer)
+        check_statements(self)
         if self.one.accord and self.other.accord and self.one.accord != self.other.accord:
             self.findings.add("warning", "the two networks have different versions of the accord in force")
 

@@ -14,6 +14,7 @@ mod node;
 mod payments;
 pub mod random;
 mod restore;
+mod statements;
 mod web;
 mod wire;
 mod world;
@@ -265,6 +266,8 @@ tally! {
     taken_back,
     /// Times that a root set said that the rest is lost.
     successions,
+    /// Statements that both sides have signed.
+    statements,
 }
 
 /// Runs one seed.

@@ -16,6 +16,7 @@ mod log;
 mod mirror;
 mod postings;
 mod sealed;
+mod settlement;
 mod wire;
 mod witness;
 
@@ -39,6 +40,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("evidence.json", evidence::vectors()),
         ("witness.json", witness::vectors()),
         ("erasure.json", erasure::vectors()),
+        ("settlement.json", settlement::vectors()),
         ("federation.json", federation::vectors()),
     ]
 }

@@ -85,7 +85,10 @@ fn three_networks_settle_every_payment_once() {
 #[test]
 fn four_networks_settle_every_payment_once() {
     let tally = hold(Topology::Four, 70).tally;
-    assert!(tally.done > 500 && tally.freed > 500 && tally.cancels > 50, "{tally}");
+    assert!(
+        tally.done > 400 && tally.freed > 500 && tally.cancels > 50 && tally.statements > 1_000,
+        "{tally}"
+    );
     assert_eq!((tally.stuck, tally.returned, tally.findings), (0, 0, 0), "{tally}");
 }
 
@@ -195,7 +198,12 @@ fn a_reject_that_overtakes_is_caught() {
 fn a_contradiction_that_undoes_is_caught() {
     // A decider settles and then signs REJECT: whoever hears of it takes back what it gave.
     let violation = caught(Weak::ContradictionUndoes, Topology::LyingEnd, 300);
-    assert!(violation.0.contains("free upstream") || violation.0.contains("differ"), "{violation}");
+    assert!(
+        ["free upstream", "differ", "other positions", "statement"]
+            .iter()
+            .any(|why| violation.0.contains(why)),
+        "{violation}"
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! holds a few hundred bytes for each claim and a hash for each entry of the stream.
 
 use super::finding::EntryRef;
+use super::statements::StatedLine;
 use crate::clearing::accord::Accord;
 use crate::clearing::intent::Hop;
 use crate::clearing::leg::Leg;
@@ -135,6 +136,9 @@ pub(super) struct Side {
     pub(super) claims: BTreeMap<Leg, Box<Said>>,
     #[n(7)]
     pub(super) accord: Option<Accord>,
+    #[n(8)]
+    #[cbor(default)]
+    pub(super) statements: Vec<StatedLine>,
 }
 
 /// Places of a stream that are filled when entries are missing.
@@ -143,7 +147,8 @@ const MAX_STREAM_GAP: u64 = 1 << 20;
 impl Side {
     pub(super) fn new(ledger: LedgerId, peer: LedgerId, channel: StreamId, own: bool) -> Self {
         let (lines, acks, claims) = (Vec::new(), Vec::new(), BTreeMap::new());
-        Self { ledger, peer, channel, own, lines, acks, claims, accord: None }
+        let statements = Vec::new();
+        Self { ledger, peer, channel, own, lines, acks, claims, accord: None, statements }
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -164,6 +169,11 @@ impl Side {
         } else {
             EntryRef::Of { ledger: self.ledger, seq: moved.seq }
         }
+    }
+
+    /// The first place whose entry is missing.
+    pub(super) fn first_gap(&self) -> u64 {
+        self.lines.iter().position(|(leaf, _)| *leaf == Hash::ZERO).unwrap_or(self.lines.len()) as u64
     }
 
     pub(super) fn acked_to(&self) -> u64 {
@@ -193,6 +203,7 @@ impl Side {
             if let StepArgs::Accord(args) = &step.args {
                 self.accord = Accord::parse(&args.accord.0).ok();
             }
+            self.statements.extend(StatedLine::of(line, step));
             return None;
         };
         let ends = (self.ledger, self.peer);
@@ -266,7 +277,7 @@ impl Said {
     ) -> Option<&'static str> {
         let reference = step.reference;
         match &step.args {
-            StepArgs::Accord(_) | StepArgs::Key(_) => None,
+            StepArgs::Accord(_) | StepArgs::Stmt(_) | StepArgs::StmtAck(_) | StepArgs::Key(_) => None,
             StepArgs::Propose(args) => {
                 let intent = args.intent.parse().ok();
                 let place = usize::from(args.hop);

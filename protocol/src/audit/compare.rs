@@ -36,6 +36,7 @@ impl Cross<'_> {
                 }
             }
         }
+        super::statements::check(self, findings);
         if let (Some(a), Some(b)) = (&self.one.accord, &self.other.accord)
             && a.id() != b.id()
         {

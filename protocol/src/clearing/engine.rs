@@ -253,6 +253,9 @@ impl Engine {
         self.convict_contradictions(cx);
         if let Some(claim) = claim {
             self.react(&claim, cx);
+        } else if let Some((id, _)) = self.state.channel_with(peer) {
+            // Where it cannot be answered now the next look tries again.
+            let _ = self.answer_statement(&id, cx);
         }
         Ok(())
     }
@@ -436,6 +439,7 @@ impl Engine {
             self.react(&claim, cx);
         }
         self.pass_on_identities(cx);
+        self.look_at_statements(cx);
         self.peers.prune(&self.state);
     }
 
@@ -487,7 +491,7 @@ impl Engine {
         self.step_about(channel, (Some(claim), part), reference, args, claim.as_bytes(), cx)
     }
 
-    fn step_about(
+    pub(super) fn step_about(
         &mut self,
         channel: StreamId,
         (claim, part): (Option<ClaimId>, u8),
@@ -569,7 +573,7 @@ impl Engine {
             return Err(Rejected::Quarantined);
         }
         let written = self.author.write(&mut self.state, signed, cx.now_ms, (cx.salt)())?;
-        self.peers.absorb_own(&written.entry);
+        self.peers.absorb_own(&self.state, &written.entry);
         self.batch.records.push(Record::Own(Box::new(written.clone())));
         Ok(written)
     }

@@ -13,6 +13,8 @@ pub use places::Place;
 use super::guard::{Fence, Newest, StreamHead};
 use super::intent::{Decision, RejectCode, SignedIntent};
 use super::leg::Leg;
+use super::statement::{Trail, Value};
+use super::stating::{Answered, Asked};
 use super::step::{Step, StepArgs};
 use crate::entry::{Entry, EntryError, Payload};
 use crate::ids::{ClaimId, Hash, LedgerId, PUBLIC_STREAM, StreamId, UnitId};
@@ -62,6 +64,10 @@ pub struct Peers {
     newest: BTreeMap<LedgerId, Newest>,
     #[n(12)]
     pub(super) places: places::Places,
+    /// What our own steps have done to statements, by channel.
+    #[n(14)]
+    #[cbor(default)]
+    pub(super) own_trails: BTreeMap<StreamId, Trail>,
     /// What each network tells of its accord with each other.
     #[cbor(n(13), with = "crate::ledger::witness::table", has_nil)]
     capacities: BTreeMap<(LedgerId, LedgerId), Capacity>,
@@ -100,6 +106,16 @@ pub struct PeerStream {
     open_in: BTreeMap<u8, u64>,
     #[n(6)]
     claims: BTreeMap<Leg, PeerClaim>,
+    /// What its steps have done to statements.
+    #[n(7)]
+    #[cbor(default)]
+    pub(super) trail: Trail,
+    /// The statement that it waits to have answered.
+    #[n(8)]
+    pub(super) asked: Option<Asked>,
+    /// Its last answer to a statement of ours.
+    #[n(9)]
+    pub(super) answered: Option<Answered>,
 }
 
 /// What a peer has said about a claim on one channel.
@@ -250,6 +266,9 @@ impl PeerStream {
             acked: 0,
             open_in: BTreeMap::new(),
             claims: BTreeMap::new(),
+            trail: Trail::default(),
+            asked: None,
+            answered: None,
         }
     }
 
@@ -261,6 +280,12 @@ impl PeerStream {
     /// The parts of a claim of which the peer has said something.
     fn parts(&self, claim: &ClaimId) -> impl Iterator<Item = u8> + use<'_> {
         self.claims.range(Leg::all(claim)).map(|(leg, _)| leg.part)
+    }
+
+    /// What the peer has proposed and not closed.
+    pub(super) fn open_proposals(&self) -> BTreeMap<Leg, Value> {
+        let open = self.claims.iter().filter(|(_, said)| said.closing.is_none());
+        open.filter_map(|(leg, said)| Some((*leg, said.proposal.as_ref()?.counted?))).collect()
     }
 
     /// Open claims that the peer has proposed to us in a unit pair.
@@ -309,6 +334,10 @@ impl Peers {
     /// A Decision of another network that verified.
     pub fn decision(&self, claim: &ClaimId, decider: &LedgerId) -> Option<&Decision> {
         self.decisions.get(&(*claim, *decider))
+    }
+
+    pub(super) fn stream_mut(&mut self, channel: &StreamId) -> Option<&mut PeerStream> {
+        self.streams.get_mut(channel)
     }
 
     /// A network's identity entries, exactly as they stand in its ledger.
@@ -539,6 +568,9 @@ impl Peers {
         stream.head = entry.leaf();
         stream.boot = entry.body().boot;
         stream.acked = stream.acked.max(step.ack.next);
+        if let Some(trail) = self.own_trails.get_mut(&step.channel) {
+            trail.forget(step.ack.next);
+        }
         self.note_newest(entry);
         let effect = self.effect(state, entry, step);
         if let Err(what) = effect {
@@ -564,10 +596,10 @@ impl Peers {
 
     /// Notes what our own entries say to a peer, as far as it is needed beside our state: REJECTs for longer than it
     /// keeps them, our Decisions as signed, and whom we have shown.
-    pub(super) fn absorb_own(&mut self, entry: &Entry) {
+    pub(super) fn absorb_own(&mut self, state: &State, entry: &Entry) {
         if let Payload::Recovered(recovered) = &entry.op().payload {
             if let Some(lost) = recovered.lost() {
-                self.absorb_own(&lost);
+                self.absorb_own(state, &lost);
             }
             return;
         }
@@ -575,6 +607,7 @@ impl Peers {
             self.frozen.remove(&lifted.accused);
         }
         let Payload::Step(step) = &entry.op().payload else { return };
+        self.follow_own(state, entry, step);
         let decision = match &step.args {
             StepArgs::Accept(args) => Some(&args.decision),
             StepArgs::Reject(args) => args.decision.as_ref(),
@@ -589,7 +622,9 @@ impl Peers {
             | StepArgs::Propose(_)
             | StepArgs::Done(_)
             | StepArgs::Free
-            | StepArgs::Return => None,
+            | StepArgs::Return
+            | StepArgs::Stmt(_)
+            | StepArgs::StmtAck(_) => None,
         };
         if let Some(word) = decision.filter(|word| word.body.decider == entry.body().ledger) {
             self.own_words.insert(word.body.claim, *word);

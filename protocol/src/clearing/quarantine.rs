@@ -170,7 +170,7 @@ impl Engine {
         verify_signatures(&self.state, &entry)?;
         self.state.commit(&transition);
         self.author.raise_boot(entry.body().boot.saturating_add(1));
-        self.peers.absorb_own(&entry);
+        self.peers.absorb_own(&self.state, &entry);
         // An accord that is back brings a peer that has to be asked as well.
         self.hushed.extend(self.state.channels.keys().copied());
         self.batch.records.push(Record::Own(Box::new(Written { entry, transition })));

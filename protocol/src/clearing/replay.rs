@@ -43,7 +43,7 @@ impl Replay {
     pub fn own(&mut self, entry: &Entry) -> Result<(), Rejected> {
         let transition = apply(&self.state, entry)?;
         self.state.commit(&transition);
-        self.peers.absorb_own(entry);
+        self.peers.absorb_own(&self.state, entry);
         if entry.body().seq.is_multiple_of(FORGET_EVERY) {
             self.peers.forget_words(&self.state);
         }

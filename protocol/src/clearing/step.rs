@@ -1,6 +1,7 @@
 //! A step: one line of a channel's stream (specs/clearing.md §3).
 
 use super::intent::{Decision, SignedIntent};
+use super::statement::{StmtAckArgs, StmtArgs};
 use crate::encoding::Blob;
 use crate::ids::{ClaimId, Hash, SigBytes, Signer, StreamId};
 use minicbor::{Decode, Decoder, Encode, Encoder};
@@ -113,6 +114,10 @@ pub enum StepArgs {
     Free,
     /// The creditor gives back what it cannot pass on.
     Return,
+    /// What both owe each other at a cut, as its writer comes to it.
+    Stmt(StmtArgs),
+    /// What the receiver comes to at the same cut.
+    StmtAck(StmtAckArgs),
     /// An identity entry the receiver will need.
     Key(KeyArgs),
 }
@@ -124,7 +129,7 @@ pub struct Step {
     pub channel: StreamId,
     /// How far we have the peer's stream.
     pub ack: Ack,
-    /// About which claim; absent for ACCORD and KEY.
+    /// About which claim; absent where the step is about the channel as a whole.
     pub claim: Option<ClaimId>,
     /// Leaf hash of what this answers; of a hop-0 PROPOSE its hold.
     pub reference: Option<Hash>,
@@ -137,7 +142,7 @@ pub struct Step {
 impl Step {
     /// The step types of this version (the others of the table are numbers reserved for later versions).
     pub fn known_type(code: u16) -> Option<u8> {
-        u8::try_from(code).ok().filter(|t| matches!(t, 0..=6 | 14))
+        u8::try_from(code).ok().filter(|t| matches!(t, 0..=8 | 14))
     }
 
     /// Field 2.
@@ -150,6 +155,8 @@ impl Step {
             StepArgs::Done(_) => 4,
             StepArgs::Free => 5,
             StepArgs::Return => 6,
+            StepArgs::Stmt(_) => 7,
+            StepArgs::StmtAck(_) => 8,
             StepArgs::Key(_) => 14,
         }
     }
@@ -181,6 +188,8 @@ impl<C> Encode<C> for Step {
             StepArgs::Accept(args) => args.encode(e, ctx)?,
             StepArgs::Reject(args) => args.encode(e, ctx)?,
             StepArgs::Done(args) => args.encode(e, ctx)?,
+            StepArgs::Stmt(args) => args.encode(e, ctx)?,
+            StepArgs::StmtAck(args) => args.encode(e, ctx)?,
             StepArgs::Key(args) => args.encode(e, ctx)?,
             StepArgs::Free | StepArgs::Return => {}
         }
@@ -226,6 +235,8 @@ impl<'b, C> Decode<'b, C> for Step {
                         2 => StepArgs::Accept(d.decode_with(ctx)?),
                         3 => StepArgs::Reject(d.decode_with(ctx)?),
                         4 => StepArgs::Done(d.decode_with(ctx)?),
+                        7 => StepArgs::Stmt(d.decode_with(ctx)?),
+                        8 => StepArgs::StmtAck(d.decode_with(ctx)?),
                         14 => StepArgs::Key(d.decode_with(ctx)?),
                         _ => return Err(error("this step takes no arguments")),
                     });

@@ -189,6 +189,8 @@ impl Kind {
             Self::Step(4) => "step-done",
             Self::Step(5) => "step-free",
             Self::Step(6) => "step-return",
+            Self::Step(7) => "step-stmt",
+            Self::Step(8) => "step-stmt-ack",
             Self::Step(14) => "step-key",
             Self::Step(_) => "step",
         }

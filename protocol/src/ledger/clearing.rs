@@ -30,6 +30,7 @@ use crate::entry::Entry;
 use crate::ids::{ClaimId, LedgerId, StreamId};
 use crate::keys;
 use crate::ledger::identity::{Purpose, RootSet, is_identity};
+use crate::ledger::settlement;
 use crate::ledger::transfer::{Posting, move_value};
 use std::collections::BTreeMap;
 
@@ -61,9 +62,13 @@ pub(super) fn step_signatures(identity: &Identity, step: &Step) -> Result<Vec<Si
         }
         StepArgs::Accept(AcceptArgs { decision: d, .. }) => Ok(decision(d)?.into_iter().collect()),
         StepArgs::Reject(RejectArgs { decision: Some(d), .. }) => Ok(decision(d)?.into_iter().collect()),
-        StepArgs::Reject(_) | StepArgs::Done(_) | StepArgs::Free | StepArgs::Return | StepArgs::Key(_) => {
-            Ok(Vec::new())
-        }
+        StepArgs::Reject(_)
+        | StepArgs::Done(_)
+        | StepArgs::Free
+        | StepArgs::Return
+        | StepArgs::Stmt(_)
+        | StepArgs::StmtAck(_)
+        | StepArgs::Key(_) => Ok(Vec::new()),
     }
 }
 
@@ -153,6 +158,8 @@ fn apply_step_of(state: &State, entry: &Entry, step: &Step, lost: bool) -> Resul
         StepArgs::Done(args) => cx.done(&channel, &args.decision)?,
         StepArgs::Free => cx.free(&mut channel)?,
         StepArgs::Return => cx.give_back()?,
+        StepArgs::Stmt(args) => settlement::state_positions(state, entry, step, &channel, args, lost)?,
+        StepArgs::StmtAck(args) => settlement::answer_statement(state, entry, step, &channel, args)?,
         StepArgs::Key(args) => {
             let known = Entry::parse(&args.entry.0).map_err(Rejected::Entry)?;
             if !is_identity(&known.op().payload) {
@@ -169,7 +176,8 @@ fn apply_step_of(state: &State, entry: &Entry, step: &Step, lost: bool) -> Resul
 /// Which of claim and reference a step of each type carries.
 fn check_form(step: &Step) -> Result<(), Rejected> {
     let (claim, reference) = match step.args {
-        StepArgs::Accord(_) | StepArgs::Key(_) => (false, false),
+        StepArgs::Accord(_) | StepArgs::Stmt(_) | StepArgs::Key(_) => (false, false),
+        StepArgs::StmtAck(_) => (false, true),
         StepArgs::Reject(RejectArgs { decision: Some(_), .. }) => (true, step.reference.is_some()),
         StepArgs::Propose(_)
         | StepArgs::Accept(_)
@@ -181,16 +189,8 @@ fn check_form(step: &Step) -> Result<(), Rejected> {
     if step.claim.is_some() != claim || step.reference.is_some() != reference {
         return Err(Rejected::StepForm);
     }
-    let whole = match &step.args {
-        // What is about no claim is about no part of one; the decider says yes on the first part.
-        StepArgs::Accord(_) | StepArgs::Key(_) => true,
-        StepArgs::Accept(args) => args.intent.is_some(),
-        StepArgs::Propose(_)
-        | StepArgs::Reject(_)
-        | StepArgs::Done(_)
-        | StepArgs::Free
-        | StepArgs::Return => false,
-    };
+    // What is about no claim is about no part of one; the decider says yes on the first part.
+    let whole = step.claim.is_none() || matches!(&step.args, StepArgs::Accept(args) if args.intent.is_some());
     let fits = step.part == 0 || (!whole && usize::from(step.part) < MAX_PARTS);
     if fits { Ok(()) } else { Err(Rejected::StepForm) }
 }

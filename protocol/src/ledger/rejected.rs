@@ -230,6 +230,15 @@ pub enum Rejected {
     NonceUsed { claim: ClaimId },
     #[error("the hop is closed already, or not in the state that this step needs")]
     HopState,
+    // Statements
+    #[error("a statement covers what stands before it: {expected:?} of the two streams, got {got:?}")]
+    StatementCut { expected: (u64, u64), got: (u64, u64) },
+    #[error("by the books the positions are {expected:?}, the statement says {got:?}")]
+    StatementPosition { expected: Vec<i64>, got: Vec<i64> },
+    #[error("by the books other claims of this network are on their way than the statement says")]
+    StatementInFlight,
+    #[error("network {peer} has not answered the last statement yet")]
+    StatementWaits { peer: LedgerId },
     #[error("what is told of the accord with network {peer} is not what the books give")]
     CapacityDiffers { peer: LedgerId },
     #[error(

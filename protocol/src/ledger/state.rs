@@ -15,6 +15,7 @@ use super::evidence::AccusedRow;
 use super::identity::Identity;
 use super::members::OwnerKind;
 use super::rules::{Limit, LimitScope};
+use super::settlement::StatementRow;
 use super::succession::SuccessionRow;
 use super::units::UnitDefined;
 use super::witness::ViewRow;
@@ -165,6 +166,8 @@ pub struct State {
     pub successions: BTreeMap<u32, SuccessionRow>,
     #[cbor(n(18), with = "super::witness::table", has_nil)]
     pub erased: BTreeMap<AccountId, ErasureRow>,
+    #[cbor(n(20), with = "super::witness::table", has_nil)]
+    pub statements: BTreeMap<StreamId, StatementRow>,
     #[cbor(n(19), with = "super::witness::table", has_nil)]
     pub capacity: BTreeMap<LedgerId, CapacityRow>,
     /// Rows by the time they are forgotten; derived, so not part of the digest.
@@ -226,6 +229,7 @@ pub enum Change {
     View(LedgerId, String, ViewRow),
     Accused(LedgerId, AccusedRow),
     Erased(AccountId, ErasureRow),
+    Statement(StreamId, Box<StatementRow>),
     Capacity(LedgerId, CapacityRow),
 }
 
@@ -405,6 +409,7 @@ impl State {
             Change::View(peer, origin, row) => drop(self.views.insert((peer, origin), row)),
             Change::Capacity(peer, row) => drop(self.capacity.insert(peer, row)),
             Change::Erased(account, row) => drop(self.erased.insert(account, row)),
+            Change::Statement(id, row) => drop(self.statements.insert(id, *row)),
             Change::Decision(claim, row) => {
                 self.expiring.extend(row.prune_at().map(|at| (at, Expiring::Decision(claim))));
                 self.nonces.extend(row.nonce.map(|nonce| (nonce, claim)));

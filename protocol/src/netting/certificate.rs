@@ -56,6 +56,19 @@ pub enum CertificateError {
     },
 }
 
+impl CertificateError {
+    /// The rule broken, as the specification calls it.
+    #[must_use]
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::Shape { .. } => "shape",
+            Self::Range { .. } => "range",
+            Self::Conservation { .. } => "conservation",
+            Self::NotOptimal { .. } => "optimal",
+        }
+    }
+}
+
 /// Checks reductions of the edges of one component and the potentials of its nodes.
 ///
 /// # Errors

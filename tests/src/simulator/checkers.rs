@@ -91,8 +91,15 @@ pub(super) fn is_quiet(world: &World) -> bool {
         let state = engine.state();
         let closed = state.claims.values().all(weft_protocol::ledger::state::ClaimRow::is_closed);
         let acked = node.links.values().all(|link| link.next == state.stream(&link.channel).next);
-        closed && acked && state.holds.is_empty() && unsettled(node).is_none()
+        closed && acked && state.holds.is_empty() && unsettled(node).is_none() && is_stated(world, node)
     })
+}
+
+/// Whether the last statement with each honest neighbour is answered and covers everything.
+fn is_stated(world: &World, node: &Node) -> bool {
+    let honest = node.links.keys().filter(|peer| world.parties[**peer].honest().is_some());
+    let mut standings = honest.map(|peer| node.running().standing(&world.ledgers[*peer]));
+    standings.all(|standing| standing.is_ok_and(|now| !now.moved && now.waiting.is_none()))
 }
 
 /// A claim of which peers may still say something. A REJECT of what never came to us stays for a while.
@@ -140,6 +147,7 @@ pub(super) fn ended(world: &mut World) -> Result<(), Violation> {
         middle(world, node)?;
     }
     both_ends(world)?;
+    super::statements::held_against_the_streams(world)?;
     if honest && world.one_unit {
         nothing_created(world)?;
     }
@@ -232,9 +240,8 @@ fn at_rest(node: &Node) -> Result<(), Violation> {
 
 /// Where both neighbours are honest they agree on every hop and on what one owes the other.
 fn both_ends(world: &World) -> Result<(), Violation> {
-    let links = world.parties.iter().filter_map(Party::honest).enumerate();
-    let links =
-        links.flat_map(|(_, left)| left.links.iter().map(move |(to, link)| (left, *to, link.channel)));
+    let honest = world.parties.iter().filter_map(Party::honest);
+    let links = honest.flat_map(|left| left.links.iter().map(move |(to, link)| (left, *to, link.channel)));
     for (left, to, channel) in links {
         let Some(right) = world.parties[to].honest() else { continue };
         let account = own_accounts::peer(&left.ledger, &right.ledger);
@@ -381,7 +388,7 @@ fn outcome(
         let end = (books.paid.contains(&leg), books.freed.contains(&leg), books.returned.contains(&leg));
         match end {
             (true, false, false) | (false, true, false) => {}
-            (true, false, true) if !honest && !(way_is_honest && credited.is_some()) => {}
+            (true, false, true) if !(honest || way_is_honest && credited.is_some()) => {}
             (true, false, true) => {
                 return Err(Violation(format!("claim {claim}: returned among honest networks")));
             }

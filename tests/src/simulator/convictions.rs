@@ -111,9 +111,13 @@ fn decision_in(args: &StepArgs) -> Option<&Decision> {
         StepArgs::Accept(args) => Some(&args.decision),
         StepArgs::Reject(args) => args.decision.as_ref(),
         StepArgs::Done(args) => Some(&args.decision),
-        StepArgs::Accord(_) | StepArgs::Propose(_) | StepArgs::Key(_) | StepArgs::Free | StepArgs::Return => {
-            None
-        }
+        StepArgs::Accord(_)
+        | StepArgs::Propose(_)
+        | StepArgs::Key(_)
+        | StepArgs::Free
+        | StepArgs::Return
+        | StepArgs::Stmt(_)
+        | StepArgs::StmtAck(_) => None,
     }
 }
 

@@ -207,6 +207,9 @@ impl Founded {
     }
 }
 
+/// Short, so that statements fall between all other steps.
+pub const STATEMENT_INTERVAL_MS: u64 = 3_000;
+
 /// What two networks agree, signed by a quorum of both root sets.
 pub fn accord(a: (&LedgerId, &Keys), b: (&LedgerId, &Keys), pair: UnitPair) -> AccordArgs {
     let accord = Accord {
@@ -216,7 +219,7 @@ pub fn accord(a: (&LedgerId, &Keys), b: (&LedgerId, &Keys), pair: UnitPair) -> A
         a: *a.0,
         b: *b.0,
         pairs: vec![pair],
-        statement_interval_ms: 86_400_000,
+        statement_interval_ms: STATEMENT_INTERVAL_MS,
         default_expiry_ms: 86_400_000,
         relay: true,
         mirror: false,

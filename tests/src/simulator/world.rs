@@ -23,7 +23,7 @@ use weft_protocol::ids::{AccountId, ClaimId, LedgerId, PUBLIC_STREAM};
 /// Payments of one run.
 const PAYMENTS: u64 = 24;
 /// Payments start within this time.
-const CHAOS_MS: u64 = 40_000;
+pub(super) const CHAOS_MS: u64 = 40_000;
 /// A healed world has this long, beyond the last expiry, until everything must have ended.
 const SETTLE_MS: u64 = 120_000;
 /// What is said at one end of a web has come to the other by then.
@@ -388,6 +388,7 @@ impl World {
         for link in node.links.values_mut() {
             link.sent = link.next;
         }
+        super::statements::now_and_then(self, index);
         let mut words = self.questions(index);
         words.extend(self.gossip(index));
         words.extend(self.evidence(index));

@@ -1,6 +1,6 @@
 //! Three networks on a line: accords, payments over one and two hops, one refused; every entry of every ledger.
 
-mod refused;
+pub(super) mod refused;
 
 use super::entries::{account, opened, unit};
 use super::kit::{
@@ -218,6 +218,12 @@ impl World {
     }
 
     pub(super) fn pay(&mut self, route: &[usize], minor: i64, payee: &str) -> ClaimId {
+        let claim = self.pay_undelivered(route, minor, payee);
+        self.deliver();
+        claim
+    }
+
+    pub(super) fn pay_undelivered(&mut self, route: &[usize], minor: i64, payee: &str) -> ClaimId {
         let now_ms = self.tick();
         let ledgers: Vec<LedgerId> = route.iter().map(|i| self.networks[*i].ledger()).collect();
         let hops = vec![(0, 1); route.len() - 1];
@@ -226,7 +232,6 @@ impl World {
         let route = Route::one_to_one(ledgers, &hops, Amount::new(minor).expect("a vector pays something"));
         let paid = payer.with(now_ms, |engine, cx| engine.pay(&signed, &route, now_ms + LIFE_MS, cx));
         let (_, claim) = paid.expect("a payment that keeps the rules");
-        self.deliver();
         claim
     }
 }

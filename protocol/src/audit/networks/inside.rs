@@ -84,7 +84,7 @@ impl Networks {
                     }
                 }
             }
-            StepArgs::Free | StepArgs::Return => {}
+            StepArgs::Free | StepArgs::Return | StepArgs::Stmt(_) | StepArgs::StmtAck(_) => {}
         }
     }
 

@@ -14,8 +14,14 @@ use crate::ledger::identity::is_identity;
 use crate::ledger::state::{Answer, Closing, State};
 
 impl Peers {
-    /// What a step means; an error says why it means nothing.
+    /// What a step means; an error says why it means nothing. What it means for statements follows.
     pub(super) fn effect(&mut self, state: &State, entry: &Entry, step: &Step) -> Result<(), &'static str> {
+        self.meaning(state, entry, step)?;
+        self.follow_peer(state, entry, step);
+        Ok(())
+    }
+
+    fn meaning(&mut self, state: &State, entry: &Entry, step: &Step) -> Result<(), &'static str> {
         match &step.args {
             StepArgs::Accord(args) => self.accord(entry, step, args),
             StepArgs::Key(args) => {
@@ -106,9 +112,15 @@ impl Peers {
                 if !done {
                     return Err("RETURN of what was not bound");
                 }
-                self.claim_mut(step)?.returned.get_or_insert(entry.leaf());
+                let returned = &mut self.claim_mut(step)?.returned;
+                if returned.is_some() {
+                    return Err("RETURN twice");
+                }
+                *returned = Some(entry.leaf());
                 Ok(())
             }
+            StepArgs::Stmt(args) => self.hear_statement(state, entry, step, args),
+            StepArgs::StmtAck(args) => self.hear_answer(state, entry, step, args),
         }
     }
 

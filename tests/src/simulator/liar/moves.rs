@@ -49,7 +49,12 @@ impl Liar {
                     self.write(from, Some(claim), Some(entry.leaf()), StepArgs::Return);
                 }
             }
-            StepArgs::Accord(_) | StepArgs::Key(_) | StepArgs::Free | StepArgs::Return => {}
+            StepArgs::Accord(_)
+            | StepArgs::Key(_)
+            | StepArgs::Free
+            | StepArgs::Return
+            | StepArgs::Stmt(_)
+            | StepArgs::StmtAck(_) => {}
         }
     }
 

@@ -46,15 +46,15 @@ pub(super) fn intents(good: &Intent) -> Vec<Value> {
 }
 
 /// What a network could write next, as its state stands.
-struct Next {
+pub(in crate::vectors) struct Next {
     name: &'static str,
     seed: u8,
-    state: State,
-    channel: StreamId,
+    pub(in crate::vectors) state: State,
+    pub(in crate::vectors) channel: StreamId,
 }
 
 impl Next {
-    fn after(network: &Network, peer: LedgerId) -> Self {
+    pub(in crate::vectors) fn after(network: &Network, peer: LedgerId) -> Self {
         let state = network.engine.state().clone();
         let (channel, _) = state.channel_with(&peer).expect("there is a channel");
         Self { name: network.name, seed: network.seed, state, channel }
@@ -85,13 +85,13 @@ impl Next {
         Entry::sign(&body, &key(self.seed + 1)).expect("a well-formed entry")
     }
 
-    fn refused(&self, about: &str, payload: Payload, in_stream: bool) -> Value {
+    pub(in crate::vectors) fn refused(&self, about: &str, payload: Payload, in_stream: bool) -> Value {
         let entry = self.entry(payload, in_stream);
         let (code, _) = refusal(&self.state, entry.bytes()).unwrap_or_else(|| panic!("accepted: {about}"));
         json!({ "about": about, "of": self.name, "hex": hex(entry.bytes()), "class": class_of(&code), "why": code })
     }
 
-    fn acked(&self) -> u64 {
+    pub(in crate::vectors) fn acked(&self) -> u64 {
         self.state.channels[&self.channel].acked
     }
 }
