@@ -2,7 +2,7 @@
 //! sets have signed. All of it through real entries.
 
 use super::random::Random;
-use weft_protocol::clearing::accord::{ACCORD_VERSION, Accord, UnitPair};
+use weft_protocol::clearing::accord::{ACCORD_VERSION, Accord, Side, UnitPair};
 use weft_protocol::clearing::engine::{Cx, Engine, Payee};
 use weft_protocol::clearing::step::{AccordArgs, RootSig};
 use weft_protocol::encoding::Blob;
@@ -209,6 +209,13 @@ impl Founded {
 
 /// Short, so that statements fall between all other steps.
 pub const STATEMENT_INTERVAL_MS: u64 = 3_000;
+
+/// One to one in their own units.
+#[must_use]
+pub fn one_to_one(limit_a: u64, limit_b: u64) -> UnitPair {
+    let (unit_a, unit_b) = (HOUR, HOUR);
+    UnitPair { unit_a, unit_b, num: 1, den: 1, position: Side::A, limit_a, limit_b, foreign: None }
+}
 
 /// What two networks agree, signed by a quorum of both root sets.
 pub fn accord(a: (&LedgerId, &Keys), b: (&LedgerId, &Keys), pair: UnitPair) -> AccordArgs {
