@@ -10,6 +10,7 @@ use super::leg::Leg;
 pub use super::pay::{Path, Route};
 use super::peers::{Peers, Place, Refusal};
 use super::step::{AccordArgs, Ack, Step, StepArgs};
+use super::weak::{self, Weak};
 use crate::encoding::Blob;
 use crate::entry::{Entry, Kind, Op, Payload, SignedOp};
 use crate::ids::{AccountId, ClaimId, Hash, LedgerId, Salt, StreamId};
@@ -101,6 +102,8 @@ pub struct Engine {
     pub(super) broken: BTreeSet<ClaimId>,
     /// Nothing is signed on these channels: their peers have not answered our guard.
     pub(super) hushed: BTreeSet<StreamId>,
+    /// Networks that our operator has shut out.
+    pub(super) banned: BTreeSet<LedgerId>,
 }
 
 impl Engine {
@@ -111,8 +114,20 @@ impl Engine {
 
     /// An engine over what was read back.
     pub fn resume(state: State, peers: Peers, author: Author, secret: [u8; 32]) -> Self {
-        let (quiet, hushed, unsure_ms, broken) = (false, BTreeSet::new(), 0, BTreeSet::new());
-        Self { state, peers, author, secret, batch: Batch::default(), quiet, unsure_ms, broken, hushed }
+        let (quiet, hushed, banned) = (false, BTreeSet::new(), BTreeSet::new());
+        let (unsure_ms, broken) = (0, BTreeSet::new());
+        Self {
+            state,
+            peers,
+            author,
+            secret,
+            batch: Batch::default(),
+            quiet,
+            unsure_ms,
+            broken,
+            hushed,
+            banned,
+        }
     }
 
     /// Gives the engine one more log key: the one that is to be bound next.
@@ -186,6 +201,9 @@ impl Engine {
         let theirs = self.peers.stream(&id).and_then(|s| s.accord_id);
         if theirs != Some(channel.accord_id) {
             return Err(Rejected::NoAccord { peer: *peer });
+        }
+        if self.is_banned(peer) {
+            return Err(Rejected::PeerBanned { peer: *peer });
         }
         if self.is_frozen(peer) {
             return Err(Rejected::PeerFrozen { peer: *peer });
@@ -314,7 +332,7 @@ impl Engine {
         let Some(row) = self.state.decisions.get(&claim) else { return Ok(AskAnswer::Open) };
         let last_hop = self.state.channels.get(&row.channel).map(|c| c.peer);
         let acked = self.peers.stream(&row.channel).is_some_and(|s| s.acked > row.sseq);
-        if acked || last_hop == Some(*asker) {
+        if acked || last_hop == Some(*asker) || weak::is(Weak::TellsAndForgets) {
             Ok(AskAnswer::Decided(Box::new(self.decision(claim, row)?)))
         } else {
             Ok(AskAnswer::Open)

@@ -7,6 +7,7 @@
 mod effect;
 mod places;
 mod saved;
+mod strangers;
 
 pub use places::Place;
 
@@ -375,11 +376,6 @@ impl Peers {
         self.public.get(ledger).map_or(0, |row| row.next)
     }
 
-    /// What each network tells of its accord with each other.
-    pub fn capacities(&self) -> &BTreeMap<(LedgerId, LedgerId), Capacity> {
-        &self.capacities
-    }
-
     /// What was wrong in peers' streams.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
@@ -667,9 +663,10 @@ impl Peers {
 
     /// Forgets what was said about a claim that is settled on all channels. Decisions stay as long as our state
     /// knows the claim: a contradiction that comes later is evidence.
-    pub(super) fn settle(&mut self, claim: &ClaimId) {
+    pub(super) fn settle(&mut self, claim: &ClaimId, begun: impl Fn(u8) -> bool) {
         for stream in self.streams.values_mut() {
-            let settled: Vec<Leg> = stream.claims.range(Leg::all(claim)).map(|(leg, _)| *leg).collect();
+            let legs = stream.claims.range(Leg::all(claim)).map(|(leg, _)| *leg);
+            let settled: Vec<Leg> = legs.filter(|leg| begun(leg.part)).collect();
             settled.iter().for_each(|leg| drop(stream.claims.remove(leg)));
         }
     }
@@ -681,7 +678,7 @@ impl Peers {
         for stream in self.streams.values_mut() {
             stream.claims.retain(|leg, said| {
                 said.proposal.is_some()
-                    || state.legs(&leg.claim).next().is_some()
+                    || state.leg(&leg.claim, leg.part).is_some()
                     || said.heard_ms.saturating_add(KEEP_ANSWER_MS) > state.head.time_ms
             });
         }
