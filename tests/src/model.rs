@@ -7,7 +7,7 @@
 //! every state in which all lines have arrived it is checked that everything ends once time passes.
 //!
 //! Two states count as one when all networks have said the same in the same order on each channel, know the same, and
-//! hold the same ([`shape`]). What the simulator ([`crate::simulator`]) does by chance in large worlds, this does
+//! hold the same. What the simulator ([`crate::simulator`]) does by chance in large worlds, this does
 //! completely in small ones.
 
 mod check;
