@@ -9,6 +9,7 @@ pub mod engine;
 pub mod guard;
 pub mod intent;
 pub mod leg;
+pub mod levels;
 mod pay;
 pub mod peers;
 mod quarantine;

@@ -61,6 +61,13 @@ pub enum Notice {
         /// The balance now.
         balance: i64,
     },
+    /// The limit towards a peer is near.
+    NearPeerLimit {
+        /// Which peer.
+        peer: crate::ids::LedgerId,
+        /// The largest single payment that it still allows, in minor units of the position unit; `None`: any.
+        largest: Option<u64>,
+    },
     /// A coordinator lifted a stop for this payment.
     StopLifted {
         /// Whose.

@@ -46,10 +46,16 @@ pub(crate) struct Invite {
     /// Our unit
     #[arg(long, value_name = "CODE")]
     unit: String,
-    /// The most that they may owe us, in our unit
+    /// The unit that stands here for theirs, where theirs is unlike ours; debts are then counted in theirs
+    #[arg(long, value_name = "CODE", requires = "rate")]
+    their_unit: Option<String>,
+    /// So many of the smallest parts of their unit are worth so many of ours, such as 33:1 for 33 cents a minute
+    #[arg(long, value_name = "THEIRS:OURS", requires = "their_unit")]
+    rate: Option<String>,
+    /// The most that they may owe us, in our unit (in theirs with --rate)
     #[arg(long, value_name = "AMOUNT")]
     they_may_owe: String,
-    /// The most that we may owe them, in our unit
+    /// The most that we may owe them, in our unit (in theirs with --rate)
     #[arg(long, value_name = "AMOUNT")]
     we_may_owe: String,
     /// Payments of others may pass through
@@ -140,6 +146,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
 async fn invite(client: &Client, args: Invite) -> Outcome {
     let invitation = NewInvitation {
         unit: args.unit,
+        their_unit: args.their_unit,
+        rate: args.rate,
         they_may_owe: args.they_may_owe,
         we_may_owe: args.we_may_owe,
         expires_s: args.expires,
@@ -191,6 +199,8 @@ mod tests {
         let node = FakeNode::new().answering("POST /api/v1/peers/invitations", 201, &invitation).start();
         let args = Invite {
             unit: "credit".into(),
+            their_unit: None,
+            rate: None,
             they_may_owe: "100".into(),
             we_may_owe: "50".into(),
             relay: false,

@@ -186,6 +186,13 @@ pub enum Rejected {
         "unit pair {pair} is not one to one, and the accord gives the other network's unit no number here"
     )]
     NotOneToOne { pair: u8 },
+    #[error(
+        "the limit towards network {peer} is nearly used up: a single payment may take at most {largest} of it, this one takes \
+         {amount}"
+    )]
+    Slowed { peer: LedgerId, amount: i64, largest: u64 },
+    #[error("payments that should have ended long ago hold too much of the limit towards network {peer}")]
+    OldHolds { peer: LedgerId },
     #[error("the rate gives no whole amount for {amount}; the next lower one it gives is {nearest}")]
     Inexact { amount: i64, nearest: i64 },
     #[error("there is no accord for channel {channel}")]

@@ -265,6 +265,8 @@ impl Site {
     pub async fn pair_with(&self, guest: &Self, limit: u64) -> Outcome<()> {
         let invitation = NewInvitation {
             unit: "hour".to_owned(),
+            their_unit: None,
+            rate: None,
             they_may_owe: limit.to_string(),
             we_may_owe: limit.to_string(),
             expires_s: None,

@@ -1,5 +1,6 @@
 //! Three networks on a line: accords, payments over one and two hops, one refused; every entry of every ledger.
 
+pub(super) mod exchange;
 pub(super) mod refused;
 
 use super::entries::{account, opened, unit};
@@ -98,7 +99,7 @@ impl Network {
         }
     }
 
-    fn submit(&mut self, now_ms: u64, payload: Payload, seed: u8, role: Role) {
+    pub(super) fn submit(&mut self, now_ms: u64, payload: Payload, seed: u8, role: Role) {
         self.count += 1;
         let op = Op { op_id: op_id(self.count), not_after_ms: now_ms + LIFE_MS, payload, sidecars: vec![] };
         let signed = SignedOp::unsigned(&op).signed(&self.ledger(), &key(seed), role, How::OwnKey);
@@ -178,16 +179,24 @@ impl World {
     }
 
     pub(super) fn peer(&mut self, a: usize, b: usize) -> Accord {
-        let pair = UnitPair {
-            unit_a: HOUR,
-            unit_b: HOUR,
-            num: 1,
-            den: 1,
-            position: Side::A,
-            limit_a: 500,
-            limit_b: 400,
-            foreign: None,
-        };
+        self.peer_by(
+            a,
+            b,
+            UnitPair {
+                unit_a: HOUR,
+                unit_b: HOUR,
+                num: 1,
+                den: 1,
+                position: Side::A,
+                limit_a: 500,
+                limit_b: 400,
+                foreign: None,
+            },
+        )
+    }
+
+    /// An accord with this unit pair, in both ledgers.
+    fn peer_by(&mut self, a: usize, b: usize, pair: UnitPair) -> Accord {
         let accord = Accord {
             v: 1,
             version: 1,
@@ -224,13 +233,19 @@ impl World {
     }
 
     pub(super) fn pay_undelivered(&mut self, route: &[usize], minor: i64, payee: &str) -> ClaimId {
-        let now_ms = self.tick();
         let ledgers: Vec<LedgerId> = route.iter().map(|i| self.networks[*i].ledger()).collect();
         let hops = vec![(0, 1); route.len() - 1];
-        let payer = &mut self.networks[route[0]];
-        let signed = payer.hold(now_ms, *ledgers.last().expect("a route"), minor, payee);
-        let route = Route::one_to_one(ledgers, &hops, Amount::new(minor).expect("a vector pays something"));
-        let paid = payer.with(now_ms, |engine, cx| engine.pay(&signed, &route, now_ms + LIFE_MS, cx));
+        let amount = Amount::new(minor).expect("a vector pays something");
+        self.pay_by(route[0], &Route::one_to_one(ledgers, &hops, amount), payee)
+    }
+
+    fn pay_by(&mut self, payer: usize, route: &Route, payee: &str) -> ClaimId {
+        let now_ms = self.tick();
+        let to = *route.parts[0].route.last().expect("a route");
+        let minor = route.parts.iter().map(|part| part.hops[0].src.minor()).sum();
+        let payer = &mut self.networks[payer];
+        let signed = payer.hold(now_ms, to, minor, payee);
+        let paid = payer.with(now_ms, |engine, cx| engine.pay(&signed, route, now_ms + LIFE_MS, cx));
         let (_, claim) = paid.expect("a payment that keeps the rules");
         claim
     }
