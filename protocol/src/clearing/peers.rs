@@ -7,6 +7,7 @@
 mod effect;
 mod places;
 mod saved;
+mod strangers;
 
 pub use places::Place;
 
@@ -373,11 +374,6 @@ impl Peers {
     /// The next place of a ledger's public stream that we do not have.
     pub fn public_next(&self, ledger: &LedgerId) -> u64 {
         self.public.get(ledger).map_or(0, |row| row.next)
-    }
-
-    /// What each network tells of its accord with each other.
-    pub fn capacities(&self) -> &BTreeMap<(LedgerId, LedgerId), Capacity> {
-        &self.capacities
     }
 
     /// What was wrong in peers' streams.
