@@ -21,6 +21,7 @@ mod prune;
 mod publish;
 mod restore;
 mod rows;
+mod settling;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -38,6 +39,7 @@ pub use payments::{ClaimState, DESK_OP_LIFE_MS, OpAnswer, OpRefused, Prepared, T
 pub use prune::{PruneError, PruneOptions, PruneReport, prune};
 pub use restore::{MirrorsWanted, RecoverySecret, RestoreReport};
 pub use rows::HistoryRow;
+pub use settling::HaltWish;
 pub use time::{Held, MAX_IDLE_MS, MAX_JUMP_MS};
 pub use witness::{Way, WitnessJob, WitnessSettings, WitnessView};
 

@@ -19,6 +19,7 @@ pub mod restart;
 #[cfg(test)]
 mod rotation_tests;
 mod routes;
+pub mod settle;
 pub mod statement;
 pub mod stating;
 pub mod step;

@@ -252,6 +252,8 @@ tally! {
     successions,
     /// Statements that both sides have signed.
     statements,
+    /// Settlements that both sides have booked.
+    settled,
 }
 
 /// Runs one seed.

@@ -1,10 +1,11 @@
-//! `weft peer invite|join|confirm|list|show|evidence|unfreeze`: other networks, and how two of them become peers.
+//! `weft peer invite|join|confirm|list|show|statement|settle|pause|resume|end|evidence|unfreeze`: other networks, and how two of them become peers.
 //!
 //! One invites, the other joins, both operators compare six words by voice and confirm ([`confirm`]): only then
 //! does each root key sign the accord.
 
 mod confirm;
 mod evidence;
+mod settle;
 mod show;
 
 use crate::context::Context;
@@ -34,6 +35,16 @@ pub(crate) enum Command {
     List,
     /// Show one peer
     Show(Show),
+    /// Show what is owed between us and a peer, and what both have signed of it; with --now state it
+    Statement(settle::Statement),
+    /// Settle outside what is owed: propose, accept, refuse, withdraw, list
+    Settle(settle::Settle),
+    /// Stop new payments with a peer for a while
+    Pause(settle::Which),
+    /// Let payments with a peer go again
+    Resume(settle::Which),
+    /// End the accord with a peer: no new payments
+    End(settle::Which),
     /// Show, write as files, or hand in what proves that networks signed two things that exclude each other
     Evidence(evidence::List),
     /// Let payments with a network go on, although it was shown to have lied
@@ -132,6 +143,11 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
         }
         Command::List => show::list(context, &client).await,
         Command::Show(args) => show::one(context, &client, &args.alias).await,
+        Command::Statement(args) => settle::statement(&client, &args).await,
+        Command::Settle(args) => settle::settle(&client, args).await,
+        Command::Pause(which) => settle::halt(&client, &which, "pause").await,
+        Command::Resume(which) => settle::halt(&client, &which, "resume").await,
+        Command::End(which) => settle::halt(&client, &which, "end").await,
         Command::Evidence(args) => evidence::run(&client, &args).await,
         Command::Unfreeze(args) => evidence::unfreeze(&client, args).await,
     }

@@ -8,6 +8,7 @@ use weft_api::{Peer, Position};
 use weft_protocol::amount::format_decimal;
 use weft_protocol::ids::LedgerId;
 use weft_protocol::ledger::clearing::room;
+use weft_protocol::ledger::halt::Halt;
 use weft_protocol::ledger::state::{ChannelRow, Closing};
 
 pub(super) async fn peers(clearing: &Clearing) -> Result<Vec<Peer>, ClearingError> {
@@ -28,12 +29,14 @@ fn read(core: &Core, connected: &BTreeMap<LedgerId, bool>) -> Vec<Peer> {
         let mut problems: Vec<String> = core.problems().get(&row.peer).cloned().into_iter().collect();
         let findings = core.engine().peers().findings().iter().filter(|f| f.ledger == row.peer);
         problems.extend(core.accusations(&row.peer));
+        problems.extend(refused_statement(core, &row.peer));
         problems.extend(findings.map(|f| format!("{} (entry {})", f.what, f.leaf)));
         Peer {
             ledger: row.peer.to_string(),
             alias: local.map_or_else(|| row.peer.short(), |l| l.alias),
             connected: connected.get(&row.peer).copied().unwrap_or(false),
             open: theirs.is_some_and(|s| s.accord_id == Some(row.accord_id)),
+            halts: halts(row.halt, theirs.and_then(|s| s.halt)),
             positions: positions(core, row),
             acknowledged: theirs.map_or(0, |s| s.acked),
             written: state.stream(id).next,
@@ -42,6 +45,22 @@ fn read(core: &Core, connected: &BTreeMap<LedgerId, bool>) -> Vec<Peer> {
         }
     });
     peers.collect()
+}
+
+/// That the peer does not come to what we have stated: it stops nothing, and people have to look.
+fn refused_statement(core: &Core, peer: &LedgerId) -> Option<String> {
+    let (ours, answer) = core.engine().standing(peer).ok()?.refused?;
+    Some(format!("the last statement was not agreed to: {} (entry {})", answer.verdict.text(), ours.stmt))
+}
+
+/// Who lets no new payments over a channel.
+fn halts(ours: Option<Halt>, theirs: Option<Halt>) -> Vec<String> {
+    let name = |halt: Halt, by: &str| match halt {
+        Halt::Paused => format!("paused-by-{by}"),
+        Halt::Ended => format!("ended-by-{by}"),
+    };
+    let ours = ours.map(|halt| name(halt, "us"));
+    ours.into_iter().chain(theirs.map(|halt| name(halt, "them"))).collect()
 }
 
 fn positions(core: &Core, row: &ChannelRow) -> Vec<Position> {

@@ -10,6 +10,7 @@ mod ops;
 mod payments;
 mod peers;
 mod receipts;
+mod settlements;
 mod status;
 mod time;
 
@@ -29,6 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<Ctx> {
         .merge(receipts::routes())
         .merge(claims::routes())
         .merge(peers::routes())
+        .merge(settlements::routes())
         .merge(keys::routes())
         .merge(import::routes())
 }

@@ -13,6 +13,7 @@ pub use places::Place;
 use super::guard::{Fence, Newest, StreamHead};
 use super::intent::{Decision, RejectCode, SignedIntent};
 use super::leg::Leg;
+use super::settle::{Offered, SettleAnswer};
 use super::statement::{Trail, Value};
 use super::stating::{Answered, Asked};
 use super::step::{Step, StepArgs};
@@ -20,6 +21,7 @@ use crate::entry::{Entry, EntryError, Payload};
 use crate::ids::{ClaimId, Hash, LedgerId, PUBLIC_STREAM, StreamId, UnitId};
 use crate::ledger::Rejected;
 use crate::ledger::capacity::Capacity;
+use crate::ledger::halt::Halt;
 use crate::ledger::identity::{Identity, LastGood, Purpose, is_identity};
 use crate::ledger::state::{State, StreamRow};
 use crate::ledger::units::UnitDefined;
@@ -116,6 +118,17 @@ pub struct PeerStream {
     /// Its last answer to a statement of ours.
     #[n(9)]
     pub(super) answered: Option<Answered>,
+    /// Settlements that it proposes and nobody has answered.
+    #[n(10)]
+    #[cbor(default)]
+    pub(super) offers: BTreeMap<Hash, Offered>,
+    /// Its answers to settlements of ours that our books do not follow yet.
+    #[n(11)]
+    #[cbor(default)]
+    pub(super) settle_answers: BTreeMap<Hash, (Hash, SettleAnswer)>,
+    /// Whether it lets new payments over the channel.
+    #[n(12)]
+    pub halt: Option<Halt>,
 }
 
 /// What a peer has said about a claim on one channel.
@@ -269,6 +282,9 @@ impl PeerStream {
             trail: Trail::default(),
             asked: None,
             answered: None,
+            offers: BTreeMap::new(),
+            settle_answers: BTreeMap::new(),
+            halt: None,
         }
     }
 
@@ -606,6 +622,9 @@ impl Peers {
         if let Payload::FreezeLifted(lifted) = &entry.op().payload {
             self.frozen.remove(&lifted.accused);
         }
+        if let Payload::Settled(settled) = &entry.op().payload {
+            self.follow_settled(settled);
+        }
         let Payload::Step(step) = &entry.op().payload else { return };
         self.follow_own(state, entry, step);
         let decision = match &step.args {
@@ -624,7 +643,11 @@ impl Peers {
             | StepArgs::Free
             | StepArgs::Return
             | StepArgs::Stmt(_)
-            | StepArgs::StmtAck(_) => None,
+            | StepArgs::StmtAck(_)
+            | StepArgs::Settle(_)
+            | StepArgs::SettleAck(_)
+            | StepArgs::Pause(_)
+            | StepArgs::End => None,
         };
         if let Some(word) = decision.filter(|word| word.body.decider == entry.body().ledger) {
             self.own_words.insert(word.body.claim, *word);
