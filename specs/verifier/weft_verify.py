@@ -6,6 +6,7 @@
     weft_verify.py compare DIR DIR [--json]
     weft_verify.py bundles          one JSON request a line: {"dir": …, "earlier": …}; one report a line
     weft_verify.py evidence FILE [VKEY]
+    weft_verify.py netting TABLE CERTIFICATE [--decimals N]
 
 Written from the texts in specs/ alone; Python 3.11 or later, standard library only. Exit: 0 nothing wrong, 1 something
 wrong, 2 wrong arguments, 3 something essential could not be looked at.
@@ -21,6 +22,7 @@ import wevidence
 import wfederation
 import wlog
 import wmirror
+import wnetting
 import wpublic
 import wseal
 import wsettle
@@ -391,7 +393,7 @@ def federation(run, v):
 FILES = {"encoding": encoding, "keys": keys, "entries": entries, "identity": identity, "postings": postings,
          "clearing": clearing, "log": log, "wire": wwire.wire, "sealed": wseal.sealed, "witness": witness,
          "evidence": evidence, "federation": federation, "erasure": entries, "settlement": settlement,
-         "mirror": wmirror.mirror}
+         "mirror": wmirror.mirror, "netting": wnetting.netting}
 
 
 def vectors(folder):
@@ -424,13 +426,27 @@ def show(report, as_json):
     return report["exit"]
 
 
+def netting_files(table, certificate, scale):
+    """Checks what somebody says can be cleared of a table, and gives the exit code."""
+    try:
+        owed, cleared = wnetting.check_files(table, certificate, scale, read_amount)
+    except OSError as error:
+        print(f"cannot be looked at: {error}", file=sys.stderr)
+        return 3
+    except (Refused, UnicodeDecodeError, KeyError, ValueError) as refused:
+        print(f"WRONG: {refused}")
+        return 1
+    print(f"{cleared} of {owed} is cleared, and no more can be")
+    return 0
+
+
 def options(arguments):
     """Folders, and what stands behind `--name`."""
     folders, named, rest = [], {}, iter(arguments)
     for argument in rest:
         if argument == "--json":
             named["json"] = True
-        elif argument in ("--earlier", "--ledger", "--policy"):
+        elif argument in ("--earlier", "--ledger", "--policy", "--decimals"):
             named[argument[2:]] = next(rest, None)
         else:
             folders.append(argument)
@@ -456,6 +472,8 @@ def main(arguments):
             return 3
         case ["evidence", file, *key] if len(key) <= 1:
             return wevidence.file(Path(file), *key)
+        case ["netting", *_] if len(folders) == 2:
+            return netting_files(*folders, int(named.get("decimals") or 2))
         case []:
             run = vectors(here.parent / "vectors")
             if wpublic.FOLDER.is_dir():

@@ -167,7 +167,7 @@ def say_settlement(all_said, line, step):
     said, args = all_said.setdefault(step[4], {}), step[5]
     if step[2] == 10:
         if "answer" in said:
-            return "it answers a settlement a second time"
+            return "it answers a settlement a second time, and otherwise" if said["answer"] != args[0] else None
         said.update(answer=args[0], answered=line, acked=step[1][0])
     elif args[4]:
         if "withdrawn" in said:

@@ -4,7 +4,7 @@
 mod commands;
 
 use clap::{Parser, Subcommand};
-use commands::{corruptions, kills, powerloss, rebuild, simulator};
+use commands::{corruptions, kills, netting, powerloss, rebuild, simulator};
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
@@ -22,6 +22,8 @@ enum Command {
     Kills(kills::Arguments),
     /// Bundles corrupted at random, judged by two auditors
     Corruptions(corruptions::Arguments),
+    /// Random graphs of debts, solved in every way there is
+    Netting(netting::Arguments),
     /// Run a node in this process and pay it, for tests/powerloss.py
     PowerlossWorker(powerloss::Worker),
     /// Check what a power loss has left, for tests/powerloss.py
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         Command::Simulator(arguments) => simulator::run(&arguments),
         Command::Kills(arguments) => kills::run(&arguments),
         Command::Corruptions(arguments) => corruptions::run(&arguments),
+        Command::Netting(arguments) => netting::run(&arguments),
         Command::PowerlossWorker(arguments) => powerloss::work(&arguments),
         Command::PowerlossVerify(arguments) => powerloss::verify(&arguments),
         Command::Rebuild(arguments) => rebuild::run(&arguments),

@@ -15,6 +15,7 @@ mod payments;
 pub mod random;
 mod restore;
 mod statements;
+mod web;
 mod wire;
 mod world;
 
@@ -51,11 +52,15 @@ pub enum Topology {
     Restored,
     /// Four in a line; the last one signs things twice, the others are set back now and then.
     RestoredForging,
+    /// 5 to 30 in a random web, with unlike units and payments of several parts.
+    Web,
+    /// The same; one of them lies.
+    LyingWeb,
 }
 
 impl Topology {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Pair,
         Self::Three,
         Self::Four,
@@ -71,12 +76,15 @@ impl Topology {
         Self::Signing(EvidenceType::Cosignatures),
         Self::Restored,
         Self::RestoredForging,
+        Self::Web,
+        Self::LyingWeb,
     ];
 
-    /// How many networks.
+    /// How many networks; `None` where the seed decides.
     #[must_use]
-    pub fn networks(self) -> usize {
-        match self {
+    pub fn networks(self) -> Option<usize> {
+        Some(match self {
+            Self::Web | Self::LyingWeb => return None,
             Self::Pair => 2,
             Self::Three
             | Self::LyingEnd
@@ -85,14 +93,14 @@ impl Topology {
             | Self::ForgingMiddle
             | Self::Restored => 3,
             Self::Four | Self::LyingSecond | Self::Signing(_) | Self::RestoredForging => 4,
-        }
+        })
     }
 
-    /// Which of them lies.
+    /// Which of them lies, where that is not for the seed to say.
     #[must_use]
     pub fn liar(self) -> Option<usize> {
         match self {
-            Self::Pair | Self::Three | Self::Four | Self::Restored => None,
+            Self::Pair | Self::Three | Self::Four | Self::Restored | Self::Web | Self::LyingWeb => None,
             Self::LyingEnd | Self::ForgingEnd => Some(2),
             Self::LyingMiddle | Self::LyingSecond | Self::ForgingMiddle | Self::Signing(_) => Some(1),
             Self::RestoredForging => Some(3),
@@ -110,7 +118,9 @@ impl Topology {
             | Self::LyingEnd
             | Self::LyingMiddle
             | Self::LyingSecond
-            | Self::Restored => Twice::Nothing,
+            | Self::Restored
+            | Self::Web
+            | Self::LyingWeb => Twice::Nothing,
         }
     }
 
@@ -139,6 +149,8 @@ impl Topology {
             Self::Signing(EvidenceType::Cosignatures) => "signing-cosignatures",
             Self::Restored => "restored",
             Self::RestoredForging => "restored-forging",
+            Self::Web => "web",
+            Self::LyingWeb => "lying-web",
         }
     }
 
@@ -214,6 +226,10 @@ tally! {
     returned,
     /// Of them: waiting for a liar.
     stuck,
+    /// Payments of several parts among those that were done.
+    split,
+    /// Hops bound between unlike units.
+    exchanged,
     /// Payments refused to the client.
     refused,
     /// Times that a client asked again for what it had asked.

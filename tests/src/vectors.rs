@@ -14,6 +14,7 @@ mod keys;
 mod kit;
 mod log;
 mod mirror;
+mod netting;
 mod postings;
 mod sealed;
 mod settlement;
@@ -39,6 +40,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("mirror.json", mirror::vectors()),
         ("evidence.json", evidence::vectors()),
         ("witness.json", witness::vectors()),
+        ("netting.json", netting::vectors()),
         ("erasure.json", erasure::vectors()),
         ("settlement.json", settlement::vectors()),
         ("federation.json", federation::vectors()),

@@ -5,7 +5,7 @@ use weft_protocol::evidence::EvidenceType;
 use weft_tests::simulator::{Report, Topology, Violation, run, run_seed};
 
 /// Seeds that once broke something, with the story of each. They run first: what was wrong before may be again.
-const STORIES: [(Topology, u64); 20] = [
+const STORIES: [(Topology, u64); 21] = [
     // A decider turned a claim down that never reached the last middle, which remembered the REJECT for ever.
     (Topology::Four, 9),
     (Topology::Four, 22),
@@ -44,6 +44,9 @@ const STORIES: [(Topology, u64); 20] = [
     (Topology::Restored, 43),
     // A peer named a REJECT that we had lost and written again, and was stopped for it.
     (Topology::Restored, 290),
+    // A decider turned parts down before a middle could pass them on; another part ended there, and with it the middle
+    // forgot those answers, proposed the parts onward and waited for ever.
+    (Topology::Web, 0),
 ];
 
 fn hold(topology: Topology, seeds: u64) -> Report {
@@ -150,6 +153,19 @@ fn a_liar_beside_networks_that_are_set_back_is_convicted_and_they_are_not() {
     assert!(tally.restores > 30 && tally.evidence > 100, "{tally}");
 }
 
+#[test]
+fn webs_with_unlike_units_and_payments_of_several_parts_settle_every_payment_once() {
+    let tally = hold(Topology::Web, 16).tally;
+    assert!(tally.done > 50 && tally.freed > 50 && tally.split > 20 && tally.exchanged > 50, "{tally}");
+    assert_eq!((tally.stuck, tally.returned, tally.findings), (0, 0, 0), "{tally}");
+}
+
+#[test]
+fn a_liar_somewhere_in_a_web_costs_no_honest_network_anything() {
+    let tally = hold(Topology::LyingWeb, 16).tally;
+    assert!(tally.findings > 0 && tally.split > 10, "nobody noticed: {tally}");
+}
+
 /// The first violation with a rule turned off, which the same seed with the rule on does not show.
 fn caught(rule: Weak, topology: Topology, seeds: u64) -> Violation {
     for seed in 0..seeds {
@@ -188,6 +204,21 @@ fn a_contradiction_that_undoes_is_caught() {
             .any(|why| violation.0.contains(why)),
         "{violation}"
     );
+}
+
+#[test]
+fn a_yes_before_all_parts_have_come_is_caught() {
+    // A part that a middle has turned away goes back to the payer, and the payee has all of it.
+    let violation = caught(Weak::PartsAlone, Topology::Web, 300);
+    let known = ["the payee has it", "owe", "left on incoming"];
+    assert!(known.iter().any(|known| violation.0.contains(known)), "{violation}");
+}
+
+#[test]
+fn a_word_told_before_the_last_hop_has_it_is_caught() {
+    // A decider that was set back decides again, and is convicted though it is honest.
+    let violation = caught(Weak::TellsAndForgets, Topology::Restored, 400);
+    assert!(violation.0.contains("convicted") || violation.0.contains("frozen"), "{violation}");
 }
 
 #[test]

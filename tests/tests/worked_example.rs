@@ -7,7 +7,7 @@ use weft_protocol::entry::{Kind, Op, Payload};
 use weft_protocol::ids::{ClaimId, Hash, LedgerId, OpId, Salt, StreamId};
 use weft_protocol::ledger::own_accounts;
 use weft_protocol::ledger::transfer::Hold;
-use weft_tests::simulator::founding::{Founded, HOUR, START_MS, accord};
+use weft_tests::simulator::founding::{Founded, HOUR, START_MS, accord, one_to_one};
 
 const NOW_MS: u64 = START_MS + 60_000;
 const EXPIRES_MS: u64 = NOW_MS + 86_400_000;
@@ -122,7 +122,7 @@ fn line<const N: usize>() -> [Network; N] {
             assert!(shown);
         }
         let (a, b) = (&line[left].founded, &line[left + 1].founded);
-        let args = accord((&a.ledger, &a.keys), (&b.ledger, &b.keys), 500, 500);
+        let args = accord((&a.ledger, &a.keys), (&b.ledger, &b.keys), one_to_one(500, 500));
         for side in [left, left + 1] {
             let (agreed, _) = line[side].input(|engine, cx| engine.accord(args.clone(), cx));
             agreed.expect("an accord");

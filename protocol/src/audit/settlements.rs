@@ -76,7 +76,10 @@ pub(super) fn say(all: &mut BTreeMap<Hash, Settlement>, line: Line, step: &Step)
             None => one.proposed = Some((line, *args)),
         },
         StepArgs::SettleAck(args) => match one.answered {
-            Some(_) => return Some("it answers a settlement a second time"),
+            Some((_, before, _)) if before != args.answer => {
+                return Some("it answers a settlement a second time, and otherwise");
+            }
+            Some(_) => {}
             None => one.answered = Some((line, args.answer, step.ack.next)),
         },
         _ => {}

@@ -51,7 +51,7 @@ impl Engine {
     /// proven. Then we sign no word on it: another one may be abroad.
     pub(super) fn may_have_decided(&self, proposed_ms: u64) -> bool {
         let last = self.state.successions.values().next_back().map_or(0, |row| row.boot);
-        proposed_ms <= self.unsure_ms.max(last)
+        proposed_ms <= self.unsure_ms.max(last) && !weak::is(Weak::TellsAndForgets)
     }
 
     /// Whether nothing at all is signed.

@@ -380,6 +380,9 @@ impl Engine {
         }
         let (mut unit, mut amount) = (None, 0_i64);
         for (part, known) in (0_u8..).zip(parts) {
+            if known.is_none() && weak::is(Weak::PartsAlone) {
+                continue;
+            }
             let (channel, known) = known?;
             if self.hushed.contains(&channel) {
                 return None;
@@ -581,7 +584,8 @@ pub(super) fn forget_if_settled(state: &State, peers: &mut Peers, claim: &ClaimI
         })
     });
     if credited && passed_on && all_heard {
-        peers.settle(claim);
+        // An answer may come before its PROPOSE can go on: that of a part that has not begun here stays.
+        peers.settle(claim, |part| state.leg(claim, part).is_some());
     }
 }
 

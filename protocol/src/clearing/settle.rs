@@ -109,7 +109,7 @@ impl Peers {
         if usize::from(args.pair) >= row.accord.pairs.len() {
             return Err("SETTLE in a unit pair that the accord has not");
         }
-        let known = state.settlements.get(&id).is_some();
+        let known = state.settlements.contains_key(&id);
         let stream = self.stream_mut(&step.channel).ok_or("SETTLE on no stream")?;
         match stream.offers.get_mut(&id) {
             Some(offer) if args.withdrawn && (SettleArgs { withdrawn: false, ..*args }) == offer.args => {
@@ -140,10 +140,29 @@ impl Peers {
     ) -> Result<(), &'static str> {
         let id = step.reference.ok_or("SETTLE_ACK without what it answers")?;
         let row = state.settlements.get(&id).filter(|row| row.channel == step.channel);
-        let row = row.ok_or("SETTLE_ACK of what we have not proposed")?;
+        let Some(row) = row else {
+            // What was proposed in the part of our ledger that is lost we cannot tell; nobody is to blame.
+            let lost = !state.successions.is_empty();
+            return if lost { Ok(()) } else { Err("SETTLE_ACK of what we have not proposed") };
+        };
         let stream = self.stream_mut(&step.channel).ok_or("SETTLE_ACK on no stream")?;
-        if !row.stage.is_open() || row.stage == Stage::Signed || stream.settle_answers.contains_key(&id) {
-            return Err("SETTLE_ACK of what was answered");
+        let before = match row.stage {
+            Stage::Booked => Some(SettleAnswer::Accepted),
+            Stage::Proposed | Stage::TakenBack | Stage::Withdrawn => {
+                stream.settle_answers.get(&id).map(|(_, answer)| *answer)
+            }
+            // Refused or withdrawn: which of both is not kept.
+            Stage::Dropped if args.answer != SettleAnswer::Accepted => Some(args.answer),
+            Stage::Signed
+            | Stage::Dropped
+            | Stage::Accepting
+            | Stage::Refusing
+            | Stage::Accepted
+            | Stage::Refused => return Err("SETTLE_ACK beside its settlement"),
+        };
+        // Who has lost its answer with its newest entries says it again.
+        if let Some(before) = before {
+            return if before == args.answer { Ok(()) } else { Err("SETTLE_ACK against an earlier one") };
         }
         let knew = row.withdrawn_at.is_some_and(|at| step.ack.next > at);
         if knew && args.answer == SettleAnswer::Accepted {

@@ -8,7 +8,7 @@ use super::accord::{MAX_PAIRS, UnitPair};
 use super::engine::{Cx, Engine};
 use super::leg::Leg;
 use super::peers::Peers;
-use super::settle;
+use super::settle::{self, SettleAnswer};
 use super::statement::{
     Act, Statement, StmtAckArgs, StmtArgs, Trail, Value, Verdict, leg_of, open_outs, position_amount,
     state_at,
@@ -127,8 +127,12 @@ impl Peers {
         }
         match &step.args {
             StepArgs::Accord(_) => trail.begin(entry.body().time_ms),
-            StepArgs::SettleAck(_) => {
-                if let (Some(id), Some(stream)) = (step.reference, self.stream_mut(&step.channel)) {
+            StepArgs::SettleAck(args) => {
+                // One that came back without what a person has signed leaves the question to people again.
+                let withdrawn = args.answer == SettleAnswer::Withdrawn;
+                if let (Some(id), Some(stream)) = (step.reference, self.stream_mut(&step.channel))
+                    && (withdrawn || state.settlements.contains_key(&id))
+                {
                     stream.offers.remove(&id);
                 }
             }
@@ -164,7 +168,13 @@ impl Peers {
             let out = state.leg(&leg.claim, leg.part)?.outgoing.as_ref()?;
             Some((out.pair, out.value().position().minor().unsigned_abs()))
         };
-        let settled = |id: &Hash| state.settlements.get(id).map(|row| (settle::value_of(row), !row.we_owed));
+        // The first answer counts.
+        let answered = step.reference.and_then(|id| stream.settle_answers.get(&id));
+        let first = answered.is_some_and(|(leaf, _)| *leaf == entry.leaf());
+        let settled = |id: &Hash| {
+            let row = state.settlements.get(id).filter(|_| first)?;
+            Some((settle::value_of(row), !row.we_owed))
+        };
         if let Some((act, key, value)) = effect_of(step, &stream.trail, proposed, ours, settled) {
             stream.trail.note(sseq_of(entry), act, key, value);
         }

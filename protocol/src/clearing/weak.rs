@@ -13,6 +13,10 @@ pub enum Weak {
     ContradictionUndoes,
     /// A start that is not proven signs at once.
     NoQuarantine,
+    /// A decider tells its word to anybody before the last hop has acknowledged it, and gives it again after a loss.
+    TellsAndForgets,
+    /// A decider says yes when the first part has come.
+    PartsAlone,
 }
 
 #[cfg(feature = "simulator")]

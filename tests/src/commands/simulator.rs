@@ -14,7 +14,7 @@ pub(crate) struct Arguments {
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     first: u64,
-    /// Only this topology: pair, three, four, lying-end, lying-middle or lying-second.
+    /// Only this topology: pair, three, four, lying-end, lying-middle, lying-second, web, lying-web, …
     #[arg(long, value_parser = Topology::parse)]
     only: Option<Topology>,
 }

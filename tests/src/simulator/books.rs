@@ -35,18 +35,18 @@ pub struct Books {
     pub proposals: BTreeMap<ClaimId, SignedIntent>,
     /// Holds given back that never became a claim.
     pub released: BTreeSet<Hash>,
-    /// Claims whose hold went to the peer.
-    pub paid: BTreeSet<ClaimId>,
-    /// Claims whose hold went back to the payer.
-    pub freed: BTreeSet<ClaimId>,
-    /// Claims that came back after they were paid.
-    pub returned: BTreeSet<ClaimId>,
+    /// Parts of claims whose hold went to the peer.
+    pub paid: BTreeSet<(ClaimId, u8)>,
+    /// Parts of claims whose hold went back to the payer.
+    pub freed: BTreeSet<(ClaimId, u8)>,
+    /// Parts of claims that came back after they were paid.
+    pub returned: BTreeSet<(ClaimId, u8)>,
     /// Payees credited, by claim.
     pub credited: BTreeMap<ClaimId, (AccountId, i64)>,
     /// RETURN steps written.
     pub returns: u64,
-    /// Claims accepted back upstream, with the channel.
-    pub accepted: BTreeSet<(StreamId, ClaimId)>,
+    /// Parts of claims accepted back upstream, with the channel.
+    pub accepted: BTreeSet<(StreamId, ClaimId, u8)>,
 }
 
 impl Books {
@@ -80,7 +80,7 @@ impl Books {
                     .any(|p| p.account == own_accounts::hold() || p.account == own_accounts::transit())
                     && end.postings.iter().all(|p| !self.is_peer(&p.account));
                 let set = if back { &mut self.freed } else { &mut self.paid };
-                if !set.insert(end.claim) {
+                if !set.insert((end.claim, end.part)) {
                     return twice("ended", &end.claim);
                 }
             }
@@ -93,7 +93,7 @@ impl Books {
             }
             Payload::Returned(back)
                 if back.postings.iter().any(|p| self.is_holder(&p.account))
-                    && !self.returned.insert(back.claim) =>
+                    && !self.returned.insert((back.claim, back.part)) =>
             {
                 return twice("returned", &back.claim);
             }
@@ -102,7 +102,9 @@ impl Books {
                     self.proposals.insert(claim, args.intent.clone());
                     self.claims.extend(step.reference.filter(|_| args.hop == 0).map(|hold| (hold, claim)));
                 }
-                (StepArgs::Accept(_), Some(claim)) => drop(self.accepted.insert((step.channel, claim))),
+                (StepArgs::Accept(_), Some(claim)) => {
+                    self.accepted.insert((step.channel, claim, step.part));
+                }
                 (StepArgs::Return, _) => self.returns += 1,
                 _ => {}
             },

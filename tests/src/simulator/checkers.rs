@@ -7,7 +7,7 @@ use super::Violation;
 use super::founding::HOUR;
 use super::node::Node;
 use super::payments::{Payment, Told};
-use super::world::{Party, World, is_open};
+use super::world::{Party, World};
 use std::collections::BTreeMap;
 use weft_protocol::clearing::peers::PeerClosing;
 use weft_protocol::encoding::encode;
@@ -23,9 +23,8 @@ const VERIFY_EVERY: usize = 64;
 pub(super) fn node(parties: &[Party], ledgers: &[LedgerId], index: usize) -> Result<(), Violation> {
     let Some(node) = parties[index].honest() else { return Ok(()) };
     limits(&node.books.state)?;
-    let neighbours = [index.checked_sub(1), Some(index), Some(index + 1)];
-    for near in neighbours.into_iter().flatten() {
-        if let Some(near) = parties.get(near).and_then(Party::honest) {
+    for near in node.links.keys().chain([&index]) {
+        if let Some(near) = parties.get(*near).and_then(Party::honest) {
             bound_only_with_upstream(parties, ledgers, near)?;
         }
     }
@@ -36,11 +35,13 @@ pub(super) fn node(parties: &[Party], ledgers: &[LedgerId], index: usize) -> Res
 /// top when we had counted it as room already.
 fn limits(state: &State) -> Result<(), Violation> {
     for (id, row) in &state.channels {
-        let returned = |hop: &InHop| hop.return_step.and(hop.booked).map_or(0, |(_, amount)| amount.minor());
+        let returned =
+            |hop: &InHop| hop.return_step.and(hop.booked_value()).map_or(0, |value| value.position().minor());
         let back: i64 = state.claims.values().filter_map(|c| c.incoming.get(id)).map(returned).sum();
-        let owed = state.balance(&row.account, HOUR);
+        let terms = &row.accord.pairs[0];
+        let owed = state.balance(&row.account, terms.booked_unit(row.we_are_a));
         let open = row.open_out.get(&0).copied().unwrap_or(0);
-        let limit = row.accord.pairs[0].limit(row.we_are_a);
+        let limit = terms.limit(row.we_are_a);
         let used = i128::from(owed) + i128::from(open) - i128::from(back);
         if used > i128::from(limit) && (open > 0 || owed > back) {
             return Err(Violation(format!("owes {owed} and has {open} open; the limit is {limit}")));
@@ -52,7 +53,7 @@ fn limits(state: &State) -> Result<(), Violation> {
 /// A middle that is bound downstream (DONE, not returned) is never free upstream: neither in what it has heard nor in
 /// what an honest neighbour has made durable, nor by its own word.
 fn bound_only_with_upstream(parties: &[Party], ledgers: &[LedgerId], node: &Node) -> Result<(), Violation> {
-    for ((claim, _), row) in &node.books.state.claims {
+    for ((claim, part), row) in &node.books.state.claims {
         let Some(out) = row.outgoing.as_ref().filter(|out| is_bound(out)) else { continue };
         let Origin::Upstream { channel } = out.origin else { continue };
         let free =
@@ -60,13 +61,13 @@ fn bound_only_with_upstream(parties: &[Party], ledgers: &[LedgerId], node: &Node
         if row.incoming.get(&channel).is_some_and(|hop| matches!(hop.answer, Answer::Rejected(_))) {
             return free("our own REJECT");
         }
-        let heard = node.engine.as_ref().and_then(|e| e.peers().claim(&channel, claim));
+        let heard = node.engine.as_ref().and_then(|e| e.peers().leg(&channel, claim, *part));
         if heard.is_some_and(|said| said.closing == Some(PeerClosing::Free)) {
             return free("a FREE that was let in");
         }
         let peer = node.books.state.channels.get(&channel).map(|row| row.peer);
         let upstream = ledgers.iter().position(|l| Some(*l) == peer).and_then(|i| parties[i].honest());
-        let theirs = upstream.and_then(|u| u.books.state.claim(claim)?.outgoing.clone());
+        let theirs = upstream.and_then(|u| u.books.state.leg(claim, *part)?.outgoing.clone());
         if theirs.is_some_and(|hop| matches!(hop.closing, Closing::Freed(_)) || hop.returned) {
             return free("the FREE of an honest network");
         }
@@ -103,14 +104,14 @@ fn is_stated(world: &World, node: &Node) -> bool {
 
 /// A claim of which peers may still say something. A REJECT of what never came to us stays for a while.
 fn unsettled(node: &Node) -> Option<ClaimId> {
-    let (engine, peers) = (node.running(), node.running().peers());
-    let proposed = |claim: &ClaimId| {
-        peers
-            .hops_of(claim)
-            .iter()
-            .any(|(id, part)| peers.leg(id, claim, *part).is_some_and(|said| said.proposal.is_some()))
+    let (state, peers) = (node.running().state(), node.running().peers());
+    let open = |claim: &ClaimId| {
+        peers.hops_of(claim).iter().any(|(id, part)| {
+            let proposed = peers.leg(id, claim, *part).is_some_and(|said| said.proposal.is_some());
+            proposed || state.leg(claim, *part).is_some()
+        })
     };
-    peers.claims().into_iter().find(|claim| engine.state().legs(claim).next().is_some() || proposed(claim))
+    peers.claims().into_iter().find(open)
 }
 
 /// Long after, nobody remembers anything but balances, streams and what was never anybody's claim to end.
@@ -141,11 +142,13 @@ pub(super) fn ended(world: &mut World) -> Result<(), Violation> {
         if honest {
             at_rest(node)?;
         }
+        let outs = node.books.state.claims.values().filter_map(|row| row.outgoing.as_ref());
+        world.tally.exchanged += outs.filter(|out| is_bound(out) && out.exchanged.is_some()).count() as u64;
         middle(world, node)?;
     }
     both_ends(world)?;
     super::statements::held_against_the_streams(world)?;
-    if honest {
+    if honest && world.one_unit {
         nothing_created(world)?;
     }
     let mut tally = world.tally;
@@ -214,16 +217,20 @@ pub(super) fn blamed(world: &World, node: &Node) -> Result<(), Violation> {
 fn at_rest(node: &Node) -> Result<(), Violation> {
     let state = &node.books.state;
     for name in own_accounts::NAMES {
-        let left = state.balance(&own_accounts::id(name), HOUR);
-        if left != 0 {
-            return Err(Violation(format!("{left} left on {name}")));
+        for (unit, left) in state.balances_of(&own_accounts::id(name)) {
+            // What was exchanged stands there until people settle it; rounding never costs the network anything.
+            let may_stay = name == "exchange" || (name == "rounding" && left >= 0);
+            if left != 0 && !may_stay {
+                return Err(Violation(format!("{left} of unit {unit} left on {name}")));
+            }
         }
     }
     if let Some(((claim, _), row)) = state.claims.iter().find(|(_, row)| !row.is_closed()) {
         return Err(Violation(format!("claim {claim} never ended: {row:?}")));
     }
     if let Some(claim) = unsettled(node) {
-        return Err(Violation(format!("claim {claim} is never settled: {:?}", state.claim(&claim))));
+        let legs: Vec<_> = state.legs(&claim).collect();
+        return Err(Violation(format!("claim {claim} is never settled: {legs:?}")));
     }
     if let Some(link) = node.links.values().find(|link| link.next != state.stream(&link.channel).next) {
         return Err(Violation(format!("a peer has our stream up to {} only", link.next)));
@@ -233,11 +240,16 @@ fn at_rest(node: &Node) -> Result<(), Violation> {
 
 /// Where both neighbours are honest they agree on every hop and on what one owes the other.
 fn both_ends(world: &World) -> Result<(), Violation> {
-    for (index, pair) in world.parties.windows(2).enumerate() {
-        let (Some(left), Some(right)) = (pair[0].honest(), pair[1].honest()) else { continue };
-        let channel = left.links[&(index + 1)].channel;
+    let honest = world.parties.iter().filter_map(Party::honest);
+    let links = honest.flat_map(|left| left.links.iter().map(move |(to, link)| (left, *to, link.channel)));
+    for (left, to, channel) in links {
+        let Some(right) = world.parties[to].honest() else { continue };
         let account = own_accounts::peer(&left.ledger, &right.ledger);
-        let (a, b) = (left.books.state.balance(&account, HOUR), right.books.state.balance(&account, HOUR));
+        let position = |node: &Node| {
+            let row = &node.books.state.channels[&channel];
+            node.books.state.balance(&account, row.accord.pairs[0].booked_unit(row.we_are_a))
+        };
+        let (a, b) = (position(left), position(right));
         let (out_a, in_a) = hops(&left.books.state, &channel);
         let (out_b, in_b) = hops(&right.books.state, &channel);
         if out_a != in_b || out_b != in_a {
@@ -252,15 +264,18 @@ fn both_ends(world: &World) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Claims bound on a channel, with their amounts: as debtor, and as creditor.
-fn hops(state: &State, channel: &StreamId) -> (BTreeMap<ClaimId, i64>, BTreeMap<ClaimId, i64>) {
+/// Parts of claims with what they move on a peer account.
+type Bound = BTreeMap<(ClaimId, u8), i64>;
+
+/// What is bound on a channel: as debtor, and as creditor.
+fn hops(state: &State, channel: &StreamId) -> (Bound, Bound) {
     let mut sides = (BTreeMap::new(), BTreeMap::new());
-    for ((claim, _), row) in &state.claims {
+    for (leg, row) in &state.claims {
         if let Some(out) = row.outgoing.as_ref().filter(|out| out.channel == *channel && is_bound(out)) {
-            sides.0.insert(*claim, out.amount.minor());
+            sides.0.insert(*leg, out.value().position().minor());
         }
-        let booked = row.incoming.get(channel).filter(|hop| is_booked(hop)).and_then(|hop| hop.booked);
-        sides.1.extend(booked.map(|(_, amount)| (*claim, amount.minor())));
+        let booked = row.incoming.get(channel).filter(|hop| is_booked(hop)).and_then(InHop::booked_value);
+        sides.1.extend(booked.map(|value| (*leg, value.position().minor())));
     }
     sides
 }
@@ -269,7 +284,7 @@ fn hops(state: &State, channel: &StreamId) -> (BTreeMap<ClaimId, i64>, BTreeMap<
 /// passed the ACCEPT on and never said no. What it was given and cannot pass on it has returned.
 fn middle(world: &World, node: &Node) -> Result<(), Violation> {
     let state = &node.books.state;
-    for ((claim, _), row) in &state.claims {
+    for ((claim, part), row) in &state.claims {
         let out = row.outgoing.as_ref();
         let upstream = out.and_then(|out| match out.origin {
             Origin::Upstream { channel } => Some((out, channel)),
@@ -278,12 +293,13 @@ fn middle(world: &World, node: &Node) -> Result<(), Violation> {
         if let Some((out, channel)) = upstream.filter(|(out, _)| is_bound(out)) {
             let hop = row.incoming.get(&channel);
             let given = hop.filter(|h| is_booked(h)).and_then(|h| h.booked);
-            let proven = is_liar(world, state, &channel) && node.books.accepted.contains(&(channel, *claim));
+            let proven =
+                is_liar(world, state, &channel) && node.books.accepted.contains(&(channel, *claim, *part));
             match given {
                 Some((_, amount)) if amount == out.amount => {}
                 None if proven => {}
                 _ => {
-                    let said = node.running().peers().claim(&channel, claim);
+                    let said = node.running().peers().leg(&channel, claim, *part);
                     return Err(Violation(format!(
                         "claim {claim}: a middle gave {:?} and got {given:?}: {row:?} {said:?}",
                         out.amount
@@ -299,13 +315,19 @@ fn middle(world: &World, node: &Node) -> Result<(), Violation> {
             }
         }
     }
-    // What a payee was credited with, the last hop owes: booked, or provable towards a liar.
+    // What a payee was credited with, the last hops owe: booked, or provable towards a liar.
     for (claim, (_, amount)) in &node.books.credited {
         let Some(decision) = state.decisions.get(claim) else { continue };
-        let hop = state.claim(claim).and_then(|row| row.incoming.get(&decision.channel));
-        let booked = hop.filter(|hop| is_booked(hop)).and_then(|hop| hop.booked).map(|(_, a)| a.minor());
-        if booked != Some(*amount) && !(booked.is_none() && is_liar(world, state, &decision.channel)) {
-            return Err(Violation(format!("claim {claim}: credited {amount}, the last hop owes {booked:?}")));
+        let last = |channel: &StreamId, hop: &InHop| hop.due.is_some() || *channel == decision.channel;
+        let hops = state.legs(claim).flat_map(|(_, row)| &row.incoming);
+        let hops: Vec<_> = hops.filter(|(channel, hop)| last(channel, hop)).collect();
+        let booked = |hop: &InHop| hop.booked.filter(|_| is_booked(hop)).map(|(_, amount)| amount.minor());
+        let owed: i64 = hops.iter().filter_map(|(_, hop)| booked(hop)).sum();
+        let missing =
+            |(channel, hop): &(&StreamId, &InHop)| booked(hop).is_none() && !is_liar(world, state, channel);
+        let by_liars = hops.iter().any(|(_, hop)| booked(hop).is_none());
+        if hops.iter().any(missing) || hops.is_empty() || (owed != *amount && !by_liars) {
+            return Err(Violation(format!("claim {claim}: credited {amount}, the last hops owe {owed}")));
         }
     }
     Ok(())
@@ -341,42 +363,63 @@ fn outcome(
         return Err(Violation(format!("the client was told {:?}, and value is held", payment.told)));
     }
     tally.payments += 1;
-    let released = payer.books.released.contains(&hold.leaf);
-    let Some(claim) = payer.books.claims.get(&hold.leaf) else {
+    let books = &payer.books;
+    let released = books.released.contains(&hold.leaf);
+    let Some(claim) = books.claims.get(&hold.leaf) else {
         tally.freed += 1;
         return if released { Ok(()) } else { Err(Violation("a hold without claim was kept".into())) };
     };
-    let books = &payer.books;
-    let ends = (books.paid.contains(claim), books.freed.contains(claim), books.returned.contains(claim));
     let payee = world.parties[payment.payee()].honest();
     let credited = payee.and_then(|p| p.books.credited.get(claim)).copied();
-    let right = payment.account.map(|account| (account, payment.amount));
+    let right = payment.account.map(|account| (account, payment.brings));
     if credited.is_some() && credited != right {
         return Err(Violation(format!("claim {claim}: credited {credited:?}, meant {right:?}")));
     }
-    let way_is_honest = payment.way.iter().all(|i| world.parties[*i].honest().is_some());
-    match ends {
-        _ if released => return Err(Violation(format!("claim {claim}: its hold was released"))),
-        (true, false, false) => {
-            tally.done += 1;
-            if payee.is_some() && credited.is_none() {
-                return Err(Violation(format!("claim {claim}: paid, and the payee has nothing")));
-            }
-        }
-        (false, true, false) => {
-            tally.freed += 1;
-            if way_is_honest && credited.is_some() {
-                return Err(Violation(format!("claim {claim}: freed, and the payee has it")));
-            }
-        }
-        (true, false, true) => {
-            tally.returned += 1;
-            if honest || (way_is_honest && credited.is_some()) {
+    let legs: Vec<(u8, Option<&OutHop>)> =
+        books.state.legs(claim).map(|(part, row)| (part, row.outgoing.as_ref())).collect();
+    if released && legs.len() == payment.ways.len() {
+        return Err(Violation(format!("claim {claim}: its hold was released")));
+    }
+    let mut ends = Vec::new();
+    for (part, out) in legs {
+        let leg = (*claim, part);
+        let way_is_honest =
+            payment.ways[usize::from(part)].iter().all(|i| world.parties[*i].honest().is_some());
+        let end = (books.paid.contains(&leg), books.freed.contains(&leg), books.returned.contains(&leg));
+        match end {
+            (true, false, false) | (false, true, false) => {}
+            (true, false, true) if !(honest || way_is_honest && credited.is_some()) => {}
+            (true, false, true) => {
                 return Err(Violation(format!("claim {claim}: returned among honest networks")));
             }
+            (false, false, false)
+                if !way_is_honest && out.is_some_and(|out| out.closing == Closing::Open) => {}
+            _ => return Err(Violation(format!("claim {claim}, part {part} ended as {end:?}: {out:?}"))),
         }
-        (false, false, false) if !way_is_honest && is_open(payer, payment).is_some() => tally.stuck += 1,
-        _ => return Err(Violation(format!("claim {claim} ended as {ends:?}"))),
+        if way_is_honest && end.1 && credited.is_some() {
+            return Err(Violation(format!("claim {claim}: freed, and the payee has it")));
+        }
+        ends.push((end, way_is_honest));
+    }
+    if payee.is_some() && credited.is_none() && ends.iter().any(|(end, _)| (end.0, end.2) == (true, false)) {
+        return Err(Violation(format!("claim {claim}: paid, and the payee has nothing")));
+    }
+    // With a lying decider one part may end so and another otherwise: whoever is honest on its way has lost nothing.
+    let all = |wanted: (bool, bool, bool)| ends.iter().all(|(end, _)| *end == wanted);
+    let some = |wanted: (bool, bool, bool)| ends.iter().any(|(end, _)| *end == wanted);
+    let kinds = [(true, false, false), (false, true, false), (true, false, true), (false, false, false)];
+    let mixed = !kinds.into_iter().any(all);
+    if honest && mixed {
+        return Err(Violation(format!("claim {claim}: its parts ended as {ends:?}")));
+    }
+    match () {
+        () if some((false, false, false)) => tally.stuck += 1,
+        () if some((true, false, true)) => tally.returned += 1,
+        () if some((true, false, false)) => {
+            tally.done += 1;
+            tally.split += u64::from(ends.len() > 1);
+        }
+        () => tally.freed += 1,
     }
     Ok(())
 }

@@ -146,6 +146,11 @@ impl Founded {
 
     /// Founds a network with three members.
     pub fn new(seed: u64, index: usize) -> Self {
+        Self::with_units(seed, index, &[])
+    }
+
+    /// The same, with numbers for the units of others.
+    pub fn with_units(seed: u64, index: usize, foreign: &[UnitId]) -> Self {
         let mut random = Random::new(seed, &format!("founding {index}"));
         let keys = Keys::new(&mut random);
         let mut engine = Engine::new(keys.author(1), keys.secret);
@@ -192,6 +197,12 @@ impl Founded {
         };
         limit(None, Some(OwnerKind::Member), Some(MEMBER_BELOW), None);
         limit(Some(members[Self::MODEST].account), None, Some(MEMBER_BELOW), Some(MODEST_ABOVE));
+        for unit in foreign {
+            let code = format!("of-{}", unit.0);
+            let (name, kind) = (code.clone(), UnitKind::Time);
+            let unit = UnitDefined { unit: *unit, code, name, kind, scale: 0 };
+            public.push(write(&ledger, Payload::UnitDefined(unit)).bytes().to_vec());
+        }
         Self { keys, members, ledger, public, engine }
     }
 }
@@ -199,11 +210,15 @@ impl Founded {
 /// Short, so that statements fall between all other steps.
 pub const STATEMENT_INTERVAL_MS: u64 = 3_000;
 
-/// What two networks agree, signed by a quorum of both root sets.
-pub fn accord(a: (&LedgerId, &Keys), b: (&LedgerId, &Keys), limit_a: u64, limit_b: u64) -> AccordArgs {
+/// One to one in their own units.
+#[must_use]
+pub fn one_to_one(limit_a: u64, limit_b: u64) -> UnitPair {
     let (unit_a, unit_b) = (HOUR, HOUR);
-    let pair =
-        UnitPair { unit_a, unit_b, num: 1, den: 1, position: Side::A, limit_a, limit_b, foreign: None };
+    UnitPair { unit_a, unit_b, num: 1, den: 1, position: Side::A, limit_a, limit_b, foreign: None }
+}
+
+/// What two networks agree, signed by a quorum of both root sets.
+pub fn accord(a: (&LedgerId, &Keys), b: (&LedgerId, &Keys), pair: UnitPair) -> AccordArgs {
     let accord = Accord {
         v: ACCORD_VERSION,
         version: 1,

@@ -31,6 +31,8 @@ pub struct Map {
     pub accounts: Vec<Vec<AccountId>>,
     /// Which of them the liar is.
     pub us: usize,
+    /// Whether they stand in a line.
+    pub is_line: bool,
 }
 
 /// A channel of a liar.
@@ -56,7 +58,9 @@ pub struct Liar {
     seq: u64,
     prev: Hash,
     time_ms: u64,
-    heard: BTreeMap<ClaimId, Heard>,
+    heard: BTreeMap<(ClaimId, u8), Heard>,
+    /// The part of a claim that it speaks of.
+    part: u8,
     decisions: BTreeMap<ClaimId, Decision>,
     /// Intents of its own.
     own: Vec<ClaimId>,
@@ -93,6 +97,7 @@ impl Liar {
             prev: Hash::ZERO,
             time_ms: 0,
             heard: BTreeMap::new(),
+            part: 0,
             decisions: BTreeMap::new(),
             own: Vec::new(),
             out: Vec::new(),
@@ -209,7 +214,8 @@ impl Liar {
     /// Writes a line, whatever it says.
     fn write(&mut self, to: usize, claim: Option<ClaimId>, reference: Option<Hash>, args: StepArgs) {
         let Some(line) = self.lines.get(&to) else { return };
-        let step = Step { channel: line.id, ack: line.heard, claim, reference, args, part: 0 };
+        let part = if claim.is_some() { self.part } else { 0 };
+        let step = Step { channel: line.id, ack: line.heard, claim, reference, args, part };
         let header = StreamHeader { id: line.id, sseq: line.written.len() as u64, sprev: line.head };
         let payload = Payload::Step(step);
         let kind = payload.kind().code();

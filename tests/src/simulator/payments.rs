@@ -3,8 +3,10 @@
 use super::founding::{Founded, HOUR};
 use super::node::Node;
 use super::random::Random;
+use super::web::Web;
 use weft_protocol::amount::Amount;
 use weft_protocol::clearing::engine::{Payee, Route};
+use weft_protocol::clearing::intent::{Hop, MAX_HOPS, Part};
 use weft_protocol::entry::{Op, Payload, SignedOp};
 use weft_protocol::ids::{AccountId, Hash, LedgerId, OpId};
 use weft_protocol::ledger::Rejected;
@@ -24,12 +26,16 @@ pub(super) enum Told {
 /// A payment between networks.
 #[derive(Debug)]
 pub(super) struct Payment {
-    /// Index of each network on the way.
-    pub way: Vec<usize>,
+    /// Index of each network on the way, for each part.
+    pub ways: Vec<Vec<usize>>,
+    /// The hops of each part.
+    hops: Vec<Vec<Hop>>,
     /// The member who pays.
     pub member: usize,
-    /// How much.
+    /// How much leaves the payer.
     pub amount: i64,
+    /// How much it brings the payee.
+    pub brings: i64,
     /// Idempotency key.
     pub op_id: OpId,
     /// The payee's account, where the name is known.
@@ -53,8 +59,8 @@ pub(super) struct Payment {
 /// The world as a payment sees it.
 #[derive(Debug)]
 pub(super) struct Market<'a> {
-    /// Number of networks.
-    pub networks: usize,
+    /// Who has an accord with whom.
+    pub web: &'a Web,
     /// Account ids of each network's members.
     pub accounts: &'a [Vec<AccountId>],
     /// Largest amount.
@@ -62,11 +68,27 @@ pub(super) struct Market<'a> {
 }
 
 impl Payment {
-    /// A payment that the seed decides, between two networks of a line, at about `now_ms`.
+    /// A payment that the seed decides, at about `now_ms`.
     pub(super) fn chosen(random: &mut Random, market: &Market<'_>, now_ms: u64) -> Self {
-        let from = random.index(market.networks);
-        let to = (from + 1 + random.index(market.networks - 1)) % market.networks;
-        let way: Vec<usize> = if from < to { (from..=to).collect() } else { (to..=from).rev().collect() };
+        let networks = market.web.networks;
+        let from = random.index(networks);
+        let mut to = (from + 1 + random.index(networks - 1)) % networks;
+        let mut ways = Vec::new();
+        if market.web.is_line {
+            ways.push(if from < to { (from..=to).collect() } else { (to..=from).rev().collect() });
+        } else {
+            let near = market.web.distances(from);
+            let near: Vec<usize> =
+                near.into_iter().filter(|(_, d)| (1..=MAX_HOPS).contains(d)).map(|(n, _)| n).collect();
+            to = random.pick(&near);
+            let parts = random.pick(&[1, 1, 2, 3, 5]);
+            ways.extend((0..parts).filter_map(|_| market.web.way(random, from, to)));
+            // Within six hops there is a way; that chance has missed it is no reason not to pay.
+            if ways.is_empty() {
+                to = *market.web.neighbours(from).first().expect("a web hangs together");
+                ways.push(vec![from, to]);
+            }
+        }
         let accounts = &market.accounts[to];
         let known = |member: usize| (Payee::Account(accounts[member]), Some(accounts[member]));
         let (sidecar, account) = match random.below(20) {
@@ -82,10 +104,23 @@ impl Payment {
             1 | 2 => Some(now_ms + random.below(life_ms * 2)),
             _ => Some(now_ms),
         };
+        let member = random.index(3);
+        let mut brought = vec![random.between(1, market.most) as i64];
+        if ways.len() > 1 {
+            let most = (market.most / ways.len() as u64).max(1);
+            brought = ways.iter().map(|_| random.between(1, most) as i64).collect();
+        }
+        let hops: Vec<Vec<Hop>> = ways
+            .iter()
+            .zip(&brought)
+            .map(|(way, brings)| market.web.hops(way, *brings).expect("small amounts at mild rates"))
+            .collect();
         Self {
-            way,
-            member: random.index(3),
-            amount: random.between(1, market.most) as i64,
+            member,
+            amount: hops.iter().map(|hops| hops[0].src.minor()).sum(),
+            brings: brought.iter().sum(),
+            ways,
+            hops,
             op_id: OpId(Hash(random.bytes()).prefix()),
             account,
             sidecar,
@@ -100,12 +135,12 @@ impl Payment {
 
     /// Index of the payer's network.
     pub(super) fn payer(&self) -> usize {
-        self.way[0]
+        self.ways[0][0]
     }
 
     /// Index of the payee's network.
     pub(super) fn payee(&self) -> usize {
-        *self.way.last().expect("a way has two ends")
+        *self.ways[0].last().expect("a way has two ends")
     }
 
     /// What the client posts.
@@ -129,9 +164,11 @@ impl Payment {
 
     /// Its way, in the terms of the accords.
     pub(super) fn route(&self, ledgers: &[LedgerId]) -> Route {
-        let amount = Amount::new(self.amount).expect("amounts are chosen from 1 on");
-        let way = self.way.iter().map(|index| ledgers[*index]).collect();
-        Route::one_to_one(way, &vec![(0, 1); self.way.len() - 1], amount)
+        let part = |(way, hops): (&Vec<usize>, &Vec<Hop>)| Part {
+            route: way.iter().map(|index| ledgers[*index]).collect(),
+            hops: hops.clone(),
+        };
+        Route { parts: self.ways.iter().zip(&self.hops).map(part).collect() }
     }
 }
 

@@ -1,25 +1,33 @@
 //! Statements held against the two streams, counted here step by step from their entries and by nothing else.
 
 use super::Violation;
-use super::founding::{HOUR, START_MS};
+use super::founding::START_MS;
 use super::node::Node;
 use super::world::{CHAOS_MS, Party, World};
 use std::collections::BTreeMap;
 use weft_protocol::amount::Amount;
+use weft_protocol::clearing::accord::UnitPair;
+use weft_protocol::clearing::leg::Leg;
 use weft_protocol::clearing::settle::{SettleAckArgs, SettleAnswer};
 use weft_protocol::clearing::statement::{Statement, Verdict};
 use weft_protocol::clearing::step::{Step, StepArgs};
 use weft_protocol::entry::{Entry, Payload};
-use weft_protocol::ids::{ClaimId, Hash, LedgerId, StreamId};
+use weft_protocol::ids::{Hash, LedgerId, StreamId};
 use weft_protocol::ledger::settled::{SettleAct, Settled, Stage, postings_of};
 
 /// Every statement between two honest networks is agreed to and is what the two prefixes give; once all is quiet the
 /// last one covers everything, and both have the same.
 pub(super) fn held_against_the_streams(world: &mut World) -> Result<(), Violation> {
     let mut agreed = 0;
-    for (index, pair) in world.parties.windows(2).enumerate() {
-        let (Some(left), Some(right)) = (pair[0].honest(), pair[1].honest()) else { continue };
-        let channel = left.links[&(index + 1)].channel;
+    let honest = world.parties.iter().filter_map(Party::honest);
+    let links = honest.flat_map(|node| node.links.iter().map(move |(to, link)| (node, *to, link.channel)));
+    for (left, to, channel) in links {
+        let Some(right) = world.parties[to].honest() else { continue };
+        let row = &left.books.state.channels[&channel];
+        if !row.we_are_a {
+            continue;
+        }
+        let pair = &row.accord.pairs[0];
         let (a, b) = (steps(left, &channel), steps(right, &channel));
         for (ours, is_a) in [(&a, true), (&b, false)] {
             for (place, step) in ours.iter().enumerate() {
@@ -36,7 +44,7 @@ pub(super) fn held_against_the_streams(world: &mut World) -> Result<(), Violatio
                     return Err(Violation(format!("a statement between honest networks: {step:?}")));
                 }
                 let (to_a, to_b) = if is_a { cut } else { (cut.1, cut.0) };
-                check(statement, &a, &b, (to_a, to_b))?;
+                check(statement, pair, &a, &b, (to_a, to_b))?;
                 agreed += u64::from(verdict.is_some());
             }
         }
@@ -70,19 +78,24 @@ fn steps(node: &Node, channel: &StreamId) -> Vec<Step> {
     entries.filter_map(step).collect()
 }
 
+/// Parts of claims, and what they move on the peer accounts.
+type Amounts = BTreeMap<Leg, i64>;
+
 /// Claims of a prefix: proposed and not closed, and what its writer has bound and given back.
-fn prefix(steps: &[Step], to: u64) -> (BTreeMap<ClaimId, i64>, BTreeMap<ClaimId, i64>, Vec<ClaimId>) {
+fn prefix(steps: &[Step], to: u64, pair: &UnitPair, of_a: bool) -> (Amounts, Amounts, Vec<Leg>) {
     let (mut open, mut bound, mut back) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
     for step in steps.iter().take(usize::try_from(to).unwrap_or(usize::MAX)) {
         let Some(claim) = step.claim else { continue };
+        let leg = Leg { claim, part: step.part };
         match &step.args {
             StepArgs::Propose(args) => {
                 let intent = args.intent.parse().expect("an honest network's intent");
-                open.insert(claim, intent.parts[0].hops[usize::from(args.hop)].src.minor());
+                let hop = &intent.parts[usize::from(step.part)].hops[usize::from(args.hop)];
+                open.insert(leg, pair.position_of(hop, of_a).minor());
             }
-            StepArgs::Done(_) => bound.extend(open.remove(&claim).map(|amount| (claim, amount))),
-            StepArgs::Free => drop(open.remove(&claim)),
-            StepArgs::Return => back.push(claim),
+            StepArgs::Done(_) => bound.extend(open.remove(&leg).map(|amount| (leg, amount))),
+            StepArgs::Free => drop(open.remove(&leg)),
+            StepArgs::Return => back.push(leg),
             _ => {}
         }
     }
@@ -108,10 +121,16 @@ fn settled(answers: &[Step], proposals: &[Step], to: u64) -> i64 {
     sum
 }
 
-fn check(statement: &Statement, a: &[Step], b: &[Step], cut: (u64, u64)) -> Result<(), Violation> {
-    let (open_a, bound_a, back_a) = prefix(a, cut.0);
-    let (open_b, bound_b, back_b) = prefix(b, cut.1);
-    let owed = |bound: &BTreeMap<ClaimId, i64>, back: &[ClaimId]| -> i64 {
+fn check(
+    statement: &Statement,
+    pair: &UnitPair,
+    a: &[Step],
+    b: &[Step],
+    cut: (u64, u64),
+) -> Result<(), Violation> {
+    let (open_a, bound_a, back_a) = prefix(a, cut.0, pair, true);
+    let (open_b, bound_b, back_b) = prefix(b, cut.1, pair, false);
+    let owed = |bound: &Amounts, back: &[Leg]| -> i64 {
         bound.iter().filter(|(claim, _)| !back.contains(claim)).map(|(_, amount)| amount).sum()
     };
     let position =
@@ -159,7 +178,7 @@ fn people(node: &mut Node, peer: &LedgerId, now_ms: u64, [what, amount]: [u64; 2
         .offers(&channel)
         .first()
         .map(|(id, offer)| (*id, offer.args.pair, offer.args.amount, offer.args.a_owed == row.we_are_a));
-    let owed = state.balance(&row.account, HOUR);
+    let owed = state.balance(&row.account, row.accord.pairs[0].booked_unit(row.we_are_a));
     let part = Amount::new((owed.abs() / 2 + amount.cast_signed()).max(1)).expect("a small amount");
     let (act, about) = match (what, offer) {
         (0..60, Some(offer)) => (if what < 45 { SettleAct::Accept } else { SettleAct::Refuse }, Some(offer)),

@@ -3,8 +3,6 @@
 mod clients;
 mod deliver;
 
-pub(super) use clients::is_open;
-
 use super::checkers;
 use super::convictions;
 use super::founding::{self, Founded, START_MS};
@@ -12,6 +10,7 @@ use super::liar::{Liar, Map};
 use super::node::{Link, Node, Recorded};
 use super::payments::{Market, Payment};
 use super::random::Random;
+use super::web::Web;
 use super::wire::{Envelope, Faults, Message};
 use super::{Tally, Topology, Violation};
 use std::collections::BTreeMap;
@@ -27,6 +26,8 @@ const PAYMENTS: u64 = 24;
 pub(super) const CHAOS_MS: u64 = 40_000;
 /// A healed world has this long, beyond the last expiry, until everything must have ended.
 const SETTLE_MS: u64 = 120_000;
+/// What is said at one end of a web has come to the other by then.
+const WEB_ROUND_MS: u64 = 30_000;
 /// Entries of one push.
 const PUSH_ENTRIES: usize = 16;
 
@@ -83,6 +84,8 @@ pub struct World {
     queue: BTreeMap<(u64, u64), Event>,
     serial: u64,
     liars_silent: bool,
+    /// Whether all count in one unit.
+    pub(super) one_unit: bool,
     /// Whether networks are set back: what was acknowledged may then be lost, and only convictions are judged.
     pub(super) restores: bool,
 }
@@ -94,15 +97,17 @@ impl World {
     /// When founding breaks a rule.
     pub fn new(topology: Topology, seed: u64) -> Result<Self, Violation> {
         let mut random = Random::new(seed, &format!("{topology:?}"));
-        let mut founded: Vec<Founded> = (0..topology.networks()).map(|i| Founded::new(seed, i)).collect();
+        let web = Web::of(topology, seed);
+        let mut founded: Vec<Founded> =
+            (0..web.networks).map(|i| Founded::with_units(seed, i, &web.foreign_units(i))).collect();
         let ledgers: Vec<LedgerId> = founded.iter().map(|f| f.ledger).collect();
         let accounts: Vec<Vec<AccountId>> =
             founded.iter().map(|f| f.members.iter().map(|m| m.account).collect()).collect();
         let genesis = founded.iter().filter_map(|f| f.public.first().cloned()).collect();
-        let map = Map { ledgers: ledgers.clone(), genesis, accounts, us: 0 };
-        introduce(&mut founded, random.chance(500))?;
+        let map = Map { ledgers: ledgers.clone(), genesis, accounts, us: 0, is_line: web.is_line };
+        introduce(&mut founded, &web, random.chance(500))?;
         let most = random.pick(&[60, 200, 500]);
-        agree(&mut founded, &mut random)?;
+        agree(&mut founded, &web, &mut random)?;
         let faults = Faults::chosen(&mut random);
         let mut world = Self {
             parties: Vec::new(),
@@ -115,23 +120,24 @@ impl World {
             queue: BTreeMap::new(),
             serial: 0,
             liars_silent: false,
+            one_unit: web.is_line,
             restores: topology.restores(),
         };
         for (index, founded) in founded.into_iter().enumerate() {
-            world.settle_in(topology, seed, index, founded, &map)?;
+            world.settle_in(topology, &web, seed, index, founded, &map)?;
         }
         if world.restores {
             for _ in 0..world.random.between(1, 3) {
-                let index = world.random.index(topology.networks());
+                let index = world.random.index(web.networks);
                 let at = world.now_ms + world.random.between(2_000, CHAOS_MS);
                 world.at(at, Event::SetBack(index));
             }
         }
-        let market = Market { networks: topology.networks(), accounts: &map.accounts, most };
+        let market = Market { web: &web, accounts: &map.accounts, most };
         for number in 0..PAYMENTS {
             let start_ms = world.now_ms + world.random.below(CHAOS_MS);
             let payment = Payment::chosen(&mut world.random, &market, start_ms);
-            if topology.liar() == Some(payment.payer()) {
+            if web.liar == Some(payment.payer()) {
                 continue;
             }
             let place = world.payments.len();
@@ -148,23 +154,24 @@ impl World {
     fn settle_in(
         &mut self,
         topology: Topology,
+        web: &Web,
         seed: u64,
         index: usize,
         founded: Founded,
         map: &Map,
     ) -> Result<(), Violation> {
-        let neighbours = [index.checked_sub(1), Some(index + 1).filter(|i| *i < topology.networks())];
+        let neighbours = web.neighbours(index);
         let random = Random::new(seed, &format!("party {index}"));
         let channel = |other: usize| channel_id(&self.ledgers[index], &self.ledgers[other], 0);
-        let party = if topology.liar() == Some(index) {
-            let channels = neighbours.into_iter().flatten().map(|i| (i, channel(i))).collect();
+        let party = if web.liar == Some(index) {
+            let channels = neighbours.into_iter().map(|i| (i, channel(i))).collect();
             let map = Map { us: index, ..map.clone() };
             Party::Liar(Box::new(Liar::new(founded, random, map, channels, topology.twice())))
         } else {
             let skew_ms = self.random.pick(&[0, 0, 300, 2_500]);
             let mut node = Node::new(founded, random, skew_ms);
             let link = |i: usize| (i, Link { channel: channel(i), next: 0, sent: 0 });
-            node.links = neighbours.into_iter().flatten().map(link).collect();
+            node.links = neighbours.into_iter().map(link).collect();
             let batch = node.engine.as_mut().map(|e| e.take_batch()).unwrap_or_default();
             let all = batch.records.len();
             node.store(batch, all)?;
@@ -224,7 +231,7 @@ impl World {
         }
         // What a liar has just said still has to go its way.
         self.liars_silent = true;
-        self.until(self.now_ms + 10_000)?;
+        self.until(self.now_ms + if self.one_unit { 10_000 } else { WEB_ROUND_MS })?;
         if self.restores {
             super::restore::ended(self)?;
         } else {
@@ -428,11 +435,12 @@ impl World {
 }
 
 /// Everybody is shown everybody's public stream, or only its neighbours'; then others are introduced by KEY.
-fn introduce(founded: &mut [Founded], everybody: bool) -> Result<(), Violation> {
+fn introduce(founded: &mut [Founded], web: &Web, everybody: bool) -> Result<(), Violation> {
     let public: Vec<Vec<Vec<u8>>> = founded.iter().map(|f| f.public.clone()).collect();
     for (index, to) in founded.iter_mut().enumerate() {
+        let near = web.neighbours(index);
         for (from, entries) in public.iter().enumerate() {
-            if from != index && (everybody || from.abs_diff(index) == 1) {
+            if from != index && (everybody || near.contains(&from)) {
                 for entry in entries {
                     to.engine.receive_public(entry).map_err(|e| Violation::of("a public entry", &e))?;
                 }
@@ -442,13 +450,14 @@ fn introduce(founded: &mut [Founded], everybody: bool) -> Result<(), Violation> 
     Ok(())
 }
 
-fn agree(founded: &mut [Founded], random: &mut Random) -> Result<(), Violation> {
-    for left in 0..founded.len() - 1 {
+fn agree(founded: &mut [Founded], web: &Web, random: &mut Random) -> Result<(), Violation> {
+    for edge in &web.edges {
         let limit = |random: &mut Random| random.pick(&[100, 300, 5_000]);
         let (limit_a, limit_b) = (limit(random), limit(random));
-        let (a, b) = (&founded[left], &founded[left + 1]);
-        let args = founding::accord((&a.ledger, &a.keys), (&b.ledger, &b.keys), limit_a, limit_b);
-        for side in [left, left + 1] {
+        let (a, b) = (&founded[edge.a], &founded[edge.b]);
+        let pair = edge.pair(limit_a, limit_b);
+        let args = founding::accord((&a.ledger, &a.keys), (&b.ledger, &b.keys), pair);
+        for side in [edge.a, edge.b] {
             let mut salt = || random.salt();
             let payees = |_: &ClaimId, _: &weft_protocol::ids::Hash| Payee::Missing;
             let mut cx = weft_protocol::clearing::engine::Cx {

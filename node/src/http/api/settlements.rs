@@ -78,8 +78,10 @@ async fn propose(
             let why = format!("a reference of 1 to {MAX_REFERENCE_BYTES} bytes, such as an invoice number");
             return Err(ApiError::rule("settle-reference", why));
         }
-        let id = core.propose_settlement(op_id, &peer, value, reference)?;
-        Ok((StatusCode::CREATED, Json(one(core, &id)?)))
+        let id = core.propose_settlement(op_id, &peer, value, reference.clone())?;
+        // Its text is in the store when this is answered.
+        let proposed = Settlement { reference: Some(reference), ..one(core, &id)? };
+        Ok((StatusCode::CREATED, Json(proposed)))
     })
     .await
 }

@@ -26,12 +26,13 @@ impl Liar {
     /// A line of a peer has come.
     pub(super) fn act(&mut self, from: usize, entry: &Entry, step: &Step) {
         let Some(claim) = step.claim else { return };
+        self.part = step.part;
         match &step.args {
             StepArgs::Propose(args) => {
                 let Ok(intent) = args.intent.parse() else { return };
                 let heard =
                     Heard { from, leaf: entry.leaf(), signed: args.intent.clone(), intent, hop: args.hop };
-                self.heard.insert(claim, heard.clone());
+                self.heard.insert((claim, step.part), heard.clone());
                 if heard.intent.payee == self.us() {
                     self.decide(claim, &heard);
                 } else {
@@ -107,7 +108,7 @@ impl Liar {
 
     /// Tells a Decision to every network on the route, past the streams.
     fn whisper(&mut self, intent: &Intent, decision: Decision) {
-        for ledger in &intent.parts[0].route {
+        for ledger in intent.parts.iter().flat_map(|part| &part.route) {
             let to = self.map.ledgers.iter().position(|l| l == ledger);
             if let Some(to) = to.filter(|to| *to != self.map.us) {
                 self.out.push((to, Message::Decision(decision)));
@@ -179,7 +180,7 @@ impl Liar {
             }
             1 => {
                 let mut changed = heard.intent.clone();
-                for hop in &mut changed.parts[0].hops {
+                for hop in changed.parts.iter_mut().flat_map(|part| &mut part.hops) {
                     hop.src = one();
                     hop.dst = one();
                 }
@@ -204,15 +205,15 @@ impl Liar {
     }
 
     fn next_on(&self, intent: &Intent) -> Option<usize> {
-        let place = intent.place(0, &self.us())?;
-        let next = intent.parts[0].route.get(place + 1)?;
+        let place = intent.place(self.part, &self.us())?;
+        let next = intent.parts.get(usize::from(self.part))?.route.get(place + 1)?;
         self.map.ledgers.iter().position(|l| l == next).filter(|next| self.lines.contains_key(next))
     }
 
     /// An Intent of our own for one minute to the same payee, to stand under the other's name.
     fn smaller(&mut self, heard: &Heard) -> (SignedIntent, bool) {
         let us = self.us();
-        let part = &heard.intent.parts[0];
+        let part = heard.intent.parts.get(usize::from(self.part)).unwrap_or(&heard.intent.parts[0]);
         let place = part.route.iter().position(|l| *l == us).unwrap_or(0);
         let hops = part.hops[place..].iter().map(|hop| Hop { src: one(), dst: one(), ..*hop }).collect();
         let own = Intent {
@@ -226,7 +227,7 @@ impl Liar {
 
     /// The network further on has said yes.
     fn accepted(&mut self, from: usize, claim: ClaimId, decision: Decision) {
-        let upstream = self.heard.get(&claim).cloned().filter(|heard| heard.from != from);
+        let upstream = self.heard.get(&(claim, self.part)).cloned().filter(|heard| heard.from != from);
         if let Some(up) = &upstream {
             let decider = up.intent.payee;
             self.introduce(up.from, &decider);
@@ -261,10 +262,22 @@ impl Liar {
             }
             _ => {}
         }
-        let upstream = self.heard.get(&claim).cloned().filter(|heard| heard.from != from);
+        let upstream = self.heard.get(&(claim, self.part)).cloned().filter(|heard| heard.from != from);
         if let Some(up) = upstream.filter(|_| choice != 3) {
             self.reject(up.from, claim, up.leaf, None);
         }
+    }
+
+    /// The way to a network of a line; in a web, one of the neighbours.
+    fn way_to(&mut self, payee: usize) -> (usize, Vec<usize>) {
+        let us = self.map.us;
+        if self.map.is_line {
+            let way = if us < payee { (us..=payee).collect() } else { (payee..=us).rev().collect() };
+            return (payee, way);
+        }
+        let near: Vec<usize> = self.lines.keys().copied().collect();
+        let payee = self.random.pick(&near);
+        (payee, vec![us, payee])
     }
 
     /// As a payer: proposes something of its own, right or wrong.
@@ -274,7 +287,8 @@ impl Liar {
         }
         let (us, count) = (self.map.us, self.map.ledgers.len());
         let payee = (us + 1 + self.random.index(count - 1)) % count;
-        let way: Vec<usize> = if us < payee { (us..=payee).collect() } else { (payee..=us).rev().collect() };
+        self.part = 0;
+        let (payee, way) = self.way_to(payee);
         let amount = Amount::new(self.random.between(1, 200) as i64).expect("from 1 on");
         let account = self.random.pick(&self.map.accounts[payee]);
         let hop = Hop { pair: 0, src: amount, dst: amount, accord_version: 1 };

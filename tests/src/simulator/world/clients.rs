@@ -77,7 +77,8 @@ impl World {
             let Some(out) = row.outgoing.as_ref().filter(|out| out.closing == Closing::Open) else {
                 continue;
             };
-            let expired = row.expires_ms < self.now_ms + node.skew_ms;
+            let broken = || node.running().broken_claims().contains(claim);
+            let expired = row.expires_ms < self.now_ms + node.skew_ms || broken();
             if !self.random.chance(if expired { 600 } else { 100 }) {
                 continue;
             }
@@ -103,11 +104,10 @@ impl World {
 }
 
 /// The claim of a payment, while the payer's network has it open.
-pub(in crate::simulator) fn is_open(node: &Node, payment: &Payment) -> Option<ClaimId> {
+fn is_open(node: &Node, payment: &Payment) -> Option<ClaimId> {
     let hold = node.books.holds.get(&payment.op_id)?;
     let claim = *node.books.claims.get(&hold.leaf)?;
-    let row = node.books.state.claim(&claim)?;
-    row.outgoing.as_ref().is_some_and(|out| out.closing == Closing::Open).then_some(claim)
+    node.books.state.legs(&claim).any(|(_, row)| row.is_open()).then_some(claim)
 }
 
 fn question(node: &Node, claim: &ClaimId, cancel: bool) -> Option<Message> {

@@ -1,0 +1,255 @@
+"""Netting (specs/netting.md): debts, components, costs, certificates; nothing is solved here, only checked."""
+
+import csv
+import json
+from pathlib import Path
+
+from wcbor import Refused, decode, encode
+from wkeys import tagged
+
+MAX_TOTAL, MAX_NAME, FRAME, SCHEMA = 1 << 62, 200, 128, "weft.netting-certificate/1"
+COLUMNS = ("debtor", "creditor", "amount")
+
+
+class Debts:
+    """§1: parties in the order of their bytes, edges by debtor, then creditor."""
+
+    def __init__(self, debts):
+        sums, total = {}, 0
+        for debtor, creditor, amount in debts:
+            if amount <= 0:
+                raise Refused("amount")
+            if debtor == creditor:
+                raise Refused("to-self")
+            total += amount
+            if total > MAX_TOTAL:
+                raise Refused("total")
+            sums[debtor, creditor] = sums.get((debtor, creditor), 0) + amount
+        self.parties = sorted({party for pair in sums for party in pair})
+        place = {party: i for i, party in enumerate(self.parties)}
+        self.edges = [(place[a], place[b], sums[a, b]) for a, b in sorted(sums)]
+
+    def hash(self):
+        parts = (self.parties[a] + self.parties[b] + amount.to_bytes(8, "big") for a, b, amount in self.edges)
+        return tagged("WEFT-NETTING-DEBTS/1", b"".join(parts))
+
+    def components(self):
+        """§2: (parties, edges) of each that has edges, all by their places. Two searches, one in each direction."""
+        out, back = ([[] for _ in self.parties] for _ in range(2))
+        for a, b, _ in self.edges:
+            out[a].append(b)
+            back[b].append(a)
+        left, seen = [], set()
+        for start in range(len(self.parties)):
+            way = [(start, iter(out[start]))] if start not in seen else []
+            seen.add(start)
+            while way:
+                node, rest = way[-1]
+                following = next((n for n in rest if n not in seen), None)
+                if following is None:
+                    left.append(node)
+                    way.pop()
+                else:
+                    seen.add(following)
+                    way.append((following, iter(out[following])))
+        of = {}
+        for start in reversed(left):
+            todo = [start] if start not in of else []
+            while todo:
+                node = todo.pop()
+                if node not in of:
+                    of[node] = start
+                    todo.extend(n for n in back[node] if n not in of)
+        parts = {}
+        for node in range(len(self.parties)):
+            parts.setdefault(of[node], ([], []))[0].append(node)
+        for i, (a, b, _) in enumerate(self.edges):
+            if of[a] == of[b]:
+                parts[of[a]][1].append(i)
+        return [part for part in parts.values() if part[1]]
+
+    def cost(self, count, seed, edge):
+        """§3"""
+        a, b, _ = self.edges[edge]
+        return cost(count, seed, self.parties[a], self.parties[b])
+
+
+def cost(count, seed, debtor, creditor):
+    bits = 62 - 2 * (count - 1).bit_length()
+    drawn = int.from_bytes(tagged("WEFT-NETTING-COST/1", seed, debtor, creditor)[:8], "big")
+    return (count << bits) + (drawn >> (64 - bits))
+
+
+def verify_component(debts, part, seed, reductions, potentials):
+    """§4, rule by rule."""
+    nodes, edges = part
+    if any(not 0 <= reductions[e] <= debts.edges[e][2] for e in edges):
+        raise Refused("range")
+    balance = dict.fromkeys(nodes, 0)
+    for e in edges:
+        a, b, _ = debts.edges[e]
+        balance[a] += reductions[e]
+        balance[b] -= reductions[e]
+    if any(balance.values()):
+        raise Refused("conservation")
+    for e in edges:
+        a, b, amount = debts.edges[e]
+        reduced = debts.cost(len(nodes), seed, e) + potentials[a] - potentials[b]
+        if (reduced > 0 and reductions[e] != amount) or (reduced < 0 and reductions[e] != 0):
+            raise Refused("optimal")
+
+
+def canonical_potentials(debts, part, seed, reductions):
+    """3.4, by going over all moves until nothing is reached at less (Bellman and Ford)."""
+    nodes, edges = part
+    moves = []
+    for e in edges:
+        a, b, amount = debts.edges[e]
+        price = debts.cost(len(nodes), seed, e)
+        if reductions[e] > 0:
+            moves.append((a, b, price))
+        if reductions[e] < amount:
+            moves.append((b, a, -price))
+    reached, changed = dict.fromkeys(nodes, 0), True
+    while changed:
+        changed = False
+        for a, b, price in moves:
+            if reached[a] + price < reached[b]:
+                reached[b], changed = reached[a] + price, True
+    lowest = min(reached.values())
+    return {node: d - lowest for node, d in reached.items()}
+
+
+class Certificate:
+    """5.4"""
+
+    def __init__(self, data, debts):
+        value = decode(data, 8 * (len(debts.parties) + len(debts.edges)) + FRAME)
+        shape = {0: int, 1: bytes, 2: bytes, 3: bytes, 4: bytes}
+        if not isinstance(value, dict) or {k: type(v) for k, v in value.items()} != shape:
+            raise Refused("structure")
+        if value[0] != 1 or len(value[1]) != 32 or len(value[2]) != 32 or len(value[3]) % 8 or len(value[4]) % 8:
+            raise Refused("structure")
+        self.seed, self.debts = value[1], value[2]
+        self.reductions, self.potentials = (
+            [int.from_bytes(value[k][i:i + 8], "big", signed=True) for i in range(0, len(value[k]), 8)] for k in (3, 4))
+
+    def encoded(self):
+        numbers = (b"".join(n.to_bytes(8, "big", signed=True) for n in l) for l in (self.reductions, self.potentials))
+        return encode({0: 1, 1: self.seed, 2: self.debts, **dict(zip((3, 4), numbers))})
+
+    def verify(self, debts):
+        """5.5"""
+        if self.debts != debts.hash():
+            raise Refused("debts")
+        if len(self.reductions) != len(debts.edges) or len(self.potentials) != len(debts.parties):
+            raise Refused("shape")
+        parts = debts.components()
+        edges, nodes = ({place for part in parts for place in part[kind]} for kind in (1, 0))
+        if any(n and i not in edges for i, n in enumerate(self.reductions)):
+            raise Refused("outside")
+        if any(n and i not in nodes for i, n in enumerate(self.potentials)):
+            raise Refused("outside")
+        for part in parts:
+            verify_component(debts, part, self.seed, self.reductions, self.potentials)
+        return parts
+
+
+def checked(data, debts):
+    """What a certificate says, or why it is refused: whatever is wrong with its form is `form`."""
+    try:
+        certificate = Certificate(data, debts)
+    except Refused:
+        raise Refused("form") from None
+    certificate.verify(debts)
+    return certificate
+
+
+def party(name):
+    """5.2"""
+    name = name.strip()
+    if not name:
+        raise Refused("empty")
+    if len(name.encode()) > MAX_NAME:
+        raise Refused("too-long")
+    if any(c < " " or "\x7f" <= c <= "\x9f" for c in name):
+        raise Refused("control")
+    return tagged("WEFT-NETTING-NAME/1", name.encode())
+
+
+def read_table(path, scale, read_amount):
+    """5.1; a bad line is refused with its number."""
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        rows, debts, places = csv.reader(file), [], None
+        for row in rows:
+            if not row:
+                continue
+            if places is None:
+                names = [field.strip().lower() for field in row]
+                if all(column in names for column in COLUMNS):
+                    places = [names.index(column) for column in COLUMNS]
+                    continue
+                places = ()
+            if not places and len(row) != 3:
+                raise Refused("columns", f"line {rows.line_num}")
+            debtor, creditor, amount = (row[place] for place in places or range(3))
+            minor = read_amount(amount.strip(), scale)
+            if minor is None:
+                raise Refused("amount", f"line {rows.line_num}")
+            debts.append((party(debtor), party(creditor), minor))
+    return Debts(debts)
+
+
+def from_json(text):
+    """5.6 as the bytes of 5.4"""
+    value = json.loads(text)
+    if value.pop("schema") != SCHEMA:
+        raise Refused("form")
+    certificate = Certificate.__new__(Certificate)
+    certificate.seed, certificate.debts = (bytes.fromhex(value[name]) for name in ("seed", "debts"))
+    certificate.reductions, certificate.potentials = (list(map(int, value[n])) for n in ("reductions", "potentials"))
+    return certificate.encoded()
+
+
+def check_files(table, certificate, scale, read_amount):
+    """Gives what is owed and what is cleared, in smallest parts."""
+    debts = read_table(table, scale, read_amount)
+    path = Path(certificate)
+    data = from_json(path.read_text()) if path.suffix.lower() == ".json" else path.read_bytes()
+    return sum(amount for _, _, amount in debts.edges), sum(checked(data, debts).reductions)
+
+
+def debts_of(listed):
+    return Debts([(bytes.fromhex(a), bytes.fromhex(b), amount) for a, b, amount in listed])
+
+
+def netting(run, v):
+    for case in v["names"]:
+        run.same(f"name {case['name']!r}", party(case["name"]).hex(), case["party"])
+    for case in v["no_names"]:
+        run.refused(case["about"], case["why"], lambda: party(case["name"]))
+    for case in v["costs"]:
+        seed, a, b = (bytes.fromhex(case[name]) for name in ("seed", "debtor", "creditor"))
+        run.same(f"cost among {case['parties']}", cost(case["parties"], seed, a, b), case["cost"])
+    for case in v["refused_debts"]:
+        run.refused(case["about"], case["why"], lambda: debts_of(case["debts"]))
+    for case in v["cases"]:
+        about, debts = case["about"], debts_of(case["debts"])
+        run.same(f"{about}: parties", [p.hex() for p in debts.parties], case["parties"])
+        run.same(f"{about}: edges", [list(edge) for edge in debts.edges], case["edges"])
+        run.same(f"{about}: hash", debts.hash().hex(), case["hash"])
+        parts = debts.components()
+        run.same(f"{about}: components", [list(part) for part in parts], case["components"])
+        certificate = run.accepted(f"{about}: certificate", lambda: checked(bytes.fromhex(case["certificate"]), debts))
+        if certificate is None:
+            continue
+        run.same(f"{about}: reductions", certificate.reductions, case["reductions"])
+        run.same(f"{about}: potentials", certificate.potentials, case["potentials"])
+        run.same(f"{about}: bytes", certificate.encoded().hex(), case["certificate"])
+        for part in parts:
+            got = canonical_potentials(debts, part, certificate.seed, certificate.reductions)
+            run.same(f"{about}: made from the result", got, {n: certificate.potentials[n] for n in part[0]})
+        for bad in case["invalid"]:
+            run.refused(f"{about}: {bad['about']}", bad["why"], lambda: checked(bytes.fromhex(bad["hex"]), debts))
+        for other in case["also_valid"]:
+            run.accepted(f"{about}: {other['about']}", lambda: checked(bytes.fromhex(other["hex"]), debts))
