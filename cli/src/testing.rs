@@ -220,6 +220,10 @@ pub(crate) fn claim(byte: u8, state: PaymentState) -> Claim {
         state,
         expires_ms: 951_782_400_000,
         note: None,
+        since_ms: None,
+        decider: None,
+        room: None,
+        peer_seen_ms: None,
     }
 }
 
@@ -307,5 +311,6 @@ pub(crate) fn peer(alias: &str) -> Peer {
         written: 4,
         received: 5,
         problems: Vec::new(),
+        seen_ms: None,
     }
 }

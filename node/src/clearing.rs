@@ -3,14 +3,17 @@
 //! Nothing is decided here: what arrives is handed to the ledger's thread, and what goes out stands on disk before.
 //! A time-out means *unknown*; whatever was not acknowledged is sent again, byte for byte.
 
+mod ask;
 mod guard;
 mod inbound;
 mod link;
 mod mirror;
 mod pairing;
+mod sync;
 mod view;
 
 use crate::clock::Clock;
+use crate::config::FederationSection;
 use crate::data::{DataDir, Keys};
 use crate::mirror::keeper::Keeper;
 use crate::network::{Network, NetworkEvent, PeerId, RequestError, peer_id_from_public_key};
@@ -22,19 +25,18 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use weft_api::{Confirm, Invitation, Join, NewInvitation, Pairing, Peer};
 use weft_protocol::encoding::Blob;
-use weft_protocol::federation::descriptor::{DESCRIPTOR_VERSION, Descriptor};
+use weft_protocol::federation::descriptor::Descriptor;
 use weft_protocol::ids::{ClaimId, KeyBytes, LedgerId};
 use weft_protocol::ledger::identity::{Identity, Purpose};
-use weft_protocol::wire::{Ask, Asked, Message};
 
 /// Requests of peers that are worked on at a time.
 const MAX_INBOUND: usize = 128;
 /// How often open claims are looked at again.
 const TICK: Duration = Duration::from_secs(1);
-/// Every so many ticks, claims past their expiry are asked about.
+/// Every so many ticks, claims that wait are asked about.
 const ASK_EVERY_TICKS: u64 = 5;
-/// A descriptor is good for this long; a new one is made at each contact.
-const DESCRIPTOR_LIFE_MS: u64 = 30 * 86_400_000;
+/// Addresses that we tell of ourselves: those of an invitation.
+const MAX_TOLD_ADDRESSES: usize = 3;
 
 /// Why something about peers was not done.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -72,9 +74,9 @@ struct Shared {
     ledger: Ledger,
     network: Network,
     keys: Arc<Keys>,
-    site: String,
     external: Vec<String>,
     clock: Clock,
+    federation: FederationSection,
     keeper: Arc<Keeper>,
     links: Mutex<BTreeMap<PeerId, LinkEnd>>,
     pairing: tokio::sync::Mutex<()>,
@@ -88,7 +90,14 @@ struct LinkEnd {
     connected: watch::Sender<bool>,
     /// Wakes a link that waits to be tried again.
     nudge: Arc<Notify>,
+    /// When the peer was connected last; 0: not since the start.
+    seen_ms: u64,
+    /// Wakes what keeps public streams in step.
+    cues: mpsc::Sender<sync::SyncCue>,
 }
+
+/// Whether peers are connected, and when they were last.
+pub(crate) type Contacts = BTreeMap<LedgerId, (bool, Option<u64>)>;
 
 /// What clearing is made of.
 #[derive(Debug)]
@@ -97,12 +106,13 @@ pub struct ClearingParts {
     pub ledger: Ledger,
     pub network: Network,
     pub keys: Arc<Keys>,
-    pub site: String,
     /// Addresses to tell others instead of those listened on.
     pub external: Vec<String>,
     pub clock: Clock,
     /// Its folder is where peers' pieces are kept.
     pub data: DataDir,
+    /// How public streams are kept in step.
+    pub federation: FederationSection,
 }
 
 impl Clearing {
@@ -114,14 +124,14 @@ impl Clearing {
         parts: ClearingParts,
         events: mpsc::Receiver<NetworkEvent>,
     ) -> Result<Self, ClearingError> {
-        let ClearingParts { ledger, network, keys, site, external, clock, data } = parts;
+        let ClearingParts { ledger, network, keys, external, clock, data, federation } = parts;
         let shared = Arc::new(Shared {
             ledger,
             network,
             keys,
-            site,
             external,
             clock,
+            federation,
             keeper: Arc::new(Keeper::new(&data)),
             links: Mutex::new(BTreeMap::new()),
             pairing: tokio::sync::Mutex::new(()),
@@ -140,6 +150,8 @@ impl Clearing {
         }
         tokio::spawn(clearing.clone().listen(events));
         tokio::spawn(clearing.clone().keep_looking());
+        let every = Duration::from_secs(clearing.0.federation.sync_every_s.max(1));
+        tokio::spawn(clearing.clone().keep_in_step(every));
         clearing.resume_pairings().await?;
         Ok(clearing)
     }
@@ -171,24 +183,26 @@ impl Clearing {
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         for tick in 0_u64.. {
             interval.tick().await;
-            let looked = self.0.ledger.run(|core| {
+            let capacity_every_ms = self.0.federation.capacity_every_s.saturating_mul(1_000);
+            let looked = self.0.ledger.run(move |core| {
                 core.tick();
+                core.keep_federation(capacity_every_ms);
                 core.publish_if_due();
-                core.overdue_claims()
+                if tick % ASK_EVERY_TICKS == 0 { core.claims_to_ask() } else { Vec::new() }
             });
-            let Ok(overdue) = looked.await else { return };
-            if tick % ASK_EVERY_TICKS == 0 {
-                for claim in overdue {
-                    // An answer is tried for again; nothing depends on this one.
-                    let _ = self.ask(claim, true).await;
-                }
+            let Ok(due) = looked.await else { return };
+            if !due.is_empty() {
+                // Each may wait for a node that is away; looking at claims does not.
+                tokio::spawn(self.clone().ask_all(due));
             }
         }
     }
 
     fn note_connected(&self, peer: PeerId, connected: bool) {
-        let links = self.0.links.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(link) = links.get(&peer) {
+        let now_ms = self.0.clock.now_ms();
+        let mut links = self.0.links.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(link) = links.get_mut(&peer) {
+            link.seen_ms = now_ms;
             link.connected.send_replace(connected);
         }
     }
@@ -213,17 +227,19 @@ impl Clearing {
         let peer = peer_id(&identity)?;
         let (connected, is_connected) = watch::channel(false);
         let nudge = Arc::new(Notify::new());
+        let (cues, heard) = mpsc::channel(sync::NEWS_QUEUE);
         {
             let mut links = self.0.links.lock().unwrap_or_else(PoisonError::into_inner);
             if links.contains_key(&peer) {
                 return Ok(());
             }
-            links.insert(peer, LinkEnd { ledger, connected, nudge: nudge.clone() });
+            links.insert(peer, LinkEnd { ledger, connected, nudge: nudge.clone(), seen_ms: 0, cues });
         }
         let addresses = local.map(|l| l.addresses).unwrap_or_default();
         self.dial(peer, &addresses).await;
         let link = link::Link { ledger, peer, channel };
         tokio::spawn(guard::run(self.clone(), link, is_connected.clone()));
+        tokio::spawn(sync::run(self.clone(), link, is_connected.clone(), heard));
         tokio::spawn(link::run(self.clone(), link, is_connected, nudge));
         if let Ok(now) = self.0.network.connected_peers().await
             && now.contains(&peer)
@@ -275,33 +291,21 @@ impl Clearing {
     }
 
     /// Our descriptor, as of now.
-    async fn descriptor(&self, ledger: LedgerId) -> Blob {
-        let addresses = if self.0.external.is_empty() {
+    async fn descriptor(&self) -> Blob {
+        let addresses: Vec<String> = if self.0.external.is_empty() {
             self.0.network.listen_addrs().await.iter().map(ToString::to_string).collect()
         } else {
             self.0.external.clone()
         };
-        let now_ms = self.0.clock.now_ms();
-        let descriptor = Descriptor {
-            v: DESCRIPTOR_VERSION,
-            ledger,
-            dseq: now_ms,
-            issued_ms: now_ms,
-            expires_ms: now_ms.saturating_add(DESCRIPTOR_LIFE_MS),
-            site: self.0.site.clone(),
-            peer: KeyBytes(crate::network::public_key_of_seed(&self.0.keys.libp2p)),
-            addresses: addresses.into_iter().take(3).collect(),
-            capabilities: Vec::new(),
-        };
-        // The log key in force is the ledger's to know. Without it the descriptor verifies nowhere and is left aside.
-        let signed =
-            self.0.ledger.run(move |core| core.engine().log_key().ok().map(|key| descriptor.sign(key)));
-        Blob(signed.await.ok().flatten().unwrap_or_default())
+        let addresses = addresses.into_iter().take(MAX_TOLD_ADDRESSES).collect();
+        let peer = KeyBytes(crate::network::public_key_of_seed(&self.0.keys.libp2p));
+        let made = self.0.ledger.run(move |core| core.own_descriptor(peer, addresses));
+        made.await.unwrap_or_else(|_| Blob(Vec::new()))
     }
 
     /// A peer says where it is reached now.
-    async fn heard_from(&self, ledger: LedgerId, identity: &Identity, descriptor: &Blob) {
-        let descriptor = match Descriptor::open(&descriptor.0, identity) {
+    async fn heard_from(&self, ledger: LedgerId, identity: &Identity, descriptor_bytes: &Blob) {
+        let descriptor = match Descriptor::open(&descriptor_bytes.0, identity) {
             Ok(descriptor) => descriptor,
             Err(error) => {
                 tracing::warn!(peer = %ledger.short(), %error, "a peer's descriptor was refused");
@@ -309,7 +313,9 @@ impl Clearing {
             }
         };
         let (addresses, site) = (descriptor.addresses.clone(), descriptor.site.clone());
+        let signed = descriptor_bytes.clone();
         let changed = self.0.ledger.run(move |core| {
+            core.take_descriptors(&[signed]);
             let Ok(known) = core.private().peer(&ledger) else { return false };
             // Its name here is lost where its accord came back from a mirror: then it is called as it calls itself.
             let known = known.unwrap_or_else(|| LocalPeer {
@@ -331,35 +337,16 @@ impl Clearing {
         }
     }
 
-    /// Asks the decider of a claim of ours for its word, or to turn it down.
-    async fn ask(&self, claim: ClaimId, cancel: bool) -> Result<(), ClearingError> {
-        let found = self.0.ledger.run(move |core| {
-            let intent = core.intent_of(&claim).ok().flatten()?;
-            let payee = intent.parse().ok()?.payee;
-            let identity = core.engine().peers().identity(&payee)?.clone();
-            Some((intent, identity))
-        });
-        let (intent, identity) = found.await?.ok_or_else(|| {
-            ClearingError::new(404, "unknown-claim", "this network has proposed no such claim")
-        })?;
-        let ask = Ask { message: 1, intent, cancel, identity: Vec::new() };
-        let request =
-            self.0.network.request(peer_id(&identity)?, crate::network::Protocol::Claim, ask.to_bytes());
-        let bytes = request.await.map_err(|e| {
-            let detail =
-                format!("the payee's network did not answer ({e}); the claim stays as it is, try again");
-            ClearingError::new(503, "not-reachable", detail)
-        })?;
-        let asked = Asked::parse(&bytes)
-            .map_err(|e| ClearingError::new(503, "bad-answer", format!("the answer is malformed: {e}")))?;
-        if let Some(why) = asked.refused {
-            return Err(ClearingError::refused("ask-refused", format!("the payee's network says: {why}")));
-        }
-        if let Some(decision) = asked.decision {
-            let learned = self.0.ledger.run(move |core| core.learn(&decision)).await?;
-            learned.map_err(|e| ClearingError::refused(&e.code(), e.to_string()))?;
-        }
-        Ok(())
+    /// Of each peer, whether it is connected, and when it was last.
+    pub(crate) fn contacts(&self) -> Contacts {
+        let now_ms = self.0.clock.now_ms();
+        let links = self.0.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let contact = |link: &LinkEnd| {
+            let connected = *link.connected.borrow();
+            let seen_ms = if connected { Some(now_ms) } else { Some(link.seen_ms).filter(|ms| *ms > 0) };
+            (link.ledger, (connected, seen_ms))
+        };
+        links.values().map(contact).collect()
     }
 
     /// Whether a connection to a peer stands.

@@ -18,6 +18,9 @@ pub struct Config {
     /// Who vouches for this ledger's checkpoints, and for whose this node vouches.
     #[serde(default)]
     pub witness: WitnessSection,
+    /// What this node hears of networks further away, and tells of its own ways.
+    #[serde(default)]
+    pub federation: FederationSection,
 }
 
 /// `[network]`
@@ -53,6 +56,22 @@ pub struct WitnessSection {
     pub logs: String,
     /// Least time between two entries that record the head of the same peer's log, in seconds.
     pub view_every_s: u64,
+}
+
+/// `[federation]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FederationSection {
+    /// How often one peer, drawn at random, is asked for everything that networks say in public, in seconds.
+    pub sync_every_s: u64,
+    /// Least time between two entries that tell how much an accord lets pass, in seconds.
+    pub capacity_every_s: u64,
+}
+
+impl Default for FederationSection {
+    fn default() -> Self {
+        Self { sync_every_s: 300, capacity_every_s: 600 }
+    }
 }
 
 impl Default for WitnessSection {
@@ -110,6 +129,7 @@ impl Config {
             network: NetworkSection::default(),
             http: HttpSection::default(),
             witness: WitnessSection::default(),
+            federation: FederationSection::default(),
         };
         config.check("weft.toml")?;
         Ok(config)

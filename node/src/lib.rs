@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod data;
 pub mod demo;
+pub mod federation;
 pub mod http;
 pub mod keystore;
 mod mirror;

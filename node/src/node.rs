@@ -212,10 +212,10 @@ impl Node {
             ledger: ledger.clone(),
             network: network.clone(),
             keys: keys.clone(),
-            site: config.site.clone(),
             external,
             clock: Clock,
             data: data.clone(),
+            federation: config.federation.clone(),
         };
         let clearing =
             Clearing::start(parts, events).await.map_err(|e| StartError::Clearing(e.to_string()))?;

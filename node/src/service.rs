@@ -5,9 +5,11 @@
 //! sees what a crash could take back. When a write or sync fails, the state of the disk is unknown: the service
 //! answers nothing more but why it stopped.
 
+mod asking;
 mod core;
 mod erasure;
 mod evidence;
+mod flight;
 mod forward;
 mod found;
 mod guard;
@@ -22,13 +24,16 @@ mod publish;
 mod restore;
 mod rows;
 mod settling;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod time;
+mod ways;
 mod witness;
 
 pub use self::core::{Core, Hooks, ServiceParts};
 pub use evidence::{EvidenceRefused, HandedIn};
+pub use flight::Proposed;
 pub use found::NewLedger;
 pub use guard::{GuardReport, GuardStep};
 pub use keys::NextKeyError;
@@ -40,7 +45,9 @@ pub use prune::{PruneError, PruneOptions, PruneReport, prune};
 pub use restore::{MirrorsWanted, RecoverySecret, RestoreReport};
 pub use rows::HistoryRow;
 pub use settling::HaltWish;
+pub use sync::{Lacking, OwnDescriptor, TakenIn};
 pub use time::{Held, MAX_IDLE_MS, MAX_JUMP_MS};
+pub use ways::{MAX_MORE_WAYS, MAX_WAYS_SHOWN, NoNetwork};
 pub use witness::{Way, WitnessJob, WitnessSettings, WitnessView};
 
 use tokio::sync::{mpsc, oneshot, watch};

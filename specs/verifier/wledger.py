@@ -7,7 +7,7 @@ import marshal
 
 from wcbor import Refused, encode
 from wclearing import Clearing, own_account
-from wentry import GENESIS, KEY_REVOKED, PUBLIC, ROOT_CHANGED, ZERO16, ZERO32, Entry
+from wentry import GENESIS, KEY_REVOKED, PUBLIC, ROOT_CHANGED, ZERO16, ZERO32, Entry, booked_unit
 from wkeys import key_fault, signer_of, tagged, verify
 from wlog import origin_of, sha256
 from wsettle import Statements
@@ -668,7 +668,7 @@ class State(Clearing, Statements):
         for pair, terms in enumerate(accord[5] if passes else []):
             unit, peer_unit = terms[:2] if we_are_a else terms[1::-1]
             num, den = terms[2:4] if we_are_a else terms[3:1:-1]
-            balance = self.t["balances"].get((channel[1], unit), 0)
+            balance = self.t["balances"].get((channel[1], booked_unit(terms, self._side(channel))), 0)
             rooms = self.room(channel, pair), terms[6 if we_are_a else 5] + balance
             seen = [bucket_after(old, room) for old, room in zip(buckets.get(pair, (None, None)), rooms)]
             expected.append([pair, unit, peer_unit, num, den, *seen])

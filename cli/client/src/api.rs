@@ -5,9 +5,10 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 use weft_api::{
     Claim, Claims, Confirm, ConfirmTime, Done, Erased, Evidence, EvidenceList, Forwarded, Halt,
-    ImportPayments, Imported, Invitation, Join, Member, Members, NewErasure, NewEvidence, NewInvitation,
-    NewMember, NewPayment, NewSettlement, NextKey, NodeTime, Pairing, Pairings, PeerStatement, Peers, PostOp,
-    Receipt, Settlement, SettlementAnswer, Settlements, Statement, Status,
+    ImportPayments, Imported, Invitation, Join, Member, Members, Network, Networks, NewBan, NewErasure,
+    NewEvidence, NewInvitation, NewMember, NewPayment, NewSettlement, NextKey, NodeTime, Pairing, Pairings,
+    PeerStatement, Peers, Ping, PostOp, Receipt, Settlement, SettlementAnswer, Settlements, Statement,
+    Status, Ways,
 };
 
 /// How long the node may take to rewrite its private store.
@@ -126,6 +127,43 @@ impl Client {
     /// All peers.
     pub async fn peers(&self) -> Result<Peers, Error> {
         self.get(&format!("{API}/peers")).await
+    }
+
+    /// Every other network that the node knows of.
+    pub async fn networks(&self) -> Result<Networks, Error> {
+        self.get(&format!("{API}/networks")).await
+    }
+
+    /// One network, by name or ledger.
+    pub async fn network(&self, name: &str) -> Result<Network, Error> {
+        self.get(&format!("{API}/networks/{}", escape(name))).await
+    }
+
+    /// The ways that a payment to a network could take.
+    pub async fn ways(&self, name: &str, amount: Option<&str>, unit: Option<&str>) -> Result<Ways, Error> {
+        let amount = amount.map(|amount| format!("amount={}", escape(amount)));
+        let unit = unit.map(|unit| format!("unit={}", escape(unit)));
+        let query: Vec<String> = amount.into_iter().chain(unit).collect();
+        let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
+        self.get(&format!("{API}/networks/{}/ways{query}", escape(name))).await
+    }
+
+    /// Asks a network whether it is there.
+    pub async fn ping(&self, name: &str) -> Result<Ping, Error> {
+        let request =
+            Request::post(&format!("{API}/networks/{}/ping", escape(name)), &serde_json::json!({}), None)?;
+        self.send(request.waiting(DIAL_TIME)).await?.json()
+    }
+
+    /// Shuts a network out.
+    pub async fn ban(&self, name: &str, reason: &str) -> Result<Network, Error> {
+        let ban = NewBan { reason: reason.to_owned() };
+        self.post(&format!("{API}/networks/{}/ban", escape(name)), &ban, None).await
+    }
+
+    /// Lets a network in again.
+    pub async fn unban(&self, name: &str) -> Result<Network, Error> {
+        self.post(&format!("{API}/networks/{}/unban", escape(name)), &serde_json::json!({}), None).await
     }
 
     /// Evidence that the network has recorded.

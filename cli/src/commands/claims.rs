@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::outcome::{Outcome, Report};
+use crate::system;
 use crate::table::Table;
 use clap::Args;
 use weft_api::{Claim, Claims as Answer, PaymentState};
@@ -9,6 +10,9 @@ use weft_protocol::time::moment;
 
 /// Digits of a claim that are shown: enough that two are never alike in one network.
 const SHOWN_DIGITS: usize = 12;
+
+/// A peer that was heard within this time is there.
+const CONNECTED_MS: u64 = 10_000;
 
 /// Payments between networks that are not final.
 #[derive(Debug, Args)]
@@ -29,7 +33,21 @@ fn text(context: &Context, claims: &Answer, all: bool) -> String {
             if all { "No payments between networks yet." } else { "No payment between networks is open." };
         return none.to_owned();
     }
-    let heads = ["Claim", "Way", "Peer", ">Amount", "Unit", "State", "Open until", "Note"];
+    let heads = [
+        "Claim",
+        "Way",
+        "Peer",
+        ">Amount",
+        "Unit",
+        "State",
+        ">Age",
+        "Open until",
+        ">Room left",
+        "Peer seen",
+        "Note",
+    ];
+    let now_ms = system::now_ms();
+    let ago = |since: Option<u64>| since.map_or_else(String::new, |ms| span(now_ms.saturating_sub(ms)));
     let mut table = Table::new(&heads, context.colour);
     for claim in &claims.claims {
         table.row([
@@ -39,7 +57,10 @@ fn text(context: &Context, claims: &Answer, all: bool) -> String {
             claim.amount.clone(),
             claim.unit.clone(),
             state(claim.state).to_owned(),
+            ago(claim.since_ms),
             moment(claim.expires_ms),
+            claim.room.clone().unwrap_or_default(),
+            seen(claim, now_ms),
             claim.note.clone().unwrap_or_default(),
         ]);
     }
@@ -51,6 +72,29 @@ fn way(claim: &Claim) -> &str {
         "out" => "to",
         "in" => "from",
         other => other,
+    }
+}
+
+/// When the peer of an open claim was heard last.
+fn seen(claim: &Claim, now_ms: u64) -> String {
+    if claim.state != PaymentState::Held {
+        return String::new();
+    }
+    match claim.peer_seen_ms.map(|ms| now_ms.saturating_sub(ms)) {
+        None => "not since our start".to_owned(),
+        Some(ago) if ago < CONNECTED_MS => "now".to_owned(),
+        Some(ago) => format!("{} ago", span(ago)),
+    }
+}
+
+/// A time that has passed, in its largest unit.
+fn span(ms: u64) -> String {
+    let seconds = ms / 1_000;
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7_199 => format!("{} min", seconds / 60),
+        7_200..=172_799 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
     }
 }
 

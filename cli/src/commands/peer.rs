@@ -1,10 +1,11 @@
-//! `weft peer invite|join|confirm|list|show|statement|settle|pause|resume|end|evidence|unfreeze`: other networks, and how two of them become peers.
+//! `weft peer …`: other networks, and how two of them become peers.
 //!
 //! One invites, the other joins, both operators compare six words by voice and confirm ([`confirm`]): only then
 //! does each root key sign the accord.
 
 mod confirm;
 mod evidence;
+mod networks;
 mod settle;
 mod show;
 
@@ -32,7 +33,7 @@ pub(crate) enum Command {
     /// Compare the words with the other operator, and sign
     Confirm(Confirm),
     /// List peers, and pairings that wait
-    List,
+    List(List),
     /// Show one peer
     Show(Show),
     /// Show what is owed between us and a peer, and what both have signed of it; with --now state it
@@ -45,6 +46,14 @@ pub(crate) enum Command {
     Resume(settle::Which),
     /// End the accord with a peer: no new payments
     End(settle::Which),
+    /// Show the ways that a payment to a network could take
+    Routes(networks::Routes),
+    /// Ask a network, peer or not, whether it is there
+    Ping(networks::One),
+    /// Shut a network out: no new payment with it or through it
+    Ban(networks::Ban),
+    /// Let a network in again
+    Unban(networks::One),
     /// Show, write as files, or hand in what proves that networks signed two things that exclude each other
     Evidence(evidence::List),
     /// Let payments with a network go on, although it was shown to have lied
@@ -111,6 +120,14 @@ pub(crate) struct Signing {
     wait: u64,
 }
 
+/// Lists peers.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Every network that is known, also those further away
+    #[arg(long)]
+    all: bool,
+}
+
 /// Shows one peer.
 #[derive(Debug, Args)]
 pub(crate) struct Show {
@@ -141,13 +158,18 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
             let pairing = confirm::waiting(&client, args.id.as_deref()).await?;
             confirm::run(context, &client, pairing, &args.signing).await
         }
-        Command::List => show::list(context, &client).await,
+        Command::List(args) if args.all => networks::all(context, &client).await,
+        Command::List(_) => show::list(context, &client).await,
         Command::Show(args) => show::one(context, &client, &args.alias).await,
         Command::Statement(args) => settle::statement(&client, &args).await,
         Command::Settle(args) => settle::settle(&client, args).await,
         Command::Pause(which) => settle::halt(&client, &which, "pause").await,
         Command::Resume(which) => settle::halt(&client, &which, "resume").await,
         Command::End(which) => settle::halt(&client, &which, "end").await,
+        Command::Routes(args) => networks::routes(context, &client, &args).await,
+        Command::Ping(args) => networks::ping(context, &client, &args).await,
+        Command::Ban(args) => networks::ban(&client, &args).await,
+        Command::Unban(args) => networks::unban(&client, &args).await,
         Command::Evidence(args) => evidence::run(&client, &args).await,
         Command::Unfreeze(args) => evidence::unfreeze(&client, args).await,
     }

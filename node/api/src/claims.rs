@@ -23,6 +23,18 @@ pub struct Claim {
     pub expires_ms: u64,
     /// Why it waits, or why it was freed.
     pub note: Option<String>,
+    /// When it was proposed: by us, or by the peer to us.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_ms: Option<u64>,
+    /// The network that decides it, as it is called here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decider: Option<String>,
+    /// What is left of the limit towards the peer for more payments of ours, decimal in our unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<String>,
+    /// Of an open claim: when the peer was heard last, since this node's start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_seen_ms: Option<u64>,
 }
 
 /// `GET /api/v1/claims`

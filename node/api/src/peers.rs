@@ -124,6 +124,9 @@ pub struct Peer {
     pub received: u64,
     /// What is wrong, in words.
     pub problems: Vec<String>,
+    /// When it was connected last, since this node's start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_ms: Option<u64>,
 }
 
 /// What stands between us and a peer in one unit pair.

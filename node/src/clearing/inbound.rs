@@ -4,16 +4,14 @@
 
 use super::Clearing;
 use crate::network::{PeerId, Protocol};
-use crate::service::{PushIn, short};
-use weft_protocol::clearing::engine::AskAnswer;
+use crate::service::PushIn;
 use weft_protocol::encoding::Blob;
 use weft_protocol::entry::Entry;
 use weft_protocol::ids::{LedgerId, PUBLIC_STREAM};
 use weft_protocol::log::witness::{AddCheckpoint, Answer};
 use weft_protocol::seal::Envelope;
 use weft_protocol::wire::{
-    Ask, Asked, EvidenceShown, Hello, Message, PairAsk, Push, WIRE_VERSION, WitnessAnswer, WitnessAsk,
-    number_of,
+    EvidenceShown, Hello, Message, PairAsk, Push, WIRE_VERSION, WitnessAnswer, WitnessAsk, number_of,
 };
 
 impl Clearing {
@@ -29,12 +27,13 @@ impl Clearing {
                 self.evidence_in(ledger, bytes).await
             }
             (Protocol::Stream, Some(ledger)) => self.push_in(ledger, bytes).await,
-            (Protocol::Claim, Some(ledger)) => self.ask_in(ledger, bytes).await,
+            (Protocol::Sync, _) => self.sync_in(peer, bytes).await,
+            (Protocol::Claim, _) => self.ask_in(peer, ledger, bytes).await,
             (Protocol::Witness, Some(ledger)) => self.witness_in(ledger, bytes).await,
             (Protocol::Guard, Some(ledger)) => self.guard_in(ledger, bytes).await,
             (Protocol::Mirror, Some(ledger)) => self.mirror_in(ledger, bytes).await,
             (Protocol::Stream, None) => self.push_in_unknown(bytes).await,
-            (Protocol::Claim | Protocol::Witness | Protocol::Guard | Protocol::Mirror, None) => {
+            (Protocol::Witness | Protocol::Guard | Protocol::Mirror, None) => {
                 Err("there is no accord with this network".to_owned())
             }
         };
@@ -58,7 +57,7 @@ impl Clearing {
         }
         let us = self.0.ledger.run(|core| core.engine().state().ledger()).await.map_err(|e| e.to_string())?;
         let us = us.map_err(|e| e.to_string())?;
-        let descriptor = self.descriptor(us).await;
+        let descriptor = self.descriptor().await;
         Ok(Hello { message: 2, versions: vec![WIRE_VERSION], ledger: us, descriptor, resume }.to_bytes())
     }
 
@@ -99,17 +98,6 @@ impl Clearing {
         Ok(taken.to_bytes())
     }
 
-    async fn ask_in(&self, asker: LedgerId, bytes: &[u8]) -> Result<Vec<u8>, String> {
-        let ask = Ask::parse(bytes).map_err(|e| e.to_string())?;
-        let run = self.0.ledger.run(move |core| core.ask_in(&asker, &ask.intent, ask.cancel));
-        let (decision, refused) = match run.await.map_err(|e| e.to_string())? {
-            AskAnswer::Decided(decision) => (Some(*decision), None),
-            AskAnswer::Open => (None, None),
-            AskAnswer::Refused(why) => (None, Some(why.to_string())),
-        };
-        let refused = refused.map(short);
-        Ok(Asked { message: 2, decision, refused }.to_bytes())
-    }
     async fn witness_in(&self, asker: LedgerId, bytes: &[u8]) -> Result<Vec<u8>, String> {
         let ask = WitnessAsk::parse(bytes).map_err(|e| e.to_string())?;
         let answer = match (ask.message, ask.request) {

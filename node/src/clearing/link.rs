@@ -183,7 +183,7 @@ async fn hello(clearing: &Clearing, link: Link) -> Result<u64, LinkError> {
         message: 1,
         versions: vec![WIRE_VERSION],
         ledger: us,
-        descriptor: clearing.descriptor(us).await,
+        descriptor: clearing.descriptor().await,
         resume: resume.map(|(_, resume)| resume),
     };
     let bytes = shared.network.request(link.peer, Protocol::Hello, hello.to_bytes()).await?;

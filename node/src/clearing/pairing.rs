@@ -16,6 +16,7 @@ use std::time::Duration;
 use weft_api::{Confirm, Invitation, Join, NewInvitation, Pairing};
 use weft_protocol::amount::parse_decimal;
 use weft_protocol::clearing::accord::Accord;
+use weft_protocol::clearing::peers::Refusal;
 use weft_protocol::clearing::step::{AccordArgs, RootSig};
 use weft_protocol::encoding::Blob;
 use weft_protocol::entry::Payload;
@@ -111,7 +112,7 @@ impl Clearing {
         let ours = self.0.ledger.run(move |core| {
             let ledger = core.engine().state().ledger();
             let ledger = ledger.map_err(|e| ClearingError::refused(&e.code(), e.to_string()))?;
-            let entries = core.public_entries().map_err(|e| ClearingError::new(503, "store", e))?;
+            let entries = core.introduction().map_err(|e| ClearingError::new(503, "store", e))?;
             Ok::<_, ClearingError>((ledger, own_unit(core, &code)?, entries))
         });
         let (us, unit, entries) = ours.await??;
@@ -131,7 +132,7 @@ impl Clearing {
             message: 1,
             token: invite.token,
             entries,
-            descriptor: Some(self.descriptor(us).await),
+            descriptor: Some(self.descriptor().await),
             unit: Some(unit.unit.0),
             nonce_hash: Some(nonce_hash(&nonce)),
             nonce: None,
@@ -161,6 +162,7 @@ impl Clearing {
                 "the accord proposed is not between us in this unit",
             ));
         }
+        self.catch_up(peer, host).await;
         let reveal = PairAsk {
             message: 3,
             entries: Vec::new(),
@@ -238,16 +240,16 @@ impl Clearing {
             .map_err(|e| ClearingError::refused("descriptor", e.to_string()))?;
         let (unit, their_hash) = (UnitId(ask.unit.ok_or_else(missing)?), ask.nonce_hash.ok_or_else(missing)?);
         let theirs = unit_in(&ask.entries, unit).ok_or_else(missing)?;
+        let author = identity.ledger;
         let (token, nonce, entries) = (ask.token, Hash(self.0.clock.random()), ask.entries);
         let run = self.0.ledger.run(move |core| {
             host_record(core, &token, &identity, &about, theirs, their_hash, nonce, &entries)
         });
         let (record, entries) = run.await??;
-        let us = self.0.ledger.run(|core| core.engine().state().ledger()).await?;
-        let us = us.map_err(|e| ClearingError::refused(&e.code(), e.to_string()))?;
+        self.catch_up(peer, author).await;
         Ok(PairAnswer {
             entries,
-            descriptor: Some(self.descriptor(us).await),
+            descriptor: Some(self.descriptor().await),
             accord: Some(Blob(unhex(&record.accord))),
             nonce_hash: Some(nonce_hash(&hash(&record.our_nonce))),
             ..empty_answer(2)
@@ -369,8 +371,11 @@ impl Clearing {
             let in_force = core.engine().state().channel_with(&ledger).map(|(_, row)| row.accord_id);
             if in_force != Some(accord.id()) {
                 let entries = record.entries();
-                let received = core.receive_public(&entries);
-                received.map_err(|e| ClearingError::refused("bad-identity", e.to_string()))?;
+                match core.receive_public(&entries) {
+                    // Between them stand entries that a pairing leaves out: they were asked for when it began.
+                    Ok(()) | Err(Refusal::Gap { .. }) => {}
+                    Err(why) => return Err(ClearingError::refused("bad-identity", why.to_string())),
+                }
                 let (a, b) = (roots(&record.our_sigs), roots(&record.their_sigs));
                 let (sigs_a, sigs_b) = if record.host { (a, b) } else { (b, a) };
                 let args = AccordArgs { accord: Blob(accord.to_bytes()), sigs_a, sigs_b };
@@ -438,7 +443,7 @@ fn host_record(
     nonce: Hash,
     entries: &[Blob],
 ) -> Result<(Record, Vec<Blob>), ClearingError> {
-    let ours = core.public_entries().map_err(|e| ClearingError::new(503, "store", e))?;
+    let ours = core.introduction().map_err(|e| ClearingError::new(503, "store", e))?;
     let used = core.private().use_invitation(&nonce_of_token(token), core.clock().now_ms());
     let used = used.map_err(|e| ClearingError::new(503, "private-store", e.to_string()))?;
     let invitation = match used {

@@ -1,9 +1,7 @@
 //! What operators see of peers.
 
-use super::{Clearing, ClearingError};
+use super::{Clearing, ClearingError, Contacts};
 use crate::service::Core;
-use std::collections::BTreeMap;
-use std::sync::PoisonError;
 use weft_api::{Peer, Position};
 use weft_protocol::amount::format_decimal;
 use weft_protocol::ids::LedgerId;
@@ -12,16 +10,13 @@ use weft_protocol::ledger::halt::Halt;
 use weft_protocol::ledger::state::{ChannelRow, Closing};
 
 pub(super) async fn peers(clearing: &Clearing) -> Result<Vec<Peer>, ClearingError> {
-    let connected: BTreeMap<LedgerId, bool> = {
-        let links = clearing.0.links.lock().unwrap_or_else(PoisonError::into_inner);
-        links.values().map(|link| (link.ledger, *link.connected.borrow())).collect()
-    };
-    let mut peers = clearing.0.ledger.run(move |core| read(core, &connected)).await?;
+    let contacts = clearing.contacts();
+    let mut peers = clearing.0.ledger.run(move |core| read(core, &contacts)).await?;
     peers.sort_by(|a, b| (&a.alias, &a.ledger).cmp(&(&b.alias, &b.ledger)));
     Ok(peers)
 }
 
-fn read(core: &Core, connected: &BTreeMap<LedgerId, bool>) -> Vec<Peer> {
+fn read(core: &Core, contacts: &Contacts) -> Vec<Peer> {
     let state = core.engine().state();
     let peers = state.channels.iter().map(|(id, row)| {
         let theirs = core.engine().peers().stream(id);
@@ -34,7 +29,8 @@ fn read(core: &Core, connected: &BTreeMap<LedgerId, bool>) -> Vec<Peer> {
         Peer {
             ledger: row.peer.to_string(),
             alias: local.map_or_else(|| row.peer.short(), |l| l.alias),
-            connected: connected.get(&row.peer).copied().unwrap_or(false),
+            connected: contacts.get(&row.peer).is_some_and(|(connected, _)| *connected),
+            seen_ms: contacts.get(&row.peer).and_then(|(_, seen_ms)| *seen_ms),
             open: theirs.is_some_and(|s| s.accord_id == Some(row.accord_id)),
             halts: halts(row.halt, theirs.and_then(|s| s.halt)),
             positions: positions(core, row),

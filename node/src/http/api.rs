@@ -6,6 +6,7 @@ mod forward;
 mod import;
 mod keys;
 mod members;
+mod networks;
 mod ops;
 mod payments;
 mod peers;
@@ -31,6 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<Ctx> {
         .merge(claims::routes())
         .merge(peers::routes())
         .merge(settlements::routes())
+        .merge(networks::routes())
         .merge(keys::routes())
         .merge(import::routes())
 }

@@ -62,6 +62,7 @@ pub(super) struct Behaviour {
     witness: Exchange,
     guard: Exchange,
     mirror: Exchange,
+    sync: Exchange,
 }
 
 impl Behaviour {
@@ -105,6 +106,7 @@ impl Behaviour {
             witness: exchange(Protocol::Witness),
             guard: exchange(Protocol::Guard),
             mirror: exchange(Protocol::Mirror),
+            sync: exchange(Protocol::Sync),
         }
     }
 
@@ -118,6 +120,7 @@ impl Behaviour {
             Protocol::Witness => &mut self.witness,
             Protocol::Guard => &mut self.guard,
             Protocol::Mirror => &mut self.mirror,
+            Protocol::Sync => &mut self.sync,
         }
     }
 

@@ -24,12 +24,22 @@ pub enum Protocol {
     Guard,
     /// Sealed pieces of a ledger, to keep and to give back. For peers whose accord says so.
     Mirror,
+    /// Public streams of everybody, passed on by everybody. Open to all.
+    Sync,
 }
 
 impl Protocol {
     /// Every protocol, in the order of their declaration.
-    pub const ALL: [Self; 7] =
-        [Self::Hello, Self::Pair, Self::Stream, Self::Claim, Self::Witness, Self::Guard, Self::Mirror];
+    pub const ALL: [Self; 8] = [
+        Self::Hello,
+        Self::Pair,
+        Self::Stream,
+        Self::Claim,
+        Self::Witness,
+        Self::Guard,
+        Self::Mirror,
+        Self::Sync,
+    ];
 
     /// The name agreed on the wire.
     #[must_use]
@@ -42,6 +52,7 @@ impl Protocol {
             Self::Witness => "/weft/witness/1",
             Self::Guard => "/weft/guard/1",
             Self::Mirror => "/weft/mirror/1",
+            Self::Sync => "/weft/sync/1",
         }
     }
 
@@ -52,7 +63,7 @@ impl Protocol {
             Self::Hello | Self::Guard => 8 * KIB,
             Self::Pair => 16 * KIB,
             Self::Stream => 256 * KIB,
-            Self::Claim => 64 * KIB,
+            Self::Claim | Self::Sync => 64 * KIB,
             Self::Witness => 72 * KIB,
             Self::Mirror => weft_protocol::mirror::MAX_FRAME_BYTES,
         }
@@ -65,7 +76,7 @@ impl Protocol {
             Self::Hello | Self::Stream | Self::Claim => 8 * KIB,
             Self::Pair => 16 * KIB,
             Self::Witness => 72 * KIB,
-            Self::Guard => 256 * KIB,
+            Self::Guard | Self::Sync => 256 * KIB,
             Self::Mirror => weft_protocol::mirror::MAX_FRAME_BYTES,
         }
     }
@@ -76,9 +87,13 @@ impl Protocol {
     pub const fn timeout(self) -> Duration {
         match self {
             Self::Hello => Duration::from_secs(10),
-            Self::Pair | Self::Stream | Self::Claim | Self::Witness | Self::Guard | Self::Mirror => {
-                Duration::from_secs(20)
-            }
+            Self::Pair
+            | Self::Stream
+            | Self::Claim
+            | Self::Witness
+            | Self::Guard
+            | Self::Mirror
+            | Self::Sync => Duration::from_secs(20),
         }
     }
 

@@ -271,6 +271,7 @@ impl NetworkTask {
             BehaviourEvent::Witness(event) => self.on_exchange(swarm, Protocol::Witness, event),
             BehaviourEvent::Guard(event) => self.on_exchange(swarm, Protocol::Guard, event),
             BehaviourEvent::Mirror(event) => self.on_exchange(swarm, Protocol::Mirror, event),
+            BehaviourEvent::Sync(event) => self.on_exchange(swarm, Protocol::Sync, event),
             BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(error) }) => {
                 // The first miss in a row is not reported, so this is at least the second; or the
                 // peer has no ping, and a dead connection would never be noticed.

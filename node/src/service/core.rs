@@ -80,6 +80,16 @@ pub struct Core {
     pub(super) problems: BTreeMap<LedgerId, String>,
     pub(super) witness: super::witness::Witness,
     pub(super) mirroring: super::mirror::Mirroring,
+    /// How much each peer has brought of others.
+    pub(super) quotas: crate::federation::Quotas,
+    /// Networks that a way leads to, and when that was looked up.
+    pub(super) reach: Option<(u64, std::collections::BTreeSet<LedgerId>)>,
+    /// Descriptors taken in or made since the start.
+    pub(super) descriptors_taken: u64,
+    pub(super) attempts: super::ways::Attempts,
+    pub(super) asking: super::asking::Asking,
+    pub(super) own_descriptor: Option<super::sync::OwnDescriptor>,
+    started: Instant,
 }
 
 impl Core {
@@ -102,6 +112,9 @@ impl Core {
             let people = people.iter().filter(|p| accounts.contains_key(&p.account));
             names.extend(people.map(|p| (name_key(&p.name), p.account)));
         }
+        let banned = parts.private.bans()?.into_iter().map(|ban| ban.ledger).collect();
+        let mut parts = parts;
+        parts.engine.set_banned(banned);
         let last_checkpoint = parts.clock.instant();
         let time = TimeGuard::new(parts.clock);
         let reader = parts.segments.reader();
@@ -124,6 +137,13 @@ impl Core {
             problems: BTreeMap::new(),
             witness: super::witness::Witness::default(),
             mirroring: super::mirror::Mirroring::default(),
+            quotas: crate::federation::Quotas::default(),
+            reach: None,
+            descriptors_taken: 0,
+            attempts: super::ways::Attempts::default(),
+            asking: super::asking::Asking::default(),
+            own_descriptor: None,
+            started: last_checkpoint,
         })
     }
 
@@ -209,6 +229,12 @@ impl Core {
     /// Whether a name is taken by another account.
     pub fn name_taken(&self, name: &str, account: &AccountId) -> bool {
         self.names.get(&name_key(name)).is_some_and(|a| a != account)
+    }
+
+    /// Milliseconds since the start, by a clock that nobody sets.
+    pub(super) fn uptime_ms(&self) -> u64 {
+        let passed = self.parts.clock.instant().saturating_duration_since(self.started);
+        u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Runs an input of the engine with this node's clock, randomness and payees.

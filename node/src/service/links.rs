@@ -9,7 +9,7 @@ use weft_protocol::clearing::intent::{Decision, SignedIntent};
 use weft_protocol::clearing::peers::Refusal;
 use weft_protocol::clearing::step::{AccordArgs, StepArgs};
 use weft_protocol::encoding::Blob;
-use weft_protocol::entry::{Entry, Payload};
+use weft_protocol::entry::{Entry, Kind, Payload};
 use weft_protocol::ids::{ClaimId, Hash, LedgerId, PUBLIC_STREAM, StreamId};
 use weft_protocol::ledger::Rejected;
 use weft_protocol::ledger::identity::Purpose;
@@ -20,8 +20,6 @@ use weft_protocol::wire::{MAX_PUSH_BYTES, MAX_PUSH_ENTRIES, Push, PushProof, Pus
 
 /// Longest reason told to a peer: the texts of the canonical gate.
 const MAX_REASON_BYTES: usize = 256;
-/// Overdue claims asked about in one round.
-const MAX_ASKED_AT_ONCE: usize = 16;
 
 /// What is to be sent next on a channel.
 #[derive(Debug)]
@@ -358,31 +356,24 @@ impl Core {
         self.with_engine(|engine, cx| engine.learn(decision, cx))
     }
 
-    /// Claims to be cancelled: that we proposed and whose payee's network has not answered in time, and those of ours of
-    /// which a part has failed.
-    pub fn overdue_claims(&self) -> Vec<ClaimId> {
-        let now_ms = self.clock().now_ms();
-        let open = self.engine().state().open_claims();
-        let overdue = open.filter(|(_, _, row, _)| row.expires_ms < now_ms).map(|(claim, ..)| claim);
-        let mut claims: Vec<ClaimId> = self.engine().broken_claims().into_iter().chain(overdue).collect();
-        let mut seen = std::collections::BTreeSet::new();
-        claims.retain(|claim| seen.insert(*claim));
-        claims.truncate(MAX_ASKED_AT_ONCE);
-        claims
-    }
-
     /// Looks again at open claims.
     pub fn tick(&mut self) {
         self.with_engine(weft_protocol::clearing::engine::Engine::tick);
     }
 
-    /// Our public entries, in order: who we are and which units we count.
+    /// Our public entries that say who we are and which units we count, in order: what a pairing begins with.
     ///
     /// # Errors
     /// When the stores cannot be read.
-    pub fn public_entries(&self) -> Result<Vec<Blob>, String> {
-        let end = self.engine().state().stream(&PUBLIC_STREAM).next;
-        (0..end).map(|sseq| Ok(Blob(self.own_stream_entry(&PUBLIC_STREAM, sseq)?.bytes().to_vec()))).collect()
+    pub fn introduction(&self) -> Result<Vec<Blob>, String> {
+        let mut entries = Vec::new();
+        for sseq in 0..self.engine().state().stream(&PUBLIC_STREAM).next {
+            let entry = self.own_stream_entry(&PUBLIC_STREAM, sseq)?;
+            if entry.kind() != Kind::Capacity {
+                entries.push(Blob(entry.bytes().to_vec()));
+            }
+        }
+        Ok(entries)
     }
 
     /// Takes in another network's public entries; those we have are skipped.

@@ -7,10 +7,11 @@ use weft_protocol::clearing::peers::PeerAnswer;
 use weft_protocol::clearing::step::StepArgs;
 use weft_protocol::encoding::encode;
 use weft_protocol::entry::{Entry, EntryError, How, Kind, Op, Payload, Role, SignedOp};
-use weft_protocol::ids::{AccountId, ClaimId, Hash, LedgerId, OpId, StreamId};
+use weft_protocol::ids::{AccountId, ClaimId, Hash, OpId, StreamId};
 use weft_protocol::ledger::author::Written;
 use weft_protocol::ledger::identity::Purpose;
 use weft_protocol::ledger::state::{Closing, Origin};
+use weft_protocol::ledger::transfer::Hold;
 use weft_protocol::ledger::{Notice, Rejected};
 use weft_protocol::seal::{Envelope, Opened};
 use weft_protocol::sidecar::Content;
@@ -136,7 +137,7 @@ impl Core {
             return Err(OpRefused::Texts);
         }
         let answer = if let Payload::Hold(hold) = &op.payload {
-            self.pay(&signed, hold.payee_network, (hold.unit, hold.amount), &prepared)?
+            self.pay(&signed, hold, &prepared)?
         } else {
             self.take_up(&op.payload)?;
             let written = self.with_engine(|engine, cx| engine.submit(&signed, cx));
@@ -178,6 +179,18 @@ impl Core {
         Ok(Some(OpAnswer { entry, known: true, claim, notices: Vec::new() }))
     }
 
+    /// What became of an operation that was made at the desk before; `None` when there is none.
+    ///
+    /// # Errors
+    /// When the stores cannot be read.
+    pub fn at_desk_before(&self, op_id: &OpId) -> Result<Option<OpAnswer>, String> {
+        let author = self.keys().desk.public().signer();
+        let Some(seq) = self.index().op(&author, op_id).map_err(|e| e.to_string())? else { return Ok(None) };
+        let entry = self.own_entry(seq)?;
+        let claim = self.claim_of_hold(&entry)?;
+        Ok(Some(OpAnswer { entry, known: true, claim, notices: Vec::new() }))
+    }
+
     /// Whether the texts of a repeated request are those of the first: salts may be fresh, the content may not.
     fn same_texts(&self, entry: &Entry, op: &Op, texts: &[Text]) -> Result<bool, OpRefused> {
         let (first, again) = (&entry.op().sidecars, &op.sidecars);
@@ -193,23 +206,20 @@ impl Core {
         Ok(true)
     }
 
-    fn pay(
-        &mut self,
-        signed: &SignedOp,
-        peer: LedgerId,
-        (unit, amount): (weft_protocol::ids::UnitId, weft_protocol::amount::Amount),
-        prepared: &Prepared,
-    ) -> Result<OpAnswer, OpRefused> {
-        let route = self.engine().direct_route(&peer, unit, amount).map_err(OpRefused::Rule)?;
+    fn pay(&mut self, signed: &SignedOp, hold: &Hold, prepared: &Prepared) -> Result<OpAnswer, OpRefused> {
+        let payee = hold.payee_network;
+        let route = self.route_to(payee, hold.unit, hold.amount.minor().unsigned_abs());
+        let route = route.map_err(OpRefused::Rule)?;
         let (epoch, key) = self
             .engine()
             .peers()
-            .identity(&peer)
+            .identity(&payee)
             .and_then(|identity| identity.current(Purpose::Seal).map(|(epoch, key)| (epoch, *key)))
             .ok_or(OpRefused::NoSealKey)?;
         let now_ms = self.clock().now_ms().max(self.engine().state().head.time_ms);
-        let default =
-            self.engine().state().channel_with(&peer).map_or(0, |(_, c)| c.accord.default_expiry_ms);
+        let first = route.parts.first().and_then(|part| part.route.get(1));
+        let first = first.and_then(|first| self.engine().state().channel_with(first));
+        let default = first.map_or(0, |(_, channel)| channel.accord.default_expiry_ms);
         let expires_ms = prepared.expires_ms.unwrap_or(now_ms.saturating_add(default));
         let text = prepared.texts.first().ok_or(OpRefused::Texts)?;
         let opened = Opened { salt: text.salt, content: text.bytes.clone() };
@@ -221,6 +231,7 @@ impl Core {
             Rejected::OpDone { op_id } => OpRefused::UnderWay(op_id),
             rule => OpRefused::Rule(rule),
         })?;
+        self.note_attempt(claim, &route);
         let envelope = Envelope::seal(&key, epoch, &claim, &opened, &mut crate::clock::SystemRng);
         let envelope = envelope.map_err(|_| OpRefused::NoSealKey)?;
         self.keep_sealed(envelope.commitment, envelope.to_bytes(), claim);

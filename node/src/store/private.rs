@@ -7,6 +7,7 @@
 //! SQLite keeps no checksums of its pages: whatever is proof of something must not live here alone.
 
 mod invitations;
+mod networks;
 mod peers;
 mod people;
 mod schema;
@@ -14,6 +15,7 @@ mod settings;
 mod sidecars;
 
 pub use invitations::{Invitation, InvitationUse};
+pub use networks::{Ban, StoredDescriptor};
 pub use peers::LocalPeer;
 pub use people::{Erased, Person, Traces};
 pub use sidecars::{Direction, SIDECAR_CONTEXT, SealedSidecar, Sidecar, SidecarSalt};

@@ -30,7 +30,17 @@ impl Engine {
     /// Whether no new payment goes to, comes from or passes through a network: it was shown to have lied, or has broken
     /// a rule.
     pub fn is_frozen(&self, ledger: &LedgerId) -> bool {
-        self.state.is_frozen(ledger) || self.peers.is_frozen(ledger)
+        self.state.is_frozen(ledger) || self.peers.is_frozen(ledger) || self.is_banned(ledger)
+    }
+
+    /// Whether our operator has shut a network out.
+    pub fn is_banned(&self, ledger: &LedgerId) -> bool {
+        self.banned.contains(ledger)
+    }
+
+    /// Whom our operator shuts out from now on: no new payment goes to, comes from or passes through them. Open ones go on.
+    pub fn set_banned(&mut self, banned: std::collections::BTreeSet<LedgerId>) {
+        self.banned = banned;
     }
 
     /// Evidence that somebody has shown us, read already.

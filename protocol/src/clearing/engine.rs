@@ -102,6 +102,8 @@ pub struct Engine {
     pub(super) broken: BTreeSet<ClaimId>,
     /// Nothing is signed on these channels: their peers have not answered our guard.
     pub(super) hushed: BTreeSet<StreamId>,
+    /// Networks that our operator has shut out.
+    pub(super) banned: BTreeSet<LedgerId>,
 }
 
 impl Engine {
@@ -112,8 +114,20 @@ impl Engine {
 
     /// An engine over what was read back.
     pub fn resume(state: State, peers: Peers, author: Author, secret: [u8; 32]) -> Self {
-        let (quiet, hushed, unsure_ms, broken) = (false, BTreeSet::new(), 0, BTreeSet::new());
-        Self { state, peers, author, secret, batch: Batch::default(), quiet, unsure_ms, broken, hushed }
+        let (quiet, hushed, banned) = (false, BTreeSet::new(), BTreeSet::new());
+        let (unsure_ms, broken) = (0, BTreeSet::new());
+        Self {
+            state,
+            peers,
+            author,
+            secret,
+            batch: Batch::default(),
+            quiet,
+            unsure_ms,
+            broken,
+            hushed,
+            banned,
+        }
     }
 
     /// Gives the engine one more log key: the one that is to be bound next.
@@ -191,6 +205,9 @@ impl Engine {
         let theirs = self.peers.stream(&id).and_then(|s| s.accord_id);
         if theirs != Some(channel.accord_id) {
             return Err(Rejected::NoAccord { peer: *peer });
+        }
+        if self.is_banned(peer) {
+            return Err(Rejected::PeerBanned { peer: *peer });
         }
         if self.is_frozen(peer) {
             return Err(Rejected::PeerFrozen { peer: *peer });

@@ -86,6 +86,9 @@ impl Engine {
         if intent.src() != Some(hold.amount) {
             return Err(Rejected::HoldMismatch { what: "the amount" });
         }
+        if self.is_banned(&intent.payee) {
+            return Err(Rejected::PeerBanned { peer: intent.payee });
+        }
         let firsts = self.first_hops(&intent)?;
         if self.is_frozen(&intent.payee) {
             return Err(Rejected::PeerFrozen { peer: intent.payee });

@@ -8,6 +8,7 @@ mod effect;
 mod places;
 mod refusal;
 mod saved;
+mod strangers;
 
 pub use places::Place;
 pub use refusal::Refusal;
@@ -19,7 +20,7 @@ use super::settle::{Offered, SettleAnswer};
 use super::statement::{Trail, Value};
 use super::stating::{Answered, Asked};
 use super::step::{Step, StepArgs};
-use crate::entry::{Entry, EntryError, Payload};
+use crate::entry::{Entry, Payload};
 use crate::ids::{ClaimId, Hash, LedgerId, PUBLIC_STREAM, StreamId, UnitId};
 use crate::ledger::Rejected;
 use crate::ledger::capacity::Capacity;
@@ -331,11 +332,6 @@ impl Peers {
     /// The next place of a ledger's public stream that we do not have.
     pub fn public_next(&self, ledger: &LedgerId) -> u64 {
         self.public.get(ledger).map_or(0, |row| row.next)
-    }
-
-    /// What each network tells of its accord with each other.
-    pub fn capacities(&self) -> &BTreeMap<(LedgerId, LedgerId), Capacity> {
-        &self.capacities
     }
 
     /// What was wrong in peers' streams.

@@ -2,6 +2,7 @@
 //! specs/kinds.md §17).
 
 use super::engine::{Cx, Engine, Path, Route};
+use super::peers::Refusal;
 use crate::amount::Amount;
 use crate::entry::Payload;
 use crate::federation::route::{HopMap, HopOffer, Search, Way};
@@ -105,6 +106,14 @@ impl Engine {
                 self.own(payload, told.peer.as_bytes(), &about, 0, cx).is_ok()
             })
             .count()
+    }
+
+    /// Takes in who a network is, from its identity entries alone, in memory: enough to answer a question about its claim.
+    ///
+    /// # Errors
+    /// The first entry that does not verify or does not follow; those before it stay.
+    pub fn hear_identity(&mut self, ledger: &LedgerId, entries: &[Vec<u8>]) -> Result<(), Refusal> {
+        self.peers.hear_identity(ledger, entries)
     }
 
     fn due_capacities(&self, every_ms: u64, now_ms: u64) -> Vec<Capacity> {

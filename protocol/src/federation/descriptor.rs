@@ -78,6 +78,15 @@ impl Descriptor {
         encode(&Signed { body: Blob(body), sig })
     }
 
+    /// Whose descriptor the bytes say to be: nothing is verified.
+    ///
+    /// # Errors
+    /// When they are none.
+    pub fn ledger_of(bytes: &[u8]) -> Result<LedgerId, EncodingError> {
+        let signed: Signed = decode_canonical(bytes, MAX_DESCRIPTOR_BYTES)?;
+        Ok(decode_canonical::<Self>(&signed.body.0, MAX_DESCRIPTOR_BYTES)?.ledger)
+    }
+
     /// Reads a descriptor of the network whose identity is given.
     ///
     /// # Errors

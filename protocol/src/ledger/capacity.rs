@@ -150,7 +150,7 @@ pub enum CapacityChange {
 /// What is left for claims of the peer towards us, as far as our own entries show it: its limit and what we owe it.
 fn room_back(state: &State, channel: &ChannelRow, pair: u8) -> Option<i128> {
     let terms = channel.accord.pairs.get(usize::from(pair))?;
-    let owed_to_them = i128::from(state.balance(&channel.account, terms.unit(channel.we_are_a)));
+    let owed_to_them = i128::from(state.balance(&channel.account, terms.booked_unit(channel.we_are_a)));
     i128::from(terms.limit(!channel.we_are_a)).checked_add(owed_to_them)
 }
 

@@ -412,7 +412,7 @@ impl Identity {
     }
 }
 
-/// Whether entries of this kind stand in the public stream: identity, and the units that accords name.
+/// Whether entries of this kind stand in the public stream: identity, the units that accords name, what accords let pass.
 pub const fn is_public(kind: Kind) -> bool {
     matches!(
         kind,

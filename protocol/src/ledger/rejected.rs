@@ -198,6 +198,8 @@ pub enum Rejected {
         "network {peer} has broken a rule of clearing: no new payments with it until people have looked at it"
     )]
     PeerFrozen { peer: LedgerId },
+    #[error("network {peer} is shut out here (weft peer unban lets it in again)")]
+    PeerBanned { peer: LedgerId },
     #[error("a step acknowledges {got} after {last} was acknowledged")]
     AckBack { last: u64, got: u64 },
     #[error("intent: {why}")]

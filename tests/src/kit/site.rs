@@ -45,6 +45,8 @@ pub struct Site {
     pub http: Option<String>,
     /// Whether it offers, when it invites, that each keeps the other's entries.
     pub mirror: bool,
+    /// Whether it offers, when it invites, that payments of others pass through.
+    pub passes_on: bool,
     child: Option<Child>,
 }
 
@@ -113,6 +115,7 @@ impl Site {
             environment: Vec::new(),
             http: None,
             mirror: false,
+            passes_on: false,
             child: None,
             data,
         })
@@ -268,7 +271,7 @@ impl Site {
             they_may_owe: limit.to_string(),
             we_may_owe: limit.to_string(),
             expires_s: None,
-            relay: false,
+            relay: self.passes_on,
             mirror: self.mirror,
         };
         let link = self.client.invite(&invitation).await?.link;

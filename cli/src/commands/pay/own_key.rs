@@ -70,8 +70,8 @@ async fn elsewhere<'t>(
     if network == status.site {
         return Ok(None);
     }
-    let what = format!("no network is called \"{network}\" here");
-    Err(Failure::new(Exit::Refused, "unknown-peer", what, "see `weft peer list`"))
+    let known = client.network(network).await?;
+    Ok(Some((payee, sign::id(&known.ledger)?)))
 }
 
 fn hold(pay: &Pay, moved: Moved, payee: &str, payee_network: LedgerId) -> (Payload, Option<Content>) {
@@ -120,6 +120,7 @@ mod tests {
                 200,
                 &Peers { schema: String::new(), peers: vec![peer("lansing")] },
             )
+            .refusing("GET /api/v1/networks/nowhere", 422, "unknown-network")
             .answering("POST /api/v1/ops", 201, &done(answer))
             .start()
     }
@@ -194,7 +195,7 @@ mod tests {
         for (pay, code) in [
             (args("Ada"), "same-account"),
             (args("Cy"), "unknown-account"),
-            (args("Bo@nowhere"), "unknown-peer"),
+            (args("Bo@nowhere"), "unknown-network"),
             (args("@lansing"), "text-length"),
             (Pay { amount: "0".into(), ..args("Bo") }, "amount"),
             (Pay { amount: "1.234".into(), ..args("Bo") }, "amount"),

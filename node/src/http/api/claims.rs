@@ -1,10 +1,11 @@
 //! `/api/v1/claims`: payments between networks, as this network sees them.
 
+use crate::clearing::Contacts;
 use crate::http::error::ApiError;
 use crate::http::request::{Asked, Named};
 use crate::http::state::Ctx;
 use crate::http::view::{claim_state, decimal, unit_code, wait_until_final};
-use crate::service::Core;
+use crate::service::{Core, Proposed};
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
@@ -16,7 +17,7 @@ use weft_api::{Claim, Claims, PaymentState};
 use weft_protocol::clearing::intent::{Intent, Outcome, RejectCode};
 use weft_protocol::clearing::rate::Way;
 use weft_protocol::ids::{ClaimId, LedgerId, StreamId, UnitId};
-use weft_protocol::ledger::clearing::hop_value;
+use weft_protocol::ledger::clearing::{hop_value, room};
 use weft_protocol::ledger::state::{Answer, ChannelRow, ClaimRow, Closing, Origin, OutHop};
 
 /// Claims in one answer: some 6 MB, far above what any network has open.
@@ -39,12 +40,13 @@ struct ListQuery {
 #[utoipa::path(get, operation_id = "claims", path = "/api/v1/claims", tag = "claims", params(ListQuery),
     responses((status = 200, description = "In order of id", body = Claims)))]
 async fn list(State(ctx): State<Ctx>, Asked(query): Asked<ListQuery>) -> Result<Json<Claims>, ApiError> {
+    let contacts = ctx.app.clearing.contacts();
     let read = move |core: &mut Core| {
-        let aliases = aliases(core)?;
         let state = core.engine().state();
         let wanted = |id: &ClaimId| query.all || !state.is_closed(id);
-        let ids = ids(core).into_iter().filter(wanted).take(MAX_LISTED);
-        Ok(ids.filter_map(|id| view(core, &aliases, &id)).collect::<Vec<_>>())
+        let listed: BTreeSet<ClaimId> = ids(core).into_iter().filter(wanted).take(MAX_LISTED).collect();
+        let look = Look::at(core, &contacts, &listed)?;
+        Ok(listed.iter().filter_map(|id| view(core, &look, id)).collect::<Vec<_>>())
     };
     Ok(Json(Claims { schema: "weft.claims/1".to_owned(), claims: ctx.on_ledger(read).await? }))
 }
@@ -68,8 +70,9 @@ async fn one(
     Asked(query): Asked<OneQuery>,
 ) -> Result<Json<Claim>, ApiError> {
     let id = parse(&claim)?;
+    let clearing = ctx.app.clearing.clone();
     let read = move |core: &mut Core| {
-        let claim = known(core, &id)?;
+        let claim = known(core, &clearing.contacts(), &id)?;
         let is_final = claim.state != PaymentState::Held;
         Ok((claim, is_final))
     };
@@ -82,18 +85,40 @@ async fn one(
     responses((status = 200, description = "It was asked; how the claim stands", body = Claim)))]
 async fn cancel(State(ctx): State<Ctx>, Named(claim): Named) -> Result<Json<Claim>, ApiError> {
     let id = parse(&claim)?;
-    ctx.on_ledger(move |core| known(core, &id)).await?;
+    let contacts = ctx.app.clearing.contacts();
+    let read = move |core: &mut Core| known(core, &contacts, &id);
+    ctx.on_ledger(read.clone()).await?;
     ctx.app.clearing.cancel(id).await?;
-    Ok(Json(ctx.on_ledger(move |core| known(core, &id)).await?))
+    Ok(Json(ctx.on_ledger(read).await?))
 }
 
 fn parse(claim: &str) -> Result<ClaimId, ApiError> {
     claim.parse().map_err(|e| ApiError::malformed("malformed-path", e))
 }
 
-fn known(core: &Core, id: &ClaimId) -> Result<Claim, ApiError> {
+fn known(core: &Core, contacts: &Contacts, id: &ClaimId) -> Result<Claim, ApiError> {
     let unknown = || ApiError::not_found("unknown-claim", format!("this network knows no claim {id}"));
-    view(core, &aliases(core)?, id).ok_or_else(unknown)
+    view(core, &Look::at(core, contacts, &BTreeSet::from([*id]))?, id).ok_or_else(unknown)
+}
+
+/// What is looked up once for all claims that are shown.
+struct Look<'a> {
+    aliases: BTreeMap<LedgerId, String>,
+    contacts: &'a Contacts,
+    proposed: BTreeMap<ClaimId, Proposed>,
+}
+
+impl<'a> Look<'a> {
+    fn at(core: &Core, contacts: &'a Contacts, shown: &BTreeSet<ClaimId>) -> Result<Self, ApiError> {
+        let mut open: BTreeMap<StreamId, BTreeSet<ClaimId>> = BTreeMap::new();
+        for (claim, _, _, out) in core.engine().state().open_claims() {
+            if shown.contains(&claim) {
+                open.entry(out.channel).or_default().insert(claim);
+            }
+        }
+        let proposed = open.iter().flat_map(|(channel, claims)| core.proposed(channel, claims)).collect();
+        Ok(Self { aliases: aliases(core)?, contacts, proposed })
+    }
 }
 
 /// Every claim that we or a peer have spoken of and that is still remembered.
@@ -114,34 +139,51 @@ struct Standing {
     state: PaymentState,
     note: Option<String>,
     expires_ms: u64,
+    since_ms: Option<u64>,
+    decider: Option<LedgerId>,
+    pair: Option<u8>,
 }
 
-fn view(core: &Core, aliases: &BTreeMap<LedgerId, String>, id: &ClaimId) -> Option<Claim> {
+fn view(core: &Core, look: &Look<'_>, id: &ClaimId) -> Option<Claim> {
     let state = core.engine().state();
     let standing = match state.legs(id).find_map(|(_, row)| Some((row, row.outgoing.as_ref()?))) {
-        Some((row, out)) => outgoing(core, id, row, out),
+        Some((row, out)) => outgoing(core, look, id, row, out),
         None => incoming(core, id)?,
     };
-    let peer = state.channels.get(&standing.channel)?.peer;
+    let channel = state.channels.get(&standing.channel)?;
+    let peer = channel.peer;
     let (unit, minor) = standing.value.unwrap_or_default();
+    let is_open = standing.state == PaymentState::Held;
+    let left = standing.pair.and_then(|pair| {
+        let unit = channel.accord.pairs.get(usize::from(pair))?.booked_unit(channel.we_are_a);
+        let left = i64::try_from(room(state, channel, pair)?).unwrap_or(i64::MAX);
+        Some(decimal(state, unit, left.max(0)))
+    });
     Some(Claim {
         claim: id.to_string(),
         direction: standing.direction.to_owned(),
-        peer: aliases.get(&peer).cloned().unwrap_or_else(|| peer.short()),
+        peer: look.aliases.get(&peer).cloned().unwrap_or_else(|| peer.short()),
         unit: unit_code(state, unit),
         amount: decimal(state, unit, minor),
         state: standing.state,
         expires_ms: standing.expires_ms,
         note: standing.note,
+        since_ms: standing.since_ms.filter(|_| is_open),
+        decider: standing.decider.filter(|_| is_open).map(|decider| core.name_of_network(&decider)),
+        room: left.filter(|_| is_open),
+        peer_seen_ms: look.contacts.get(&peer).and_then(|(_, seen_ms)| *seen_ms).filter(|_| is_open),
     })
 }
 
-fn outgoing(core: &Core, id: &ClaimId, row: &ClaimRow, out: &OutHop) -> Standing {
+fn outgoing(core: &Core, look: &Look<'_>, id: &ClaimId, row: &ClaimRow, out: &OutHop) -> Standing {
+    let proposed = look.proposed.get(id).copied();
+    let next = core.engine().state().channels.get(&out.channel).map(|channel| channel.peer);
+    let connected = next.and_then(|next| look.contacts.get(&next)).is_some_and(|(connected, _)| *connected);
+    let waits = |state| (state == PaymentState::Held).then(|| core.waits_for(out, proposed, connected));
     let (direction, state, note) = match out.origin {
         Origin::Hold { .. } => {
             let (state, reason) = claim_state(core, id);
-            let waits = || "the other network has not answered for good".to_owned();
-            ("out", state, if state == PaymentState::Held { Some(waits()) } else { reason })
+            ("out", state, waits(state).or(reason))
         }
         Origin::Upstream { .. } => {
             let state = match out.closing {
@@ -149,14 +191,24 @@ fn outgoing(core: &Core, id: &ClaimId, row: &ClaimRow, out: &OutHop) -> Standing
                 Closing::Done(_) if !out.returned => PaymentState::Done,
                 Closing::Done(_) | Closing::Freed(_) => PaymentState::Freed,
             };
-            ("through", state, None)
+            ("through", state, waits(state))
         }
     };
     // All parts that begin here, or pass through.
     let outs = core.engine().state().legs(id).filter_map(|(_, row)| row.outgoing.as_ref());
     let whole = outs.filter(|leg| leg.unit == out.unit).map(|leg| leg.amount.minor());
     let value = Some((out.unit, whole.fold(0, i64::saturating_add)));
-    Standing { direction, channel: out.channel, value, state, note, expires_ms: row.expires_ms }
+    Standing {
+        direction,
+        channel: out.channel,
+        value,
+        state,
+        note,
+        expires_ms: row.expires_ms,
+        since_ms: proposed.map(|proposed| proposed.time_ms),
+        decider: Some(out.decider),
+        pair: Some(out.pair),
+    }
 }
 
 fn incoming(core: &Core, id: &ClaimId) -> Option<Standing> {
@@ -190,6 +242,9 @@ fn incoming(core: &Core, id: &ClaimId) -> Option<Standing> {
         state: standing,
         note,
         expires_ms,
+        since_ms: proposal.map(|proposal| proposal.time_ms),
+        decider: intent.as_ref().map(|(intent, _)| intent.payee),
+        pair: None,
     })
 }
 

@@ -4,18 +4,21 @@ use crate::http::error::ApiError;
 use crate::http::request::{Given, OpKey};
 use crate::http::state::Ctx;
 use crate::http::view::{answer, done, name_of, settle, unit_named};
-use crate::service::{Core, Prepared, Text};
+use crate::service::{Core, MAX_MORE_WAYS, NoNetwork, Prepared, Text};
 use axum::extract::State;
 use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use weft_api::{Done, NewPayment};
+use weft_api::{Done, NewPayment, PaymentState};
 use weft_protocol::amount::{Amount, parse_decimal};
 use weft_protocol::entry::{Payload, Role};
-use weft_protocol::ids::{AccountId, LedgerId, OpId, UnitId};
+use weft_protocol::ids::{AccountId, ClaimId, Hash, LedgerId, OpId, UnitId};
 use weft_protocol::ledger::transfer::{Hold, Transfer, move_value};
 use weft_protocol::sidecar::{Content, ContentError};
 use weft_protocol::time::{Day, DayError};
+
+/// The id of the n-th further attempt follows from that of the first, so that all of them are found by it.
+const ANOTHER_WAY: &str = "WEFT-ANOTHER-WAY/1\n";
 
 pub(in crate::http) fn routes() -> OpenApiRouter<Ctx> {
     OpenApiRouter::new().routes(routes!(pay))
@@ -33,13 +36,58 @@ async fn pay(
     Given(new): Given<NewPayment>,
 ) -> Result<Response, ApiError> {
     let wait_s = new.wait_s;
+    let again = new.clone();
     let write = move |core: &mut Core| {
         let prepared = prepare(core, op_id, &new)?;
         let written = core.submit(prepared)?;
         done(core, &written)
     };
+    let began = ctx.app.clock.instant();
     let (done, known) = ctx.on_ledger(write).await?;
-    Ok(answer(settle(&ctx, done, wait_s).await?, known))
+    let mut done = settle(&ctx, done, wait_s).await?;
+    for attempt in 1..=MAX_MORE_WAYS {
+        if done.state != PaymentState::Freed {
+            break;
+        }
+        let left_s = wait_s.unwrap_or(0).saturating_sub(began.elapsed().as_secs());
+        match another_way(&ctx, op_id, attempt, (!known).then_some(&again), &done).await? {
+            Some(next) => done = settle(&ctx, next, Some(left_s)).await?,
+            None => break,
+        }
+    }
+    Ok(answer(done, known))
+}
+
+/// A payment that was turned down because of its way has ended; it is made anew over another one, as another operation.
+/// Whoever asks a second time (`new` is absent) is told what became of those, and nothing is begun for an answer that was
+/// given. `None` when there is nothing further.
+async fn another_way(
+    ctx: &Ctx,
+    op_id: OpId,
+    attempt: u8,
+    new: Option<&NewPayment>,
+    last: &Done,
+) -> Result<Option<Done>, ApiError> {
+    let Some(claim) = last.claim.as_ref().and_then(|claim| claim.parse::<ClaimId>().ok()) else {
+        return Ok(None);
+    };
+    let next = OpId(Hash::of(ANOTHER_WAY, &[op_id.as_bytes(), &[attempt]]).prefix());
+    let new = new.cloned();
+    ctx.on_ledger(move |core| {
+        let found = core.at_desk_before(&next).map_err(|why| ApiError::rule("store", why))?;
+        let written = match (found, &new) {
+            (Some(found), _) => found,
+            (None, Some(new)) if core.failed_on_its_way(&claim) => {
+                // No way that is left is no error: the answer is that of the last one.
+                let Ok(prepared) = prepare(core, next, new) else { return Ok(None) };
+                let Ok(written) = core.submit(prepared) else { return Ok(None) };
+                written
+            }
+            (None, _) => return Ok(None),
+        };
+        done(core, &written).map(|(next, _)| Some(next))
+    })
+    .await
 }
 
 fn prepare(core: &Core, op_id: OpId, new: &NewPayment) -> Result<Prepared, ApiError> {
@@ -162,14 +210,24 @@ fn receiver<'a>(core: &Core, to: &'a str) -> Result<(To, &'a str), ApiError> {
         None => (to, None),
     };
     let Some(network) = network else { return Ok((To::Here(here(core, name)?), name)) };
-    let unknown =
-        || ApiError::rule("unknown-network", format!("this network has no peer called \"{network}\""));
-    let peer = core.private().peer_by_alias(network)?.ok_or_else(unknown)?;
+    let ledger = network_named(core, network)?;
     let name = name.trim();
     if name.is_empty() {
         return Err(ApiError::rule("unknown-member", "name somebody before the @"));
     }
-    Ok((To::There(peer.ledger), name))
+    Ok((To::There(ledger), name))
+}
+
+/// The network that a name behind the @ means.
+pub(super) fn network_named(core: &Core, name: &str) -> Result<LedgerId, ApiError> {
+    core.network_named(name).map_err(|why| {
+        let code = match why {
+            NoNetwork::Unknown { .. } => "unknown-network",
+            NoNetwork::Ambiguous { .. } => "ambiguous-network",
+            NoNetwork::Store(_) => "store",
+        };
+        ApiError::rule(code, why)
+    })
 }
 
 /// A content as the text that an operation commits to.

@@ -4,7 +4,8 @@ use super::{PrivateError, doing};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 /// Step n turns layout n into layout n + 1. Steps are never edited once released, only added.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE sidecars (
         commitment BLOB PRIMARY KEY CHECK (length(commitment) = 32),
         salt BLOB NOT NULL CHECK (length(salt) = 32),
@@ -45,7 +46,23 @@ const STEPS: &[&str] = &["
         address TEXT NOT NULL,
         PRIMARY KEY (ledger, place)
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+    CREATE TABLE descriptors (
+        ledger BLOB PRIMARY KEY CHECK (length(ledger) = 32),
+        dseq INTEGER NOT NULL,
+        expires_ms INTEGER NOT NULL,
+        site TEXT NOT NULL,
+        bytes BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX descriptors_by_site ON descriptors (site);
+    CREATE TABLE bans (
+        ledger BLOB PRIMARY KEY CHECK (length(ledger) = 32),
+        reason TEXT NOT NULL,
+        since_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+",
+];
 
 /// Brings the file to the newest layout, in one transaction.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), PrivateError> {
@@ -90,7 +107,7 @@ mod tests {
         migrate_by(&mut db, &newer).unwrap();
         db.execute("INSERT INTO later VALUES (1)", []).unwrap();
         let error = migrate(&mut db).unwrap_err();
-        assert!(matches!(error, PrivateError::NewerLayout { found: 2, known: 1 }), "{error}");
+        assert!(matches!(error, PrivateError::NewerLayout { found: 3, known: 2 }), "{error}");
     }
 
     #[test]
