@@ -9,6 +9,7 @@ pub mod certificate;
 mod components;
 pub mod costs;
 pub mod file;
+pub mod members;
 mod potentials;
 mod scaling;
 mod simplex;

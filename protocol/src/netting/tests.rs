@@ -1,12 +1,12 @@
 use super::certificate::CertificateError;
 use super::*;
 
-const SEED: Hash = Hash([9; 32]);
+pub(super) const SEED: Hash = Hash([9; 32]);
 
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         // splitmix64
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -16,17 +16,17 @@ impl Dice {
     }
 }
 
-fn party(number: u64) -> Party {
+pub(super) fn party(number: u64) -> Party {
     let mut party = [0; 32];
     party[..8].copy_from_slice(&number.to_be_bytes());
     party
 }
 
-fn debt(debtor: u64, creditor: u64, amount: i64) -> Debt {
+pub(super) fn debt(debtor: u64, creditor: u64, amount: i64) -> Debt {
     Debt { debtor: party(debtor), creditor: party(creditor), amount }
 }
 
-fn random(dice: &mut Dice, nodes: u64, edges: u64, most: u64) -> Vec<Debt> {
+pub(super) fn random(dice: &mut Dice, nodes: u64, edges: u64, most: u64) -> Vec<Debt> {
     (0..edges)
         .map(|_| {
             let debtor = dice.below(nodes);
@@ -38,7 +38,7 @@ fn random(dice: &mut Dice, nodes: u64, edges: u64, most: u64) -> Vec<Debt> {
 
 /// The least cost of what is left, by cancelling one dear cycle after another: slow, simple, and with nothing of the
 /// solver in it.
-fn naive(nodes: usize, arcs: &[Arc], costs: &[i64]) -> i128 {
+pub(super) fn naive(nodes: usize, arcs: &[Arc], costs: &[i64]) -> i128 {
     let mut left: Vec<i64> = arcs.iter().map(|arc| arc.amount).collect();
     loop {
         // Where less can be left a unit saves its cost, where more can be it costs that.
