@@ -2,6 +2,7 @@
 
 pub(crate) mod corruptions;
 pub(crate) mod kills;
+pub(crate) mod model;
 pub(crate) mod netting;
 pub(crate) mod powerloss;
 pub(crate) mod rebuild;

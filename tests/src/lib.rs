@@ -5,6 +5,7 @@ pub mod binaries;
 pub mod corruptions;
 pub mod kills;
 pub mod kit;
+pub mod model;
 pub mod netting;
 pub mod powerloss;
 pub mod rebuild;

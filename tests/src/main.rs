@@ -4,7 +4,7 @@
 mod commands;
 
 use clap::{Parser, Subcommand};
-use commands::{corruptions, kills, netting, powerloss, rebuild, simulator};
+use commands::{corruptions, kills, model, netting, powerloss, rebuild, simulator};
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
@@ -18,6 +18,8 @@ struct Arguments {
 enum Command {
     /// Seeded networks of the pure claim machine: loss, crashes and liars
     Simulator(simulator::Arguments),
+    /// Every way that small worlds of the claim machine can go
+    Model(model::Arguments),
     /// Kill nodes at random moments while two networks pay each other
     Kills(kills::Arguments),
     /// Bundles corrupted at random, judged by two auditors
@@ -38,6 +40,7 @@ enum Command {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Simulator(arguments) => simulator::run(&arguments),
+        Command::Model(arguments) => model::run(&arguments),
         Command::Kills(arguments) => kills::run(&arguments),
         Command::Corruptions(arguments) => corruptions::run(&arguments),
         Command::Netting(arguments) => netting::run(&arguments),

@@ -5,6 +5,9 @@
 //! engine is ahead of the disk. After a crash an engine rebuilt from the durable records, however many of a batch
 //! arrived, goes on from there ([`Engine::recover`]).
 
+#[cfg(feature = "simulator")]
+mod fork;
+
 use super::intent::{Decision, DecisionBody, Intent, Outcome, RejectCode, SignedIntent};
 use super::leg::Leg;
 pub use super::pay::{Path, Route};

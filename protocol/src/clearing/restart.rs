@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const MAX_POOL: usize = 100_000;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Restart {
     heard: BTreeMap<LedgerId, Heard>,
     /// Entries of ours that peers hold and we do not, by boot and place: after a succession a place is written again.
@@ -37,7 +37,7 @@ pub struct Elsewhere {
     pub size: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Heard {
     answer: Guarded,
     /// What its checkpoint shows of our log.

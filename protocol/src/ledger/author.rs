@@ -38,6 +38,13 @@ impl Author {
         self.boot = self.boot.max(boot);
     }
 
+    /// The same hand once more, for tests that follow more than one way from a state.
+    #[cfg(feature = "simulator")]
+    pub(crate) fn fork(&self) -> Self {
+        let log_keys = self.log_keys.iter().map(|key| SecretKey::from_seed(&key.seed())).collect();
+        Self { log_keys, boot: self.boot }
+    }
+
     /// Gives the author one more log key: the one that is to be bound next.
     pub fn hold(&mut self, log_key: SecretKey) {
         self.log_keys.push(log_key);

@@ -238,9 +238,11 @@ impl Peers {
             if decision.body.outcome == Outcome::Accept {
                 *known = *decision;
             }
-            self.contradicted.insert((claim, decider));
-            let what = "two contradictory Decisions on one claim";
-            self.find(Finding { ledger: decider, leaf, what: what.into() });
+            // Whoever repeats it outside the streams tells nothing new.
+            if self.contradicted.insert((claim, decider)) || leaf != Hash::ZERO {
+                let what = "two contradictory Decisions on one claim";
+                self.find(Finding { ledger: decider, leaf, what: what.into() });
+            }
         }
     }
 }

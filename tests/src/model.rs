@@ -1,0 +1,105 @@
+//! The model check: every way that a small world of networks can go, not some of them.
+//!
+//! It explores the claim machine itself ([`weft_protocol::clearing`]), not a copy: a state of the search is a handful of
+//! real engines with real signed entries. From each state follows what may happen next: the next line of a stream is
+//! taken in, a commit is cut short by a crash, somebody asks or cancels, a Decision overtakes, time passes the expiry, a
+//! network is set back to an older state, a liar says one of the things that liars say. In every state safety is checked; in
+//! every state in which all lines have arrived it is checked that everything ends once time passes.
+//!
+//! Two states count as one when all networks have said the same in the same order on each channel, know the same, and
+//! hold the same ([`shape`]). What the simulator ([`crate::simulator`]) does by chance in large worlds, this does
+//! completely in small ones.
+
+mod check;
+mod liar;
+mod party;
+mod scenario;
+mod shape;
+mod steps;
+mod world;
+
+pub use scenario::Scenario;
+
+use stateright::{Checker, Model as _};
+use std::fmt;
+use std::time::Duration;
+use weft_protocol::clearing::weak::Weak;
+
+/// The outcome of a search.
+#[derive(Debug)]
+pub struct Report {
+    /// Of which world.
+    pub scenario: Scenario,
+    /// Different states reached.
+    pub states: usize,
+    /// Steps taken.
+    pub steps: usize,
+    /// The longest way from the start.
+    pub depth: usize,
+    /// Whether every state was reached.
+    pub complete: bool,
+    /// What was broken, with the way there.
+    pub broken: Option<String>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = match (&self.broken, self.complete) {
+            (Some(_), _) => "BROKEN",
+            (None, true) => "ok, complete",
+            (None, false) => "ok so far, not complete",
+        };
+        let (name, states, steps, depth) = (self.scenario.name(), self.states, self.steps, self.depth);
+        write!(f, "{name}: {verdict}: {states} states, {steps} steps, depth {depth}")?;
+        self.broken.as_ref().map_or(Ok(()), |way| write!(f, "\n{way}"))
+    }
+}
+
+/// How far a search goes at most.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// How long.
+    pub time: Duration,
+    /// About how many steps.
+    pub steps: Option<usize>,
+    /// On how many cores.
+    pub threads: usize,
+}
+
+/// Searches one world.
+///
+/// # Panics
+/// When a search panics.
+#[must_use]
+pub fn run(scenario: Scenario, weak: Option<Weak>, bounds: Bounds) -> Report {
+    let model = world::Search::new(scenario, weak);
+    let builder = model.checker().threads(bounds.threads).timeout(bounds.time);
+    let builder = match bounds.steps {
+        Some(steps) => builder.target_state_count(steps),
+        None => builder,
+    };
+    let began = now();
+    let checker = builder.spawn_dfs().join();
+    let broken = checker.discoveries().into_iter().next().map(|(name, path)| {
+        let why = checker.model().why(path.last_state());
+        let steps: Vec<String> = path.into_actions().iter().map(|step| format!("  {step}")).collect();
+        format!("{name}: {why}\n{}", steps.join("\n"))
+    });
+    let complete = began.elapsed() < bounds.time && bounds.steps.is_none_or(|n| checker.state_count() < n);
+    Report {
+        scenario,
+        states: checker.unique_state_count(),
+        steps: checker.state_count(),
+        depth: checker.max_depth(),
+        complete,
+        broken,
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whether the search ended by itself; nothing that is searched rests on it"
+)]
+fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}

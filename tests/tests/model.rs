@@ -1,0 +1,65 @@
+//! The small worlds that are searched whole with each test run; all of them: `weft-tests model`.
+
+use std::time::Duration;
+use weft_protocol::clearing::weak::Weak;
+use weft_tests::model::{Bounds, Scenario, run};
+
+/// Longer than any of these searches takes on a slow machine.
+const AT_MOST: Duration = Duration::from_secs(900);
+/// A part of the worlds that are too large to be searched whole here.
+const SOME: usize = 2_000;
+
+fn whole(scenario: Scenario) {
+    let report = run(scenario, None, Bounds { time: AT_MOST, steps: None, threads: 1 });
+    assert!(report.broken.is_none() && report.complete, "{report}");
+}
+
+fn some(scenario: Scenario) {
+    let report = run(scenario, None, Bounds { time: AT_MOST, steps: Some(SOME), threads: 1 });
+    assert!(report.broken.is_none(), "{report}");
+}
+
+fn breaks(scenario: Scenario, weak: Weak) {
+    let report = run(scenario, Some(weak), Bounds { time: AT_MOST, steps: None, threads: 1 });
+    assert!(report.broken.is_some(), "without {weak:?}: {report}");
+}
+
+#[test]
+fn two_networks_with_two_crashes_settle_on_every_way() {
+    whole(Scenario::Pair);
+}
+
+#[test]
+fn a_decider_that_lies_harms_no_honest_network() {
+    some(Scenario::LyingDecider);
+}
+
+#[test]
+fn a_decider_with_two_faces_harms_no_honest_network_on_any_way() {
+    whole(Scenario::TwoFacedDecider);
+}
+
+#[test]
+fn a_middle_that_lies_harms_no_honest_network() {
+    some(Scenario::LyingMiddle);
+}
+
+#[test]
+fn a_payer_that_lies_harms_no_honest_network_on_any_way() {
+    whole(Scenario::LyingPayer);
+}
+
+#[test]
+fn a_reject_that_overtakes_is_found_to_break_things() {
+    breaks(Scenario::TwoFacedDecider, Weak::RejectOvertakes);
+}
+
+#[test]
+fn a_contradiction_that_undoes_is_found_to_break_things() {
+    breaks(Scenario::TwoFacedDecider, Weak::ContradictionUndoes);
+}
+
+#[test]
+fn a_start_without_a_guard_is_found_to_break_things() {
+    breaks(Scenario::PairSetBack, Weak::NoQuarantine);
+}
