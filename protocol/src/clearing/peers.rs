@@ -76,6 +76,9 @@ pub struct Peers {
     /// What each network tells of its accord with each other.
     #[cbor(n(13), with = "crate::ledger::witness::table", has_nil)]
     capacities: BTreeMap<(LedgerId, LedgerId), Capacity>,
+    /// Public entries taken in since this was built.
+    #[cbor(skip)]
+    public_taken: u64,
     /// Kept as notes.
     #[cbor(skip)]
     fences: BTreeMap<LedgerId, Fence>,
@@ -373,6 +376,7 @@ impl Peers {
         if let Payload::Capacity(told) = &entry.op().payload {
             self.capacities.insert((ledger, told.peer), told.clone());
         }
+        self.public_taken = self.public_taken.saturating_add(1);
         self.public.insert(ledger, StreamRow { next: next.saturating_add(1), head: entry.leaf() });
         self.note_newest(entry);
         self.places.note(entry);
