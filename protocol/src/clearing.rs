@@ -20,6 +20,7 @@ pub mod restart;
 #[cfg(test)]
 mod rotation_tests;
 mod routes;
+pub mod settle;
 pub mod statement;
 pub mod stating;
 pub mod step;

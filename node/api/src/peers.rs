@@ -118,6 +118,9 @@ pub struct Peer {
     pub connected: bool,
     /// Whether both accords stand, so that payments can go.
     pub open: bool,
+    /// Who lets no new payments over the channel: `paused-by-us`, `paused-by-them`, `ended-by-us`, `ended-by-them`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub halts: Vec<String>,
     /// Positions, a line for each unit pair.
     pub positions: Vec<Position>,
     /// Entries of our stream that it has, and that there are.

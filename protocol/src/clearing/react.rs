@@ -321,6 +321,9 @@ impl Engine {
         if [row.peer, intent.payer, intent.payee].iter().any(|ledger| self.is_frozen(ledger)) {
             return Err(broken);
         }
+        if row.halt.is_some() {
+            return Err(RejectCode::Halted);
+        }
         if self.room_in(channel, hop.pair) < 0 {
             return Err(RejectCode::NoRoom);
         }

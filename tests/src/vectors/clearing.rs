@@ -115,6 +115,13 @@ impl Network {
         self.submit(now_ms, opened(PAYEE, OwnerKind::Member, None, false), root, Role::Root);
     }
 
+    /// An operation that the root set signs.
+    pub(super) fn by_root(&mut self, now_ms: u64, payload: Payload, sidecars: Vec<Hash>) -> SignedOp {
+        self.count += 1;
+        let op = Op { op_id: op_id(self.count), not_after_ms: now_ms + LIFE_MS, payload, sidecars };
+        SignedOp::unsigned(&op).signed(&self.ledger(), &key(self.seed), Role::Root, How::OwnKey)
+    }
+
     fn hold(&mut self, now_ms: u64, to: LedgerId, minor: i64, payee: &str) -> SignedOp {
         self.count += 1;
         let amount = Amount::new(minor).expect("an amount");
@@ -276,7 +283,7 @@ pub(super) fn vectors() -> Value {
         |(about, claim, outcome)| json!({ "about": about, "claim": claim.to_string(), "outcome": outcome }),
     );
     let reject_codes =
-        (1..=10).map(|code| json!({ "code": code, "text": RejectCode::from_code(code).text() }));
+        (1..=11).map(|code| json!({ "code": code, "text": RejectCode::from_code(code).text() }));
     let invalid = refused::steps_at_the_end(&world);
     let (then, invalid_then) = refused::proposals(&world);
     let ledgers = world.networks.iter().map(ledger_case);
