@@ -232,7 +232,9 @@ fn accord(request: &Request, bytes: &[u8], words: &[String]) -> Result<Vec<Strin
             pair.num,
             pair.den
         ));
-        let which = if (pair.position == weft_protocol::clearing::accord::Side::A) == we_are_a {
+        let which = if pair.foreign.is_some() {
+            pair.booked_unit(we_are_a)
+        } else if (pair.position == weft_protocol::clearing::accord::Side::A) == we_are_a {
             ours
         } else {
             UnitId(u16::MAX)

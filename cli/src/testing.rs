@@ -305,6 +305,7 @@ pub(crate) fn peer(alias: &str) -> Peer {
         alias: alias.into(),
         connected: true,
         open: true,
+        halts: Vec::new(),
         positions: vec![position],
         acknowledged: 3,
         written: 4,

@@ -23,6 +23,7 @@ mod prune;
 mod publish;
 mod restore;
 mod rows;
+mod settling;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ pub use payments::{ClaimState, DESK_OP_LIFE_MS, OpAnswer, OpRefused, Prepared, T
 pub use prune::{PruneError, PruneOptions, PruneReport, prune};
 pub use restore::{MirrorsWanted, RecoverySecret, RestoreReport};
 pub use rows::HistoryRow;
+pub use settling::HaltWish;
 pub use sync::{Lacking, OwnDescriptor, TakenIn};
 pub use time::{Held, MAX_IDLE_MS, MAX_JUMP_MS};
 pub use ways::{MAX_MORE_WAYS, MAX_WAYS_SHOWN, NoNetwork};

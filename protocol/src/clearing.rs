@@ -9,6 +9,7 @@ pub mod engine;
 pub mod guard;
 pub mod intent;
 pub mod leg;
+pub mod levels;
 mod pay;
 pub mod peers;
 mod quarantine;
@@ -19,6 +20,7 @@ pub mod restart;
 #[cfg(test)]
 mod rotation_tests;
 mod routes;
+pub mod settle;
 pub mod statement;
 pub mod stating;
 pub mod step;

@@ -12,12 +12,14 @@ pub mod clearing;
 pub mod erasure;
 pub mod evidence;
 pub mod forward;
+pub mod halt;
 pub mod identity;
 pub mod members;
 pub mod movement;
 pub mod own_accounts;
 mod rejected;
 pub mod rules;
+pub mod settled;
 pub mod settlement;
 pub mod state;
 pub mod succession;
@@ -60,6 +62,13 @@ pub enum Notice {
         unit: UnitId,
         /// The balance now.
         balance: i64,
+    },
+    /// The limit towards a peer is near.
+    NearPeerLimit {
+        /// Which peer.
+        peer: crate::ids::LedgerId,
+        /// The largest single payment that it still allows, in minor units of the position unit; `None`: any.
+        largest: Option<u64>,
     },
     /// A coordinator lifted a stop for this payment.
     StopLifted {
@@ -216,6 +225,7 @@ fn decide(state: &State, entry: &Entry, authority: &Authority) -> Result<Transit
         Payload::Book(book) => transfer::apply_book(state, entry, book)?,
         Payload::Release(release) => transfer::apply_release(state, release)?,
         Payload::Returned(returned) => transfer::apply_returned(state, returned)?,
+        Payload::Settled(one) => settled::apply_settled(state, authority, entry, one)?,
         Payload::Erasure(erasure) => erasure::apply_erasure(state, authority, erasure, body.seq)?,
         Payload::Forward(forward) => forward::apply_forward(state, authority, forward)?,
         Payload::Capacity(capacity) => capacity::apply_capacity(state, capacity, body.time_ms)?,
@@ -300,7 +310,8 @@ fn check_op(state: &State, entry: &Entry) -> Result<(), Rejected> {
 
 /// The node signs its own operations only with the entry; people's operations carry their signatures.
 fn check_author(entry: &Entry, authority: &Authority) -> Result<(), Rejected> {
-    let by_node = match entry.op().payload {
+    let by_node = match &entry.op().payload {
+        Payload::Settled(settled) => settled.act.is_of_node(),
         Payload::End(_)
         | Payload::Credit(_)
         | Payload::Book(_)

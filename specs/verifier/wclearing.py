@@ -12,6 +12,10 @@ ACCEPTED = 1
 HOLD, UPSTREAM = 0, 1
 
 
+# Whether a step carries a claim and a reference; the others carry both.
+FORMS = {t: (False, False) for t in (0, 7, 14, 19, 20)} | {t: (False, True) for t in (8, 9, 10)}
+
+
 def need(ok, code):
     if not ok:
         raise Refused(code)
@@ -84,7 +88,7 @@ class Clearing:
     def room(self, channel, pair):
         terms = channel[2][5][pair]
         balance = self.t["balances"].get((channel[1], booked_unit(terms, self._side(channel))), 0)
-        return terms[5 if channel[4] else 6] - balance - channel[7].get(pair, 0)
+        return terms[5 if channel[4] else 6] - balance - channel[7].get(pair, 0) - self.reserved(channel, pair)
 
     def _check_hop(self, channel, hop, out):
         """What a hop moves in our books: [unit, amount, foreign]."""
@@ -110,7 +114,7 @@ class Clearing:
 
     def _step(self, entry, _):
         step, t = entry.payload, entry.kind - 0x0B00
-        form = {0: (False, False), 7: (False, False), 8: (False, True), 14: (False, False)}.get(t, (True, True))
+        form = FORMS.get(t, (True, True))
         if t == 3 and 1 in step[5]:
             form = (True, 4 in step)
         need((3 in step, 4 in step) == form, "step-form")
@@ -154,7 +158,7 @@ class Clearing:
             kept = [pair[:2] + pair[4:5] + pair[7:] for pair in accord[5]][:len(before[2][5])]
             need(kept == [pair[:2] + pair[4:5] + pair[7:] for pair in before[2][5]], "accord-place")
             need((accord[3], accord[4]) == (before[2][3], before[2][4]), "accord-place")
-            row = before[:2] + [accord, accord_id(data), before[4], max(step[1][0], before[5])] + before[6:]
+            row = before[:2] + [accord, accord_id(data), before[4], max(step[1][0], before[5])] + before[6:8]
         self.t["channels"][step[0]] = row
         self._own_root_sigs(data, step[5][1 if we_are_a else 2])
 
@@ -181,6 +185,7 @@ class Clearing:
 
     def _step_1(self, entry, step, channel):
         (data, sig), hop_number = step[5][0], step[5][1]
+        need(len(channel) == 8 or self.lost is not None, "halted")
         intent = read_intent(data)
         route, hops, place = self._part(step, data, intent)
         need(entry.time < intent[6] <= entry.time + 7 * DAY, "expires")

@@ -258,6 +258,18 @@ def channels_of(run, ledgers, all_entries):
     run.same("statements against the streams", findings.kept, [])
 
 
+def exchange(run, v):
+    for case in v["accords"]:
+        run.same("accord", reading(run.accepted("accord", lambda: read_accord(unhex(case["hex"])))), case["reading"])
+    for case in v["invalid_accords"]:
+        run.refused(f"accord: {case['about']}", case["why"], lambda: read_accord(unhex(case["hex"])))
+    all_entries = {}
+    states = ledgers_of(run, v["ledgers"], all_entries)
+    for case in v["invalid"]:
+        refused_entry(run, states[case["of"]], case)
+    between(run, v, states, all_entries)
+
+
 def ledgers_of(run, ledgers, all_entries):
     """Every ledger by its name, as its entries leave it."""
     states = {}
@@ -391,7 +403,7 @@ def federation(run, v):
 
 
 FILES = {"encoding": encoding, "keys": keys, "entries": entries, "identity": identity, "postings": postings,
-         "clearing": clearing, "log": log, "wire": wwire.wire, "sealed": wseal.sealed, "witness": witness,
+         "clearing": clearing, "exchange": exchange, "log": log, "wire": wwire.wire, "sealed": wseal.sealed, "witness": witness,
          "evidence": evidence, "federation": federation, "erasure": entries, "settlement": settlement,
          "mirror": wmirror.mirror, "netting": wnetting.netting}
 

@@ -152,6 +152,9 @@ class Authority:
     def office(self, state):
         need(self.has_office(COORDINATOR, OPERATOR) or self.is_root(state), "office-needed")
 
+    def treasury(self, state):
+        need(self.has_office(TREASURER, OPERATOR) or self.is_root(state), "office-needed")
+
     def coordinator(self, state):
         return self.has_office(COORDINATOR, TREASURER) or self.is_root(state)
 
@@ -168,7 +171,8 @@ class State(Clearing, Statements):
     TABLES = ("accounts", "signers", "units", "limits", "balances", "ops", "transfers", "holds", "streams",
               "channels", "claims", "decisions", "nonces")
     # Tables of later versions, by field: absent when empty.
-    LATER = {15: "views", 16: "accused", 17: "successions", 18: "erased", 19: "capacity", 20: "statements"}
+    LATER = {15: "views", 16: "accused", 17: "successions", 18: "erased", 19: "capacity", 20: "statements",
+             21: "settlements"}
 
     def __init__(self):
         self.ident, self.head = None, [0, ZERO32, 0, 0]
@@ -225,7 +229,9 @@ class State(Clearing, Statements):
         if name == "holds":
             return without_tail(row)
         if name == "channels":
-            return row[:6] + [sorted(row[6]), dict(sorted(row[7].items()))]
+            return row[:6] + [sorted(row[6]), dict(sorted(row[7].items()))] + row[8:]
+        if name == "settlements":
+            return without_tail(row)
         if name == "statements":
             return row if row[1] is not None else row[:1]
         if name == "claims":
@@ -280,6 +286,7 @@ class State(Clearing, Statements):
         signed = bool(entry.auth)
         by_node = (0x0B00 <= entry.kind < 0x0F00 and entry.kind != 0x0E02) or 0x0504 <= entry.kind <= 0x0508
         by_node = by_node or entry.kind in (0x0106, 0x1101)
+        by_node = by_node or (entry.kind == 0x050C and entry.payload[0] in (4, 5))
         need(not (by_node and signed), "node-only")
         need(by_node or signed, "unsigned")
         getattr(self, f"_kind_{entry.kind:04x}", self._step)(entry, authority)

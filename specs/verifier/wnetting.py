@@ -68,10 +68,10 @@ class Debts:
                 parts[of[a]][1].append(i)
         return [part for part in parts.values() if part[1]]
 
-    def cost(self, count, seed, edge):
-        """§3"""
-        a, b, _ = self.edges[edge]
-        return cost(count, seed, self.parties[a], self.parties[b])
+    def part(self, part, seed):
+        """Edges and costs (§3) of a component."""
+        edges = [self.edges[e] for e in part[1]]
+        return edges, [cost(len(part[0]), seed, self.parties[a], self.parties[b]) for a, b, _ in edges]
 
 
 def cost(count, seed, debtor, creditor):
@@ -80,35 +80,29 @@ def cost(count, seed, debtor, creditor):
     return (count << bits) + (drawn >> (64 - bits))
 
 
-def verify_component(debts, part, seed, reductions, potentials):
-    """§4, rule by rule."""
-    nodes, edges = part
-    if any(not 0 <= reductions[e] <= debts.edges[e][2] for e in edges):
+def check(edges, costs, reductions, potentials):
+    """§4, rule by rule; edges are (debtor, creditor, amount)."""
+    if any(not 0 <= c <= amount for (_, _, amount), c in zip(edges, reductions)):
         raise Refused("range")
-    balance = dict.fromkeys(nodes, 0)
-    for e in edges:
-        a, b, _ = debts.edges[e]
-        balance[a] += reductions[e]
-        balance[b] -= reductions[e]
+    balance = {}
+    for (a, b, _), c in zip(edges, reductions):
+        balance[a] = balance.get(a, 0) + c
+        balance[b] = balance.get(b, 0) - c
     if any(balance.values()):
         raise Refused("conservation")
-    for e in edges:
-        a, b, amount = debts.edges[e]
-        reduced = debts.cost(len(nodes), seed, e) + potentials[a] - potentials[b]
-        if (reduced > 0 and reductions[e] != amount) or (reduced < 0 and reductions[e] != 0):
+    for (a, b, amount), price, c in zip(edges, costs, reductions):
+        reduced = price + potentials[a] - potentials[b]
+        if (reduced > 0 and c != amount) or (reduced < 0 and c != 0):
             raise Refused("optimal")
 
 
-def canonical_potentials(debts, part, seed, reductions):
+def canonical_potentials(nodes, edges, costs, reductions):
     """3.4, by going over all moves until nothing is reached at less (Bellman and Ford)."""
-    nodes, edges = part
     moves = []
-    for e in edges:
-        a, b, amount = debts.edges[e]
-        price = debts.cost(len(nodes), seed, e)
-        if reductions[e] > 0:
+    for (a, b, amount), price, c in zip(edges, costs, reductions):
+        if c > 0:
             moves.append((a, b, price))
-        if reductions[e] < amount:
+        if c < amount:
             moves.append((b, a, -price))
     reached, changed = dict.fromkeys(nodes, 0), True
     while changed:
@@ -118,6 +112,61 @@ def canonical_potentials(debts, part, seed, reductions):
                 reached[b], changed = reached[a] + price, True
     lowest = min(reached.values())
     return {node: d - lowest for node, d in reached.items()}
+
+
+def members_of(invoices, accounts, seed):
+    """§6: members and the accounts as the last, edges, costs."""
+    debts = Debts(invoices)
+    if sum(amount for _, _, amount in debts.edges) > 1 << 60:
+        raise Refused("total")
+    rooms = {}
+    for member, gives, takes in accounts:
+        if gives < 0 or takes < 0:
+            raise Refused("negative")
+        if member in rooms:
+            raise Refused("twice")
+        rooms[member] = gives, takes
+    last, edges = len(debts.parties), list(debts.edges)
+    for place, member in enumerate(debts.parties):
+        gives, takes = rooms.get(member, (0, 0))
+        gives = min(gives, sum(amount for a, _, amount in debts.edges if a == place))
+        takes = min(takes, sum(amount for _, b, amount in debts.edges if b == place))
+        edges += [(last, place, gives)] if gives else []
+        edges += [(place, last, takes)] if takes else []
+    names, count = [*debts.parties, bytes(32)], last + 1
+    bits, costs = 60 - 2 * (count - 1).bit_length(), []
+    for a, b, _ in edges:
+        small = int.from_bytes(tagged("WEFT-NETTING-COST/1", seed, names[a], names[b])[:8], "big") >> (64 - bits)
+        costs.append(-((count << bits) + small) if last in (a, b) else (4 * count << bits) + small)
+    return debts, edges, costs
+
+
+def members(run, v):
+    for case in v:
+        about, seed = case["about"], bytes.fromhex(case["seed"])
+        invoices = [(bytes.fromhex(a), bytes.fromhex(b), amount) for a, b, amount in case["invoices"]]
+        accounts = [(bytes.fromhex(member), gives, takes) for member, gives, takes in case["accounts"]]
+        if "why" in case:
+            run.refused(about, case["why"], lambda: members_of(invoices, accounts, seed))
+            continue
+        debts, edges, costs = members_of(invoices, accounts, seed)
+        reductions, potentials, last = case["reductions"], case["potentials"], len(debts.parties)
+        run.same(f"{about}: edges", [list(edge) for edge in edges], case["edges"])
+        run.same(f"{about}: costs", costs, case["costs"])
+        run.same(f"{about}: length", (len(reductions), len(potentials)), (len(edges), last + 1))
+        run.accepted(about, lambda: check(edges, costs, reductions, potentials))
+        got = canonical_potentials(range(last + 1), edges, costs, reductions)
+        run.same(f"{about}: made from the result", list(got.values()), potentials)
+        moves = [0] * (last + 1)
+        for (a, b, _), c in zip(edges, reductions):
+            if last in (a, b):
+                moves[b if a == last else a] += -c if a == last else c
+        run.same(f"{about}: moves", moves[:last], case["moves"])
+        paid = sum(c for (a, b, _), c in zip(edges, reductions) if last not in (a, b))
+        run.same(f"{about}: paid", paid, case["paid"])
+        for bad in case["invalid"]:
+            run.refused(f"{about}: {bad['about']}", bad["why"],
+                        lambda: check(edges, costs, bad["reductions"], bad["potentials"]))
 
 
 class Certificate:
@@ -151,8 +200,7 @@ class Certificate:
         if any(n and i not in nodes for i, n in enumerate(self.potentials)):
             raise Refused("outside")
         for part in parts:
-            verify_component(debts, part, self.seed, self.reductions, self.potentials)
-        return parts
+            check(*debts.part(part, self.seed), [self.reductions[e] for e in part[1]], self.potentials)
 
 
 def checked(data, debts):
@@ -247,9 +295,11 @@ def netting(run, v):
         run.same(f"{about}: potentials", certificate.potentials, case["potentials"])
         run.same(f"{about}: bytes", certificate.encoded().hex(), case["certificate"])
         for part in parts:
-            got = canonical_potentials(debts, part, certificate.seed, certificate.reductions)
+            edges, costs = debts.part(part, certificate.seed)
+            got = canonical_potentials(part[0], edges, costs, [certificate.reductions[e] for e in part[1]])
             run.same(f"{about}: made from the result", got, {n: certificate.potentials[n] for n in part[0]})
         for bad in case["invalid"]:
             run.refused(f"{about}: {bad['about']}", bad["why"], lambda: checked(bytes.fromhex(bad["hex"]), debts))
         for other in case["also_valid"]:
             run.accepted(f"{about}: {other['about']}", lambda: checked(bytes.fromhex(other["hex"]), debts))
+    members(run, v["members"])

@@ -5,7 +5,7 @@ from wentry import (GENESIS, IDENTITY, KEY_BOUND, KEY_REVOKED, ROOT_CHANGED, ZER
                     decision_message, read_accord, read_intent)
 from wkeys import key_fault, signer_of, verify
 from wledger import Authority, State
-from wsettle import check_statements
+from wsettle import book_settlement, check_settlements, check_statements, say_settlement
 
 ACCEPT = 1
 MAX_GAP = 1 << 20
@@ -334,6 +334,7 @@ class Side:
         self.lines, self.acks, self.claims, self.accord = [], [], {}, None
         # (line, how far the other stream was there, None or (STMT answered, verdict), statement)
         self.statements = []
+        self.settlements = {}
 
     def first_gap(self):
         return next((place for place, (leaf, _) in enumerate(self.lines) if leaf == ZERO32), len(self.lines))
@@ -369,6 +370,8 @@ class Side:
                 self.statements.append((line, ack, None, step[5][0]))
             elif step[2] == 8:
                 self.statements.append((line, ack, (step[4], step[5][0]), step[5][1]))
+            elif step[2] in (9, 10):
+                return say_settlement(self.settlements, line, step)
             return None
         leg = (step[3], step.get(6, 0))
         return self.claims.setdefault(leg, Said()).say(line, entry, (self.ledger, self.peer), self.accord)
@@ -383,6 +386,8 @@ class Side:
             return None
 
         p = entry.payload
+        if entry.kind == 0x050C:
+            book_settlement(sides, accounts, entry)
         if entry.kind == 0x0504:
             if held is not None and held in sides:
                 sides[held].claims.setdefault((p[0], p[1]), Said()).ended = moved(held, p[2], p[3])
@@ -416,6 +421,7 @@ class Cross:
             for claim, answer in sorted(them.claims.items()):
                 if claim not in us.claims:
                     self._hop(claim, us, NOTHING, them, answer)
+        check_settlements(self)
         check_statements(self)
         if self.one.accord and self.other.accord and self.one.accord != self.other.accord:
             self.findings.add("warning", "the two networks have different versions of the accord in force")
@@ -506,6 +512,9 @@ def booked(side):
         for moved, sign in ((said.ended, 1), (said.gave_back, 1), (said.booked, -1), (said.got_back, -1)):
             if moved:
                 sums[moved["unit"]] = sums.get(moved["unit"], 0) + sign * moved["amount"]
+    for one in side.settlements.values():
+        if "booked" in one:
+            sums[one["booked"]["unit"]] = sums.get(one["booked"]["unit"], 0) + one["booked"]["delta"]
     return sums
 
 
@@ -520,4 +529,8 @@ def in_flight(one, other):
                          for moved in (said.ended, said.got_back, answer.booked, answer.gave_back)]
                 pair = said.proposed["pair"]
                 out[pair] = out.get(pair, 0) + value[0] - value[1] - value[2] + value[3]
+    for said in [*one.settlements.values(), *other.settlements.values()]:
+        if "booked" in said:
+            pair = said["booked"]["pair"]
+            out[pair] = out.get(pair, 0) + said["booked"]["delta"]
     return out

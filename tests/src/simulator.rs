@@ -268,6 +268,8 @@ tally! {
     successions,
     /// Statements that both sides have signed.
     statements,
+    /// Settlements that both sides have booked.
+    settled,
 }
 
 /// Runs one seed.

@@ -175,6 +175,8 @@ async fn a_network_grows_from_one_root_key_loses_one_of_three_and_goes_on_and_pa
     let unit = "hour".to_owned();
     let new = NewInvitation {
         unit: unit.clone(),
+        their_unit: None,
+        rate: None,
         they_may_owe: "100".into(),
         we_may_owe: "100".into(),
         expires_s: None,

@@ -18,7 +18,7 @@ const MEMO: &str = "mending the red bicycle";
 /// Four networks on a line.
 struct Line {
     sites: Vec<Site>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Line {
@@ -36,7 +36,7 @@ impl Line {
         for place in 0..3 {
             sites[place].pair_with(&sites[place + 1], LIMIT).await?;
         }
-        let line = Self { sites, _folder: folder };
+        let line = Self { sites, folder };
         line.until_way(0, "lansing").await?;
         line.until_way(3, "hull").await?;
         Ok(line)
@@ -121,6 +121,77 @@ async fn a_payment_crosses_four_networks_whose_ends_never_met() -> Outcome<()> {
     let beyond = line.sites[0].pay(MEMBERS[0], &by_id, 2 * LIMIT, 0).await;
     assert!(beyond.is_err_and(|why| format!("{why}").contains("no way is known")));
     line.ends_with(7).await
+}
+
+/// What `weft` prints for an operator of one of the networks.
+fn weft(site: &Site, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = std::process::Command::new(weft_tests::binaries::weft());
+    command.arg("--data").arg(site.data.path()).args(arguments);
+    let out = command.output().expect("weft starts");
+    let said = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+    (out.status.code(), said)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_pay_across_and_say_which_way_and_what_waits() -> Outcome<()> {
+    let mut line = Line::new(&[]).await?;
+    let to = format!("{}@lansing", MEMBERS[3]);
+    let (code, said) = weft(&line.sites[0], &["peer", "routes", "lansing", "3"]);
+    assert!(code == Some(0) && said.contains("hull > madison > providence > lansing"), "{said}");
+    let (code, said) = weft(&line.sites[0], &["pay", MEMBERS[0], &to, "3", "--memo", MEMO]);
+    assert!(code == Some(0) && said.contains("has paid"), "{said}");
+    let (code, said) = weft(&line.sites[0], &["peer", "ping", "lansing"]);
+    assert!(code == Some(0) && said.contains("lansing answers"), "{said}");
+    let (code, said) = weft(&line.sites[0], &["peer", "list", "--all"]);
+    assert!(code == Some(0) && said.contains("further away"), "{said}");
+    line.sites[1].stop().await?;
+    let (code, said) = weft(&line.sites[0], &["pay", MEMBERS[0], &to, "4", "--wait", "1"]);
+    assert!(code == Some(0) && said.contains("is set aside"), "{said}");
+    let (code, said) = weft(&line.sites[0], &["claims"]);
+    assert!(code == Some(0) && said.contains("madison is not connected"), "{said}");
+    line.sites[1].start().await?;
+    line.until_quiet().await?;
+    let (code, said) = weft(&line.sites[0], &["peer", "ban", "lansing", "--reason", "they asked us to"]);
+    assert!(code == Some(0) && said.contains("is shut out"), "{said}");
+    let (code, said) = weft(&line.sites[0], &["pay", MEMBERS[0], &to, "1"]);
+    assert!(code == Some(65) && said.contains("is shut out here"), "{said}");
+    line.ends_with(7).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_that_was_away_hears_of_everybody_from_any_peer() -> Outcome<()> {
+    let mut line = Line::new(&[]).await?;
+    line.sites[0].stop().await?;
+    // While hull is away a network joins at the other end; then that end goes to sleep.
+    let mut york = Site::found(line.folder.path(), "york", &[]).await?;
+    york.add_member("Eve", None).await?;
+    line.sites[3].passes_on = true;
+    line.sites[3].pair_with(&york, LIMIT).await?;
+    line.until_way(1, "york").await?;
+    york.stop().await?;
+    line.sites[3].stop().await?;
+    line.sites[2].stop().await?;
+    line.sites[0].start().await?;
+    line.until_way(0, "york").await?;
+    let ways = line.sites[0].client.ways("york", None, None).await?;
+    assert_eq!(ways.ways[0].networks, ["hull", "madison", "providence", "lansing", "york"]);
+    // Nobody has to be awake together: it ends when all have been, whatever the order.
+    let held = line.sites[0].pay(MEMBERS[0], "Eve@york", 6, 0).await?;
+    let claim = held.claim.ok_or_else(|| Failure::new("a payment to another network has a claim"))?;
+    for site in &mut line.sites[2..] {
+        site.start().await?;
+    }
+    york.start().await?;
+    line.until_claim(0, &claim, |now| now == PaymentState::Done).await?;
+    assert_eq!(york.balance("Eve").await?, 6);
+    york.until_quiet(PATIENCE).await?;
+    york.stop().await?;
+    line.until_quiet().await?;
+    for site in &mut line.sites {
+        site.stop().await?;
+    }
+    line.sites.push(york);
+    audit_together(&line.sites)
 }
 
 #[tokio::test(flavor = "multi_thread")]

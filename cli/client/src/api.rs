@@ -4,10 +4,11 @@ use crate::{Client, Error, Request, escape};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 use weft_api::{
-    Claim, Claims, Confirm, ConfirmTime, Done, Erased, Evidence, EvidenceList, Forwarded, ImportPayments,
-    Imported, Invitation, Join, Member, Members, Network, Networks, NewBan, NewErasure, NewEvidence,
-    NewInvitation, NewMember, NewPayment, NextKey, NodeTime, Pairing, Pairings, Peers, Ping, PostOp, Receipt,
-    Statement, Status, Ways,
+    Claim, Claims, Confirm, ConfirmTime, Done, Erased, Evidence, EvidenceList, Forwarded, Halt,
+    ImportPayments, Imported, Invitation, Join, Member, Members, Network, Networks, NewBan, NewErasure,
+    NewEvidence, NewInvitation, NewMember, NewPayment, NewSettlement, NextKey, NodeTime, Pairing, Pairings,
+    PeerStatement, Peers, Ping, PostOp, Receipt, Settlement, SettlementAnswer, Settlements, Statement,
+    Status, Ways,
 };
 
 /// How long the node may take to rewrite its private store.
@@ -173,6 +174,41 @@ impl Client {
     /// Hands in evidence: the text of a `.weft-evidence` file.
     pub async fn add_evidence(&self, new: &NewEvidence) -> Result<Evidence, Error> {
         self.post(&format!("{API}/peers/evidence"), new, None).await
+    }
+
+    /// How the channel with a peer stands.
+    pub async fn peer_statement(&self, peer: &str) -> Result<PeerStatement, Error> {
+        self.get(&format!("{API}/peers/{}/statement", escape(peer))).await
+    }
+
+    /// Writes a statement to a peer now.
+    pub async fn state_now(&self, peer: &str) -> Result<PeerStatement, Error> {
+        self.post(&format!("{API}/peers/{}/statement", escape(peer)), &(), None).await
+    }
+
+    /// All settlements.
+    pub async fn settlements(&self) -> Result<Settlements, Error> {
+        self.get(&format!("{API}/settlements")).await
+    }
+
+    /// Proposes a settlement.
+    pub async fn settle(&self, peer: &str, new: &NewSettlement, op_id: &str) -> Result<Settlement, Error> {
+        self.post(&format!("{API}/peers/{}/settlements", escape(peer)), new, Some(op_id)).await
+    }
+
+    /// Accepts, refuses or takes back a settlement.
+    pub async fn answer_settlement(
+        &self,
+        id: &str,
+        answer: &SettlementAnswer,
+        op_id: &str,
+    ) -> Result<Settlement, Error> {
+        self.post(&format!("{API}/settlements/{}", escape(id)), answer, Some(op_id)).await
+    }
+
+    /// Pauses payments with a peer, lets them go on, or ends the accord.
+    pub async fn halt(&self, peer: &str, halt: &Halt) -> Result<Peers, Error> {
+        self.post(&format!("{API}/peers/{}/halt", escape(peer)), halt, None).await
     }
 
     /// Makes an invitation.

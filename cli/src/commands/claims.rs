@@ -12,7 +12,7 @@ use weft_protocol::time::moment;
 const SHOWN_DIGITS: usize = 12;
 
 /// A peer that was heard within this time is there.
-const CONNECTED_MS: u64 = 10_000;
+const CONNECTED_MS: u64 = 1_000;
 
 /// Payments between networks that are not final.
 #[derive(Debug, Args)]

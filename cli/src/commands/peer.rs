@@ -1,4 +1,4 @@
-//! `weft peer invite|join|confirm|list|show|routes|ping|ban|unban|evidence|unfreeze`: other networks, and how two of them become peers.
+//! `weft peer …`: other networks, and how two of them become peers.
 //!
 //! One invites, the other joins, both operators compare six words by voice and confirm ([`confirm`]): only then
 //! does each root key sign the accord.
@@ -6,6 +6,7 @@
 mod confirm;
 mod evidence;
 mod networks;
+mod settle;
 mod show;
 
 use crate::context::Context;
@@ -35,6 +36,16 @@ pub(crate) enum Command {
     List(List),
     /// Show one peer
     Show(Show),
+    /// Show what is owed between us and a peer, and what both have signed of it; with --now state it
+    Statement(settle::Statement),
+    /// Settle outside what is owed: propose, accept, refuse, withdraw, list
+    Settle(settle::Settle),
+    /// Stop new payments with a peer for a while
+    Pause(settle::Which),
+    /// Let payments with a peer go again
+    Resume(settle::Which),
+    /// End the accord with a peer: no new payments
+    End(settle::Which),
     /// Show the ways that a payment to a network could take
     Routes(networks::Routes),
     /// Ask a network, peer or not, whether it is there
@@ -55,10 +66,16 @@ pub(crate) struct Invite {
     /// Our unit
     #[arg(long, value_name = "CODE")]
     unit: String,
-    /// The most that they may owe us, in our unit
+    /// The unit that stands here for theirs, where theirs is unlike ours; debts are then counted in theirs
+    #[arg(long, value_name = "CODE", requires = "rate")]
+    their_unit: Option<String>,
+    /// So many of the smallest parts of their unit are worth so many of ours, such as 33:1 for 33 cents a minute
+    #[arg(long, value_name = "THEIRS:OURS", requires = "their_unit")]
+    rate: Option<String>,
+    /// The most that they may owe us, in our unit (in theirs with --rate)
     #[arg(long, value_name = "AMOUNT")]
     they_may_owe: String,
-    /// The most that we may owe them, in our unit
+    /// The most that we may owe them, in our unit (in theirs with --rate)
     #[arg(long, value_name = "AMOUNT")]
     we_may_owe: String,
     /// Payments of others may pass through
@@ -150,6 +167,11 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
         Command::List(args) if args.all => networks::all(context, &client).await,
         Command::List(_) => show::list(context, &client).await,
         Command::Show(args) => show::one(context, &client, &args.alias).await,
+        Command::Statement(args) => settle::statement(&client, &args).await,
+        Command::Settle(args) => settle::settle(&client, args).await,
+        Command::Pause(which) => settle::halt(&client, &which, "pause").await,
+        Command::Resume(which) => settle::halt(&client, &which, "resume").await,
+        Command::End(which) => settle::halt(&client, &which, "end").await,
         Command::Routes(args) => networks::routes(context, &client, &args).await,
         Command::Ping(args) => networks::ping(context, &client, &args).await,
         Command::Ban(args) => networks::ban(&client, &args).await,
@@ -162,6 +184,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
 async fn invite(client: &Client, args: Invite) -> Outcome {
     let invitation = NewInvitation {
         unit: args.unit,
+        their_unit: args.their_unit,
+        rate: args.rate,
         they_may_owe: args.they_may_owe,
         we_may_owe: args.we_may_owe,
         expires_s: args.expires,
@@ -213,6 +237,8 @@ mod tests {
         let node = FakeNode::new().answering("POST /api/v1/peers/invitations", 201, &invitation).start();
         let args = Invite {
             unit: "credit".into(),
+            their_unit: None,
+            rate: None,
             they_may_owe: "100".into(),
             we_may_owe: "50".into(),
             relay: false,

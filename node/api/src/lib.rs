@@ -12,6 +12,7 @@ mod ops;
 mod payments;
 mod peers;
 mod problem;
+mod settlements;
 mod status;
 
 pub use claims::*;
@@ -23,6 +24,7 @@ pub use ops::*;
 pub use payments::*;
 pub use peers::*;
 pub use problem::*;
+pub use settlements::*;
 pub use status::*;
 
 /// Header that carries the operation id where value moves (a UUID or 32 hex digits).

@@ -9,7 +9,14 @@ use utoipa::ToSchema;
 pub struct NewInvitation {
     /// Code of our unit.
     pub unit: String,
-    /// The most that they may owe us, decimal in our unit.
+    /// Where theirs is an unlike unit: the code that our ledger has for it. Then their unit is the one in which debts are
+    /// counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub their_unit: Option<String>,
+    /// `THEIRS:OURS`: so many of the smallest parts of their unit are worth so many of ours. Only with `their_unit`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<String>,
+    /// The most that they may owe us, decimal in our unit, or in theirs where that is an unlike one.
     pub they_may_owe: String,
     /// The most that we may owe them.
     pub we_may_owe: String,
@@ -111,6 +118,9 @@ pub struct Peer {
     pub connected: bool,
     /// Whether both accords stand, so that payments can go.
     pub open: bool,
+    /// Who lets no new payments over the channel: `paused-by-us`, `paused-by-them`, `ended-by-us`, `ended-by-them`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub halts: Vec<String>,
     /// Positions, a line for each unit pair.
     pub positions: Vec<Position>,
     /// Entries of our stream that it has, and that there are.

@@ -11,11 +11,13 @@ use super::{Clearing, ClearingError, peer_id};
 use crate::network::{PeerId, Protocol, peer_id_from_public_key};
 use crate::service::{Core, short};
 use crate::store::private::{InvitationUse, LocalPeer};
-use record::{Record, Terms, hash, hex, identity_of, load, nonce_hash, roots, save, unhex, unit_in};
+use record::{
+    Exchange, Record, Terms, hash, hex, identity_of, load, nonce_hash, roots, save, unhex, unit_in,
+};
 use std::time::Duration;
 use weft_api::{Confirm, Invitation, Join, NewInvitation, Pairing};
 use weft_protocol::amount::parse_decimal;
-use weft_protocol::clearing::accord::Accord;
+use weft_protocol::clearing::accord::{Accord, MAX_RATE};
 use weft_protocol::clearing::peers::Refusal;
 use weft_protocol::clearing::step::{AccordArgs, RootSig};
 use weft_protocol::encoding::Blob;
@@ -40,6 +42,44 @@ fn own_unit(core: &Core, code: &str) -> Result<UnitDefined, ClearingError> {
     unit.ok_or_else(|| ClearingError::refused("unknown-unit", format!("this network has no unit \"{code}\"")))
 }
 
+fn unit_of(core: &Core, unit: UnitId) -> Result<UnitDefined, ClearingError> {
+    let known = core.engine().state().units.get(&unit).cloned();
+    known
+        .ok_or_else(|| ClearingError::refused("unknown-unit", format!("this network has no unit {}", unit.0)))
+}
+
+/// An unlike unit of theirs, as the inviter names it.
+fn exchange(core: &Core, new: &NewInvitation) -> Result<Option<Exchange>, ClearingError> {
+    let (code, rate) = match (&new.their_unit, &new.rate) {
+        (None, None) => return Ok(None),
+        (Some(code), Some(rate)) => (code, rate),
+        (Some(_), None) | (None, Some(_)) => {
+            let detail = "an unlike unit needs both: the unit that stands here for theirs, and the rate";
+            return Err(ClearingError::refused("rate", detail));
+        }
+    };
+    let foreign = own_unit(core, code).map_err(|_| {
+        let detail = format!(
+            "this network has no unit \"{code}\" to count theirs in: define it first, of the same kind and with the same decimals \
+             as theirs (weft unit add)"
+        );
+        ClearingError::refused("unknown-unit", detail)
+    })?;
+    if *code == new.unit {
+        return Err(ClearingError::refused("rate", "our own unit cannot stand for theirs as well"));
+    }
+    let number = |text: &str| text.parse::<u64>().ok().filter(|n| (1..=MAX_RATE).contains(n));
+    let parsed = rate.split_once(':').and_then(|(theirs, ours)| Some((number(theirs)?, number(ours)?)));
+    let (num, den) = parsed.ok_or_else(|| {
+        let detail = format!(
+            "\"{rate}\" is no rate: write THEIRS:OURS with two whole numbers from 1 to 2^32, such as 33:1 where 33 of the smallest \
+             parts of their unit are worth one of ours"
+        );
+        ClearingError::refused("rate", detail)
+    })?;
+    Ok(Some(Exchange { foreign: foreign.unit.0, num, den }))
+}
+
 fn check_roots(identity: &Identity, accord: &[u8], sigs: &[RootSig]) -> Result<(), ClearingError> {
     let checks = accord_signatures(identity, accord, sigs);
     let checks = checks.map_err(|e| ClearingError::refused(&e.code(), e.to_string()))?;
@@ -60,12 +100,17 @@ impl Clearing {
         };
         let made = self.0.ledger.run(move |core| {
             let unit = own_unit(core, &new.unit)?;
+            let exchange = exchange(core, &new)?;
+            let counted = match exchange {
+                Some(Exchange { foreign, .. }) => unit_of(core, UnitId(foreign))?,
+                None => unit.clone(),
+            };
             let limit = |text: &str| {
                 if !text.is_empty() && text.chars().all(|c| matches!(c, '0' | '.')) {
                     return Ok(0);
                 }
                 let amount =
-                    parse_decimal(text, unit.scale).map_err(|e| ClearingError::refused("amount", e))?;
+                    parse_decimal(text, counted.scale).map_err(|e| ClearingError::refused("amount", e))?;
                 Ok::<u64, ClearingError>(amount.minor().unsigned_abs())
             };
             let terms = Terms {
@@ -74,6 +119,7 @@ impl Clearing {
                 we_may_owe: limit(&new.we_may_owe)?,
                 relay: new.relay,
                 mirror: new.mirror,
+                exchange,
             };
             let invitation = crate::store::private::Invitation {
                 token_hash: nonce_of_token(&token),
@@ -474,10 +520,15 @@ fn host_record(
     let broken = || ClearingError::new(500, "invitation", "the invitation cannot be read");
     let terms: Terms = serde_json::from_slice(&invitation.bytes).map_err(|_| broken())?;
     let unit = core.engine().state().units.get(&UnitId(terms.unit)).cloned().ok_or_else(broken)?;
-    if (unit.kind, unit.scale) != (theirs.kind, theirs.scale) {
+    let like = match terms.exchange {
+        Some(Exchange { foreign, .. }) => unit_of(core, UnitId(foreign))?,
+        None => unit.clone(),
+    };
+    if (like.kind, like.scale) != (theirs.kind, theirs.scale) {
         let detail = format!(
-            "the units {} and {} differ in kind or decimals; only equal units can be paired one to one",
-            unit.code, theirs.code
+            "the units {} and {} differ in kind or decimals; only equal units can be paired one to one, and an unlike unit \
+             needs one here that is defined as theirs is, and a rate",
+            like.code, theirs.code
         );
         return Err(ClearingError::refused("units-differ", detail));
     }

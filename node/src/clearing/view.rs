@@ -4,7 +4,9 @@ use super::{Clearing, ClearingError, Contacts};
 use crate::service::Core;
 use weft_api::{Peer, Position};
 use weft_protocol::amount::format_decimal;
+use weft_protocol::ids::LedgerId;
 use weft_protocol::ledger::clearing::room;
+use weft_protocol::ledger::halt::Halt;
 use weft_protocol::ledger::state::{ChannelRow, Closing};
 
 pub(super) async fn peers(clearing: &Clearing) -> Result<Vec<Peer>, ClearingError> {
@@ -22,6 +24,7 @@ fn read(core: &Core, contacts: &Contacts) -> Vec<Peer> {
         let mut problems: Vec<String> = core.problems().get(&row.peer).cloned().into_iter().collect();
         let findings = core.engine().peers().findings().iter().filter(|f| f.ledger == row.peer);
         problems.extend(core.accusations(&row.peer));
+        problems.extend(refused_statement(core, &row.peer));
         problems.extend(findings.map(|f| format!("{} (entry {})", f.what, f.leaf)));
         Peer {
             ledger: row.peer.to_string(),
@@ -29,6 +32,7 @@ fn read(core: &Core, contacts: &Contacts) -> Vec<Peer> {
             connected: contacts.get(&row.peer).is_some_and(|(connected, _)| *connected),
             seen_ms: contacts.get(&row.peer).and_then(|(_, seen_ms)| *seen_ms),
             open: theirs.is_some_and(|s| s.accord_id == Some(row.accord_id)),
+            halts: halts(row.halt, theirs.and_then(|s| s.halt)),
             positions: positions(core, row),
             acknowledged: theirs.map_or(0, |s| s.acked),
             written: state.stream(id).next,
@@ -37,6 +41,22 @@ fn read(core: &Core, contacts: &Contacts) -> Vec<Peer> {
         }
     });
     peers.collect()
+}
+
+/// That the peer does not come to what we have stated: it stops nothing, and people have to look.
+fn refused_statement(core: &Core, peer: &LedgerId) -> Option<String> {
+    let (ours, answer) = core.engine().standing(peer).ok()?.refused?;
+    Some(format!("the last statement was not agreed to: {} (entry {})", answer.verdict.text(), ours.stmt))
+}
+
+/// Who lets no new payments over a channel.
+fn halts(ours: Option<Halt>, theirs: Option<Halt>) -> Vec<String> {
+    let name = |halt: Halt, by: &str| match halt {
+        Halt::Paused => format!("paused-by-{by}"),
+        Halt::Ended => format!("ended-by-{by}"),
+    };
+    let ours = ours.map(|halt| name(halt, "us"));
+    ours.into_iter().chain(theirs.map(|halt| name(halt, "them"))).collect()
 }
 
 fn positions(core: &Core, row: &ChannelRow) -> Vec<Position> {

@@ -171,6 +171,8 @@ impl Site {
     ) -> Result<Vec<String>, Failure> {
         let invitation = NewInvitation {
             unit: unit.to_owned(),
+            their_unit: None,
+            rate: None,
             they_may_owe: they_may_owe.to_owned(),
             we_may_owe: we_may_owe.to_owned(),
             expires_s: None,

@@ -72,6 +72,11 @@ pub struct Quotas {
 }
 
 impl Quotas {
+    /// Whether a network may have an entry at this place, whoever brings it.
+    pub fn may_have(place: u64, in_reach: bool) -> bool {
+        in_reach || place < MAX_ENTRIES_UNREACHED
+    }
+
     /// Charges a peer for an entry of another network.
     ///
     /// # Errors
@@ -80,7 +85,7 @@ impl Quotas {
         if brought.is_first && brought.known >= MAX_AUTHORS {
             return Err(OverQuota::Authors { known: brought.known });
         }
-        if !brought.in_reach && brought.place >= MAX_ENTRIES_UNREACHED {
+        if !Self::may_have(brought.place, brought.in_reach) {
             return Err(OverQuota::Unreached);
         }
         let spent = self.peers.entry(from).or_insert(Spent { authors_ms: 0, bytes: 0, at_ms: now_ms });

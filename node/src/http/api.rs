@@ -11,6 +11,7 @@ mod ops;
 mod payments;
 mod peers;
 mod receipts;
+mod settlements;
 mod status;
 mod time;
 
@@ -30,6 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<Ctx> {
         .merge(receipts::routes())
         .merge(claims::routes())
         .merge(peers::routes())
+        .merge(settlements::routes())
         .merge(networks::routes())
         .merge(keys::routes())
         .merge(import::routes())

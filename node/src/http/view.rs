@@ -112,15 +112,30 @@ pub(super) fn claim_state(core: &Core, claim: &ClaimId) -> (PaymentState, Option
 }
 
 fn sentence(core: &Core, notice: &Notice) -> Result<String, ApiError> {
-    let (Notice::NearLimit { account, unit, balance } | Notice::StopLifted { account, unit, balance }) =
-        notice;
     let state = core.engine().state();
+    let (account, unit, balance) = match notice {
+        Notice::NearLimit { account, unit, balance } | Notice::StopLifted { account, unit, balance } => {
+            (account, unit, balance)
+        }
+        Notice::NearPeerLimit { peer, largest } => {
+            let alias = core.private().peer(peer)?.map_or_else(|| peer.short(), |local| local.alias);
+            let near = format!("the limit towards {alias} is nearly used up");
+            let until = "until payments from there, or something they want from here, bring it back";
+            return Ok(match largest {
+                None => near,
+                Some(0) => format!("the limit towards {alias} is used up: no more payments {until}"),
+                Some(_) => format!("{near}: one payment takes at most half of what is left, {until}"),
+            });
+        }
+    };
     let name = name_of(core.private(), account)?.unwrap_or_else(|| account.to_string());
     let stands =
         format!("{name} now stands at {} {}", decimal(state, *unit, *balance), unit_code(state, *unit));
     Ok(match notice {
         Notice::NearLimit { .. } => format!("{stands}: beyond the warning level"),
-        Notice::StopLifted { .. } => format!("{stands}: a coordinator has lifted the stop for this payment"),
+        Notice::StopLifted { .. } | Notice::NearPeerLimit { .. } => {
+            format!("{stands}: a coordinator has lifted the stop for this payment")
+        }
     })
 }
 

@@ -3,6 +3,7 @@
 use super::core::Core;
 use crate::store::private::{Person, Sidecar};
 use weft_protocol::clearing::intent::RejectCode;
+use weft_protocol::clearing::levels::Draw;
 use weft_protocol::clearing::peers::PeerAnswer;
 use weft_protocol::clearing::step::StepArgs;
 use weft_protocol::encoding::encode;
@@ -210,6 +211,12 @@ impl Core {
         let payee = hold.payee_network;
         let route = self.route_to(payee, hold.unit, hold.amount.minor().unsigned_abs());
         let route = route.map_err(OpRefused::Rule)?;
+        let draws = match self.engine().graded(&route) {
+            Ok(draws) => draws,
+            // A retry hears that it is under way.
+            Err(_) if self.engine().was_done(signed) => Vec::new(),
+            Err(rule) => return Err(OpRefused::Rule(rule)),
+        };
         let (epoch, key) = self
             .engine()
             .peers()
@@ -235,7 +242,9 @@ impl Core {
         let envelope = Envelope::seal(&key, epoch, &claim, &opened, &mut crate::clock::SystemRng);
         let envelope = envelope.map_err(|_| OpRefused::NoSealKey)?;
         self.keep_sealed(envelope.commitment, envelope.to_bytes(), claim);
-        Ok(answer(written, Some(claim)))
+        let mut answer = answer(written, Some(claim));
+        answer.notices.extend(draws.iter().filter_map(Draw::notice));
+        Ok(answer)
     }
 
     /// The claim that a hold backs: its PROPOSE stands right behind it.

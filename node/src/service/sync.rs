@@ -2,7 +2,7 @@
 //! (specs/network.md §11).
 
 use super::core::Core;
-use crate::federation::Brought;
+use crate::federation::{Brought, Quotas};
 use crate::store::private::StoredDescriptor;
 use std::collections::BTreeMap;
 use weft_protocol::clearing::peers::Refusal;
@@ -59,11 +59,10 @@ pub struct TakenIn {
 }
 
 impl Core {
-    /// Whatever changes when there is news: a sum over places and descriptors.
+    /// Whatever changes when there is news: how many public entries and descriptors there were.
     pub fn public_mark(&self) -> (u64, u64) {
-        let peers = self.engine().peers();
-        let theirs: u64 = peers.known().map(|ledger| peers.public_next(ledger)).sum();
-        (theirs + self.engine().state().stream(&PUBLIC_STREAM).next, self.descriptors_taken)
+        let ours = self.engine().state().stream(&PUBLIC_STREAM).next;
+        (self.engine().peers().public_taken() + ours, self.descriptors_taken)
     }
 
     /// How far we have every author.
@@ -100,15 +99,18 @@ impl Core {
     ///
     /// # Errors
     /// When the private store cannot be read.
-    pub fn lacking(&self, theirs: &Haves) -> Result<Lacking, String> {
+    pub fn lacking(&mut self, theirs: &Haves) -> Result<Lacking, String> {
         let ours = self.haves()?;
         let us = self.engine().state().ledger().ok();
         let mut lacking = Lacking::default();
         let others = theirs.as_slice().iter().filter(|have| Some(have.ledger) != us);
-        for have in others.filter(|have| !self.engine().is_banned(&have.ledger)) {
+        for have in others {
+            if self.engine().is_banned(&have.ledger) {
+                continue;
+            }
             let known = ours.get(&have.ledger);
             let next = known.map_or(0, |known| known.next);
-            if have.next > next {
+            if have.next > next && Quotas::may_have(next, self.is_in_reach(&have.ledger)) {
                 lacking.entries.push((have.ledger, next));
             }
             if have.dseq > known.map_or(0, |known| known.dseq) && have.dseq <= MAX_DSEQ {

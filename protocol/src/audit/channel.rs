@@ -4,6 +4,7 @@
 //! holds a few hundred bytes for each claim and a hash for each entry of the stream.
 
 use super::finding::EntryRef;
+use super::settlements::{self, Settlement};
 use super::statements::StatedLine;
 use crate::clearing::accord::Accord;
 use crate::clearing::intent::Hop;
@@ -139,6 +140,9 @@ pub(super) struct Side {
     #[n(8)]
     #[cbor(default)]
     pub(super) statements: Vec<StatedLine>,
+    #[n(9)]
+    #[cbor(default)]
+    pub(super) settlements: BTreeMap<Hash, Settlement>,
 }
 
 /// Places of a stream that are filled when entries are missing.
@@ -147,8 +151,8 @@ const MAX_STREAM_GAP: u64 = 1 << 20;
 impl Side {
     pub(super) fn new(ledger: LedgerId, peer: LedgerId, channel: StreamId, own: bool) -> Self {
         let (lines, acks, claims) = (Vec::new(), Vec::new(), BTreeMap::new());
-        let statements = Vec::new();
-        Self { ledger, peer, channel, own, lines, acks, claims, accord: None, statements }
+        let (statements, settlements) = (Vec::new(), BTreeMap::new());
+        Self { ledger, peer, channel, own, lines, acks, claims, accord: None, statements, settlements }
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -204,7 +208,7 @@ impl Side {
                 self.accord = Accord::parse(&args.accord.0).ok();
             }
             self.statements.extend(StatedLine::of(line, step));
-            return None;
+            return settlements::say(&mut self.settlements, line, step);
         };
         let ends = (self.ledger, self.peer);
         let said = self.claims.entry(Leg { claim, part: step.part }).or_default();
@@ -228,6 +232,10 @@ impl Side {
             }
             _ => None,
         };
+        if let Payload::Settled(settled) = &entry.op().payload {
+            settlements::book(sides, state, entry, settled);
+            return;
+        }
         let mut with = |channel: &StreamId, leg: Leg, act: &dyn Fn(&mut Said)| {
             if let Some(side) = sides.get_mut(channel) {
                 act(side.claims.entry(leg).or_default());
@@ -277,7 +285,14 @@ impl Said {
     ) -> Option<&'static str> {
         let reference = step.reference;
         match &step.args {
-            StepArgs::Accord(_) | StepArgs::Stmt(_) | StepArgs::StmtAck(_) | StepArgs::Key(_) => None,
+            StepArgs::Accord(_)
+            | StepArgs::Stmt(_)
+            | StepArgs::StmtAck(_)
+            | StepArgs::Settle(_)
+            | StepArgs::SettleAck(_)
+            | StepArgs::Pause(_)
+            | StepArgs::End
+            | StepArgs::Key(_) => None,
             StepArgs::Propose(args) => {
                 let intent = args.intent.parse().ok();
                 let place = usize::from(args.hop);

@@ -36,6 +36,7 @@ impl Cross<'_> {
                 }
             }
         }
+        super::settlements::check(self, findings);
         super::statements::check(self, findings);
         if let (Some(a), Some(b)) = (&self.one.accord, &self.other.accord)
             && a.id() != b.id()
@@ -255,6 +256,12 @@ pub(super) fn in_flight(one: &Side, other: &Side) -> BTreeMap<u8, i128> {
             *difference = difference.saturating_add(out).saturating_sub(taken);
         }
     }
+    for settlement in one.settlements.values().chain(other.settlements.values()) {
+        if let Some(booked) = &settlement.booked {
+            let difference = by_pair.entry(booked.pair).or_default();
+            *difference = difference.saturating_add(i128::from(booked.delta));
+        }
+    }
     by_pair
 }
 
@@ -272,6 +279,10 @@ pub(super) fn booked(side: &Side) -> BTreeMap<UnitId, i128> {
         add(said.gave_back.as_ref(), 1);
         add(said.booked.as_ref(), -1);
         add(said.got_back.as_ref(), -1);
+    }
+    for booked in side.settlements.values().filter_map(|settlement| settlement.booked.as_ref()) {
+        let sum = sums.entry(booked.unit).or_default();
+        *sum = sum.saturating_add(i128::from(booked.delta));
     }
     sums
 }

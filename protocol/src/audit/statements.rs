@@ -9,7 +9,7 @@ use super::finding::{Class, Finding, Findings};
 use crate::clearing::leg::Leg;
 use crate::clearing::statement::{Act, Statement, Trail, Value, Verdict, state_at};
 use crate::clearing::step::{Step, StepArgs};
-use crate::ids::Hash;
+use crate::ids::{ClaimId, Hash};
 use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
 
@@ -76,6 +76,12 @@ fn moves(side: &Side, other: &Side) -> Moves {
         let given_back = other.claims.get(claim).and_then(|said| value(said));
         if let (Some(value), Some(returned)) = (given_back, &said.returned) {
             add(returned, Act::GaveBack, claim, value);
+        }
+    }
+    for (id, settlement) in &side.settlements {
+        let theirs = other.settlements.get(id);
+        if let Some((sseq, act, value)) = theirs.and_then(|theirs| settlement.as_answer_to(theirs, side)) {
+            moves.push((sseq, act, Leg::first(ClaimId(id.0)), value));
         }
     }
     moves.sort_by_key(|(sseq, ..)| *sseq);

@@ -181,7 +181,8 @@ impl Accord {
     }
 }
 
-const MAX_RATE: u64 = 1 << 32;
+/// Largest number of a rate.
+pub const MAX_RATE: u64 = 1 << 32;
 const MAX_LIMIT: u64 = 1 << 62;
 
 impl UnitPair {

@@ -195,6 +195,10 @@ impl Engine {
         if matches!(kind, Some(Kind::Hold | Kind::Step(_) | Kind::Recovered)) {
             return Err(Rejected::StepForm);
         }
+        if kind == Some(Kind::Settled) {
+            let op = Op::parse(Kind::Settled, &signed.op.0).map_err(Rejected::Encoding)?;
+            return self.settle(signed, &op, cx);
+        }
         self.write(signed, cx)
     }
 
@@ -213,6 +217,10 @@ impl Engine {
         }
         if self.hushed.contains(&id) {
             return Err(Rejected::NotHeard { peer: *peer });
+        }
+        crate::ledger::halt::check_open(channel)?;
+        if let Some(halt) = self.peers.stream(&id).and_then(|stream| stream.halt) {
+            return Err(Rejected::Halted { peer: *peer, halt, by_us: false });
         }
         Ok((id, channel))
     }
@@ -275,6 +283,7 @@ impl Engine {
             self.react(&claim, cx);
         } else if let Some((id, _)) = self.state.channel_with(peer) {
             // Where it cannot be answered now the next look tries again.
+            self.look_at_settlements(&id, cx);
             let _ = self.answer_statement(&id, cx);
         }
         Ok(())
@@ -482,6 +491,8 @@ impl Engine {
         claims.extend(self.state.claims.iter().filter(|(_, row)| !row.is_closed()).map(|((c, _), _)| *c));
         claims.extend(self.state.decisions.iter().filter(|(_, row)| !row.credited).map(|(c, _)| *c));
         self.recover_evidence(cx);
+        let channels: Vec<StreamId> = self.state.channels.keys().copied().collect();
+        channels.iter().for_each(|id| self.look_at_settlements(id, cx));
         for claim in claims {
             self.react(&claim, cx);
         }

@@ -306,12 +306,14 @@ pub enum RejectCode {
     NonceUsed,
     /// The networks further on have turned it down.
     Downstream,
+    /// The channel is paused, or its accord has ended.
+    Halted,
     /// A code of a later version.
     Other(u16),
 }
 
 impl RejectCode {
-    const NAMED: [(u16, Self, &'static str); 10] = [
+    const NAMED: [(u16, Self, &'static str); 11] = [
         (1, Self::UnknownPayee, "the other network knows nobody of that name"),
         (2, Self::OverLimit, "the payee may not receive that much more"),
         (3, Self::Expired, "it expired before it was decided"),
@@ -322,6 +324,7 @@ impl RejectCode {
         (8, Self::Sidecar, "the sealed name and memo are missing or do not open"),
         (9, Self::NonceUsed, "the same payment was proposed before"),
         (10, Self::Downstream, "a network further on turned it down"),
+        (11, Self::Halted, "the two networks have paused payments, or their accord has ended"),
     ];
 
     /// The number.

@@ -51,6 +51,7 @@ impl Route {
 
 /// What a part asks of its first hop.
 struct First {
+    peer: LedgerId,
     channel: StreamId,
     pair: u8,
     value: HopValue,
@@ -97,6 +98,12 @@ impl Engine {
             return Err(Rejected::HoldMismatch { what: "the unit" });
         }
         self.check_room(&firsts)?;
+        let now_ms = cx.now_ms.max(self.state.head.time_ms);
+        for first in &firsts {
+            if self.old_claims_hold((first.channel, first.pair), &intent.payee, now_ms) {
+                return Err(Rejected::OldHolds { peer: first.peer });
+            }
+        }
         let signed_intent =
             SignedIntent::sign(&intent, self.author.log_key(self.state.identity()?, intent.epoch)?);
         let claim = signed_intent.claim();
@@ -120,6 +127,13 @@ impl Engine {
         }
         self.touched(claim);
         Ok((written, claim))
+    }
+
+    /// Whether an operation was done before.
+    pub fn was_done(&self, signed: &SignedOp) -> bool {
+        let op = Kind::from_code(signed.kind).and_then(|kind| Op::parse(kind, &signed.op.0).ok());
+        let author = signed.auth.first().map_or(crate::ids::Signer::ZERO, |auth| auth.signer);
+        op.is_some_and(|op| self.state.ops.contains_key(&(author, op.op_id)))
     }
 
     /// The route over one hop, when there is an accord with the payee's network that names the unit, so that `amount`
@@ -183,7 +197,7 @@ impl Engine {
             let next = part.route.get(1).ok_or(no("a route has at least two networks"))?;
             let hop = part.hops.first().ok_or(no("a route has 1 to 6 hops"))?;
             let (channel, row) = self.ready_channel(next)?;
-            Ok(First { channel, pair: hop.pair, value: hop_value(row, hop, Way::Out)? })
+            Ok(First { peer: *next, channel, pair: hop.pair, value: hop_value(row, hop, Way::Out)? })
         };
         intent.parts.iter().map(first).collect()
     }

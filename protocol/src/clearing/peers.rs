@@ -6,21 +6,25 @@
 
 mod effect;
 mod places;
+mod refusal;
 mod saved;
 mod strangers;
 
 pub use places::Place;
+pub use refusal::Refusal;
 
 use super::guard::{Fence, Newest, StreamHead};
 use super::intent::{Decision, RejectCode, SignedIntent};
 use super::leg::Leg;
+use super::settle::{Offered, SettleAnswer};
 use super::statement::{Trail, Value};
 use super::stating::{Answered, Asked};
 use super::step::{Step, StepArgs};
-use crate::entry::{Entry, EntryError, Payload};
+use crate::entry::{Entry, Payload};
 use crate::ids::{ClaimId, Hash, LedgerId, PUBLIC_STREAM, StreamId, UnitId};
 use crate::ledger::Rejected;
 use crate::ledger::capacity::Capacity;
+use crate::ledger::halt::Halt;
 use crate::ledger::identity::{Identity, LastGood, Purpose, is_identity};
 use crate::ledger::state::{State, StreamRow};
 use crate::ledger::units::UnitDefined;
@@ -72,6 +76,9 @@ pub struct Peers {
     /// What each network tells of its accord with each other.
     #[cbor(n(13), with = "crate::ledger::witness::table", has_nil)]
     capacities: BTreeMap<(LedgerId, LedgerId), Capacity>,
+    /// Public entries taken in since this was built.
+    #[cbor(skip)]
+    public_taken: u64,
     /// Kept as notes.
     #[cbor(skip)]
     fences: BTreeMap<LedgerId, Fence>,
@@ -117,6 +124,17 @@ pub struct PeerStream {
     /// Its last answer to a statement of ours.
     #[n(9)]
     pub(super) answered: Option<Answered>,
+    /// Settlements that it proposes and nobody has answered.
+    #[n(10)]
+    #[cbor(default)]
+    pub(super) offers: BTreeMap<Hash, Offered>,
+    /// Its answers to settlements of ours that our books do not follow yet.
+    #[n(11)]
+    #[cbor(default)]
+    pub(super) settle_answers: BTreeMap<Hash, (Hash, SettleAnswer)>,
+    /// Whether it lets new payments over the channel.
+    #[n(12)]
+    pub halt: Option<Halt>,
 }
 
 /// What a peer has said about a claim on one channel.
@@ -197,66 +215,6 @@ pub struct Finding {
     pub what: Cow<'static, str>,
 }
 
-/// Why a peer's entry was not taken in.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// Not an entry, or not one for this place.
-    #[error("{0}")]
-    Malformed(EntryError),
-    /// It breaks a rule that every stream entry keeps.
-    #[error("{0}")]
-    Rejected(Rejected),
-    /// Places are missing before it; we answer with the next place we expect.
-    #[error("the next place is {next}, got {got}")]
-    Gap {
-        /// What we expect.
-        next: u64,
-        /// What came.
-        got: u64,
-    },
-    /// It is signed under a log key that is revoked, and nothing shows that it was signed before that.
-    #[error(
-        "it is signed under log key {epoch}, which its network has revoked: only entries proven to be among its \
-         first {size} count"
-    )]
-    Revoked {
-        /// Epoch of the key.
-        epoch: u32,
-        /// Size of the last good checkpoint.
-        size: u64,
-    },
-    /// A place we have, whose bytes the caller compares: the same is a duplicate, others are evidence.
-    #[error("place {sseq} was received before")]
-    Known {
-        /// Which place.
-        sseq: u64,
-    },
-    /// It does not name the entry before it: another history.
-    #[error("place {sseq} does not follow the entry we have before it")]
-    Forked {
-        /// Which place.
-        sseq: u64,
-    },
-    /// It was written before a start of its network, and was lost there: by our promise it is ignored.
-    #[error("place {sseq} was written before start {boot} of its network, which did not find it again")]
-    Fenced {
-        /// Which place.
-        sseq: u64,
-        /// The start.
-        boot: u64,
-    },
-    /// The peer has more of our stream than we wrote: our own books are older than what the peer saw.
-    #[error(
-        "the peer has {claimed} entries of our stream, we wrote {written}: this node's data is older than what it has sent"
-    )]
-    AheadOfUs {
-        /// What the peer says.
-        claimed: u64,
-        /// What we have.
-        written: u64,
-    },
-}
-
 impl PeerStream {
     fn new() -> Self {
         Self {
@@ -270,6 +228,9 @@ impl PeerStream {
             trail: Trail::default(),
             asked: None,
             answered: None,
+            offers: BTreeMap::new(),
+            settle_answers: BTreeMap::new(),
+            halt: None,
         }
     }
 
@@ -415,6 +376,7 @@ impl Peers {
         if let Payload::Capacity(told) = &entry.op().payload {
             self.capacities.insert((ledger, told.peer), told.clone());
         }
+        self.public_taken = self.public_taken.saturating_add(1);
         self.public.insert(ledger, StreamRow { next: next.saturating_add(1), head: entry.leaf() });
         self.note_newest(entry);
         self.places.note(entry);
@@ -602,6 +564,9 @@ impl Peers {
         if let Payload::FreezeLifted(lifted) = &entry.op().payload {
             self.frozen.remove(&lifted.accused);
         }
+        if let Payload::Settled(settled) = &entry.op().payload {
+            self.follow_settled(settled);
+        }
         let Payload::Step(step) = &entry.op().payload else { return };
         self.follow_own(state, entry, step);
         let decision = match &step.args {
@@ -620,7 +585,11 @@ impl Peers {
             | StepArgs::Free
             | StepArgs::Return
             | StepArgs::Stmt(_)
-            | StepArgs::StmtAck(_) => None,
+            | StepArgs::StmtAck(_)
+            | StepArgs::Settle(_)
+            | StepArgs::SettleAck(_)
+            | StepArgs::Pause(_)
+            | StepArgs::End => None,
         };
         if let Some(word) = decision.filter(|word| word.body.decider == entry.body().ledger) {
             self.own_words.insert(word.body.claim, *word);

@@ -280,6 +280,10 @@ impl Engine {
         if i128::from(leaves.position().minor()) > room(&self.state, out, onward.pair).unwrap_or(0) {
             return Err(RejectCode::NoRoom);
         }
+        let now_ms = cx.now_ms.max(self.state.head.time_ms);
+        if self.old_claims_hold((id, onward.pair), &intent.payee, now_ms) {
+            return Err(RejectCode::NoRoom);
+        }
         let (leaf, signed) = (proposal.leaf, proposal.signed.clone());
         Ok(Some(Todo::Onward { from: channel, channel: id, leaf, signed, intent, place: next_place }))
     }
@@ -316,6 +320,9 @@ impl Engine {
         }
         if [row.peer, intent.payer, intent.payee].iter().any(|ledger| self.is_frozen(ledger)) {
             return Err(broken);
+        }
+        if row.halt.is_some() {
+            return Err(RejectCode::Halted);
         }
         if self.room_in(channel, hop.pair) < 0 {
             return Err(RejectCode::NoRoom);

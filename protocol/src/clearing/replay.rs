@@ -117,6 +117,7 @@ fn claim_of(entry: &Entry) -> Option<ClaimId> {
         | Payload::Reversal(_)
         | Payload::Hold(_)
         | Payload::Release(_)
+        | Payload::Settled(_)
         | Payload::PeerView(_)
         | Payload::Capacity(_)
         | Payload::EvidenceRecorded(_)

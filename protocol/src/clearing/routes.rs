@@ -75,6 +75,12 @@ impl Engine {
         failed: &BTreeSet<(LedgerId, LedgerId)>,
         closed: &dyn Fn(&LedgerId) -> bool,
     ) -> Result<Route, Rejected> {
+        if self.is_banned(&payee) {
+            return Err(Rejected::PeerBanned { peer: payee });
+        }
+        if self.is_frozen(&payee) {
+            return Err(Rejected::PeerFrozen { peer: payee });
+        }
         let no = Rejected::NoRoom { amount: i64::MAX, room: 0 };
         let minor = i64::try_from(amount).ok().and_then(|minor| Amount::new(minor).ok()).ok_or(no)?;
         if let Some(way) = self.ways(payee, unit, amount, failed, closed, 1)?.into_iter().next() {

@@ -8,6 +8,7 @@ use super::accord::{MAX_PAIRS, UnitPair};
 use super::engine::{Cx, Engine};
 use super::leg::Leg;
 use super::peers::Peers;
+use super::settle::{self, SettleAnswer};
 use super::statement::{
     Act, Statement, StmtAckArgs, StmtArgs, Trail, Value, Verdict, leg_of, open_outs, position_amount,
     state_at,
@@ -80,7 +81,11 @@ fn effect_of(
     trail: &Trail,
     proposed: impl FnOnce(&super::intent::SignedIntent, (u8, u8)) -> Option<Value>,
     returned: impl Fn(Leg) -> Option<Value>,
+    settled: impl FnOnce(&Hash) -> Option<(Value, bool)>,
 ) -> Option<(Act, Leg, Value)> {
+    if let Some(moved) = settle::moved(step, settled) {
+        return Some(moved);
+    }
     let key = leg_of(step)?;
     match &step.args {
         StepArgs::Propose(args) => Some((Act::Opened, key, proposed(&args.intent, (step.part, args.hop))?)),
@@ -92,6 +97,10 @@ fn effect_of(
         | StepArgs::Reject(_)
         | StepArgs::Stmt(_)
         | StepArgs::StmtAck(_)
+        | StepArgs::Settle(_)
+        | StepArgs::SettleAck(_)
+        | StepArgs::Pause(_)
+        | StepArgs::End
         | StepArgs::Key(_) => None,
     }
 }
@@ -112,11 +121,21 @@ impl Peers {
             let pair = row.accord.pairs.iter().position(of_unit)?;
             Some((u8::try_from(pair).ok()?, value.position().minor().unsigned_abs()))
         };
-        if let Some((act, key, value)) = effect_of(step, trail, proposed, booked) {
+        let settled = |id: &Hash| state.settlements.get(id).map(|row| (settle::value_of(row), row.we_owed));
+        if let Some((act, key, value)) = effect_of(step, trail, proposed, booked, settled) {
             trail.note(sseq_of(entry), act, key, value);
         }
         match &step.args {
             StepArgs::Accord(_) => trail.begin(entry.body().time_ms),
+            StepArgs::SettleAck(args) => {
+                // One that came back without what a person has signed leaves the question to people again.
+                let withdrawn = args.answer == SettleAnswer::Withdrawn;
+                if let (Some(id), Some(stream)) = (step.reference, self.stream_mut(&step.channel))
+                    && (withdrawn || state.settlements.contains_key(&id))
+                {
+                    stream.offers.remove(&id);
+                }
+            }
             StepArgs::StmtAck(_) => {
                 if let Some(stream) = self.stream_mut(&step.channel)
                     && stream.asked.as_ref().is_some_and(|asked| Some(asked.stmt) == step.reference)
@@ -131,6 +150,9 @@ impl Peers {
             | StepArgs::Free
             | StepArgs::Return
             | StepArgs::Stmt(_)
+            | StepArgs::Settle(_)
+            | StepArgs::Pause(_)
+            | StepArgs::End
             | StepArgs::Key(_) => {}
         }
     }
@@ -146,7 +168,14 @@ impl Peers {
             let out = state.leg(&leg.claim, leg.part)?.outgoing.as_ref()?;
             Some((out.pair, out.value().position().minor().unsigned_abs()))
         };
-        if let Some((act, key, value)) = effect_of(step, &stream.trail, proposed, ours) {
+        // The first answer counts.
+        let answered = step.reference.and_then(|id| stream.settle_answers.get(&id));
+        let first = answered.is_some_and(|(leaf, _)| *leaf == entry.leaf());
+        let settled = |id: &Hash| {
+            let row = state.settlements.get(id).filter(|_| first)?;
+            Some((settle::value_of(row), !row.we_owed))
+        };
+        if let Some((act, key, value)) = effect_of(step, &stream.trail, proposed, ours, settled) {
             stream.trail.note(sseq_of(entry), act, key, value);
         }
     }
@@ -284,6 +313,7 @@ impl Engine {
         let channels: Vec<(StreamId, LedgerId)> =
             self.state.channels.iter().map(|(id, row)| (*id, row.peer)).collect();
         for (id, peer) in channels {
+            self.look_at_settlements(&id, cx);
             // Refused only while nothing may be signed on the channel, or when our books differ from the streams, which
             // people are shown; it is tried again at the next look.
             if self.answer_statement(&id, cx).is_ok() && self.is_statement_due(&id, cx.now_ms) {

@@ -1,9 +1,11 @@
 //! A step: one line of a channel's stream (specs/clearing.md §3).
 
 use super::intent::{Decision, SignedIntent};
+use super::settle::{SettleAckArgs, SettleArgs};
 use super::statement::{StmtAckArgs, StmtArgs};
 use crate::encoding::Blob;
 use crate::ids::{ClaimId, Hash, SigBytes, Signer, StreamId};
+use crate::ledger::halt::PauseArgs;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
 /// How far we have the peer's stream: what we say with every step.
@@ -118,6 +120,14 @@ pub enum StepArgs {
     Stmt(StmtArgs),
     /// What the receiver comes to at the same cut.
     StmtAck(StmtAckArgs),
+    /// Value owed that moved outside, as a person of the writer says.
+    Settle(SettleArgs),
+    /// What became of it.
+    SettleAck(SettleAckArgs),
+    /// No new payments for a while, or again.
+    Pause(PauseArgs),
+    /// No new payments any more.
+    End,
     /// An identity entry the receiver will need.
     Key(KeyArgs),
 }
@@ -142,7 +152,7 @@ pub struct Step {
 impl Step {
     /// The step types of this version (the others of the table are numbers reserved for later versions).
     pub fn known_type(code: u16) -> Option<u8> {
-        u8::try_from(code).ok().filter(|t| matches!(t, 0..=8 | 14))
+        u8::try_from(code).ok().filter(|t| matches!(t, 0..=10 | 14 | 19 | 20))
     }
 
     /// Field 2.
@@ -157,6 +167,10 @@ impl Step {
             StepArgs::Return => 6,
             StepArgs::Stmt(_) => 7,
             StepArgs::StmtAck(_) => 8,
+            StepArgs::Settle(_) => 9,
+            StepArgs::SettleAck(_) => 10,
+            StepArgs::Pause(_) => 19,
+            StepArgs::End => 20,
             StepArgs::Key(_) => 14,
         }
     }
@@ -168,7 +182,7 @@ impl<C> Encode<C> for Step {
         e: &mut Encoder<W>,
         ctx: &mut C,
     ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        let has_args = !matches!(self.args, StepArgs::Free | StepArgs::Return);
+        let has_args = !matches!(self.args, StepArgs::Free | StepArgs::Return | StepArgs::End);
         let optional = [self.claim.is_some(), self.reference.is_some(), has_args, self.part != 0];
         let fields = optional.iter().filter(|present| **present).count().saturating_add(3);
         e.map(fields as u64)?.u8(0)?.encode_with(self.channel, ctx)?;
@@ -190,8 +204,11 @@ impl<C> Encode<C> for Step {
             StepArgs::Done(args) => args.encode(e, ctx)?,
             StepArgs::Stmt(args) => args.encode(e, ctx)?,
             StepArgs::StmtAck(args) => args.encode(e, ctx)?,
+            StepArgs::Settle(args) => args.encode(e, ctx)?,
+            StepArgs::SettleAck(args) => args.encode(e, ctx)?,
+            StepArgs::Pause(args) => args.encode(e, ctx)?,
             StepArgs::Key(args) => args.encode(e, ctx)?,
-            StepArgs::Free | StepArgs::Return => {}
+            StepArgs::Free | StepArgs::Return | StepArgs::End => {}
         }
         if self.part != 0 {
             e.u8(6)?.u8(self.part)?;
@@ -237,6 +254,9 @@ impl<'b, C> Decode<'b, C> for Step {
                         4 => StepArgs::Done(d.decode_with(ctx)?),
                         7 => StepArgs::Stmt(d.decode_with(ctx)?),
                         8 => StepArgs::StmtAck(d.decode_with(ctx)?),
+                        9 => StepArgs::Settle(d.decode_with(ctx)?),
+                        10 => StepArgs::SettleAck(d.decode_with(ctx)?),
+                        19 => StepArgs::Pause(d.decode_with(ctx)?),
                         14 => StepArgs::Key(d.decode_with(ctx)?),
                         _ => return Err(error("this step takes no arguments")),
                     });
@@ -248,6 +268,7 @@ impl<'b, C> Decode<'b, C> for Step {
         let args = match (t, args) {
             (5, None) => StepArgs::Free,
             (6, None) => StepArgs::Return,
+            (20, None) => StepArgs::End,
             (_, Some(args)) => args,
             _ => return Err(error("the arguments of this step are missing")),
         };

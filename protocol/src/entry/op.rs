@@ -11,6 +11,7 @@ use crate::ledger::forward::Forward;
 use crate::ledger::identity::{Genesis, KeyBound, KeyRevoked, RootChanged};
 use crate::ledger::members::{AccountChanged, AccountClosed, AccountOpened, RoleGranted};
 use crate::ledger::rules::RuleSet;
+use crate::ledger::settled::Settled;
 use crate::ledger::succession::{Recovered, Succession};
 use crate::ledger::transfer::{Book, Credit, End, Hold, Release, Returned, Reversal, Transfer};
 use crate::ledger::units::UnitDefined;
@@ -138,6 +139,8 @@ payloads! {
     0x0507 Release(Release),
     /// The books of both sides after a RETURN.
     0x0508 Returned(Returned),
+    /// Value owed between networks that moved outside.
+    0x050c Settled(Settled),
     /// The head of a peer's log that we have cosigned.
     0x0d01 PeerView(PeerView),
     /// Evidence against another network that we hold.
@@ -176,6 +179,7 @@ impl Kind {
             Self::Book => "book",
             Self::Release => "release",
             Self::Returned => "returned",
+            Self::Settled => "settled",
             Self::PeerView => "peer-view",
             Self::EvidenceRecorded => "evidence-recorded",
             Self::FreezeLifted => "freeze-lifted",
@@ -191,7 +195,11 @@ impl Kind {
             Self::Step(6) => "step-return",
             Self::Step(7) => "step-stmt",
             Self::Step(8) => "step-stmt-ack",
+            Self::Step(9) => "step-settle",
+            Self::Step(10) => "step-settle-ack",
             Self::Step(14) => "step-key",
+            Self::Step(19) => "step-pause",
+            Self::Step(20) => "step-end",
             Self::Step(_) => "step",
         }
     }

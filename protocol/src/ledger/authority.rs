@@ -143,6 +143,13 @@ impl Authority {
         if held { Ok(()) } else { self.roots(state).map_err(|_| Rejected::OfficeNeeded) }
     }
 
+    /// A treasurer, an operator or the root set stands behind the operation.
+    pub(super) fn treasury(&self, state: &State) -> Result<(), Rejected> {
+        let office = |role: &Role| matches!(role, Role::Treasurer | Role::Operator);
+        let held = self.desk.iter().any(office) || self.holder_roles.iter().any(|(_, role)| office(role));
+        if held { Ok(()) } else { self.roots(state).map_err(|_| Rejected::OfficeNeeded) }
+    }
+
     /// The root set stands behind the operation.
     pub(super) fn roots(&self, state: &State) -> Result<(), Rejected> {
         let need = state.identity()?.root.threshold;

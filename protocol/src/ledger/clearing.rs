@@ -30,8 +30,8 @@ use crate::entry::Entry;
 use crate::ids::{ClaimId, LedgerId, StreamId};
 use crate::keys;
 use crate::ledger::identity::{Purpose, RootSet, is_identity};
-use crate::ledger::settlement;
 use crate::ledger::transfer::{Posting, move_value};
+use crate::ledger::{halt, settled, settlement};
 use std::collections::BTreeMap;
 
 /// Signatures inside a step that our own identity can judge.
@@ -68,6 +68,10 @@ pub(super) fn step_signatures(identity: &Identity, step: &Step) -> Result<Vec<Si
         | StepArgs::Return
         | StepArgs::Stmt(_)
         | StepArgs::StmtAck(_)
+        | StepArgs::Settle(_)
+        | StepArgs::SettleAck(_)
+        | StepArgs::Pause(_)
+        | StepArgs::End
         | StepArgs::Key(_) => Ok(Vec::new()),
     }
 }
@@ -160,6 +164,16 @@ fn apply_step_of(state: &State, entry: &Entry, step: &Step, lost: bool) -> Resul
         StepArgs::Return => cx.give_back()?,
         StepArgs::Stmt(args) => settlement::state_positions(state, entry, step, &channel, args, lost)?,
         StepArgs::StmtAck(args) => settlement::answer_statement(state, entry, step, &channel, args)?,
+        StepArgs::Settle(args) => settled::apply_settle(state, entry, step, &channel, args)?,
+        StepArgs::SettleAck(args) => settled::apply_settle_ack(state, step, args)?,
+        StepArgs::Pause(args) => {
+            channel.halt = halt::after(channel.halt, Some(*args))?;
+            Vec::new()
+        }
+        StepArgs::End => {
+            channel.halt = halt::after(channel.halt, None)?;
+            Vec::new()
+        }
         StepArgs::Key(args) => {
             let known = Entry::parse(&args.entry.0).map_err(Rejected::Entry)?;
             if !is_identity(&known.op().payload) {
@@ -176,8 +190,10 @@ fn apply_step_of(state: &State, entry: &Entry, step: &Step, lost: bool) -> Resul
 /// Which of claim and reference a step of each type carries.
 fn check_form(step: &Step) -> Result<(), Rejected> {
     let (claim, reference) = match step.args {
-        StepArgs::Accord(_) | StepArgs::Stmt(_) | StepArgs::Key(_) => (false, false),
-        StepArgs::StmtAck(_) => (false, true),
+        StepArgs::Accord(_) | StepArgs::Stmt(_) | StepArgs::Pause(_) | StepArgs::End | StepArgs::Key(_) => {
+            (false, false)
+        }
+        StepArgs::StmtAck(_) | StepArgs::Settle(_) | StepArgs::SettleAck(_) => (false, true),
         StepArgs::Reject(RejectArgs { decision: Some(_), .. }) => (true, step.reference.is_some()),
         StepArgs::Propose(_)
         | StepArgs::Accept(_)
@@ -220,9 +236,13 @@ fn apply_accord(state: &State, step: &Step, args: &AccordArgs) -> Result<Vec<Cha
     let account = own_accounts::peer(&us, &peer);
     let mut changes = Vec::new();
     let row = match before {
-        Some(row) => {
-            ChannelRow { accord_id: accord.id(), accord, acked: step.ack.next.max(row.acked), ..row.clone() }
-        }
+        Some(row) => ChannelRow {
+            accord_id: accord.id(),
+            accord,
+            acked: step.ack.next.max(row.acked),
+            halt: None,
+            ..row.clone()
+        },
         None => {
             changes.push(Change::Account(account, Account::new(OwnerKind::Peer, false)));
             ChannelRow {
@@ -234,6 +254,7 @@ fn apply_accord(state: &State, step: &Step, args: &AccordArgs) -> Result<Vec<Cha
                 acked: step.ack.next,
                 introduced: std::collections::BTreeSet::new(),
                 open_out: std::collections::BTreeMap::new(),
+                halt: None,
             }
         }
     };
@@ -257,7 +278,7 @@ pub fn room(state: &State, channel: &ChannelRow, pair: u8) -> Option<i128> {
     let owed = state.balance(&channel.account, terms.booked_unit(channel.we_are_a));
     let open = channel.open_out.get(&pair).copied().unwrap_or(0);
     let left = i128::from(terms.limit(channel.we_are_a)).checked_sub(i128::from(owed))?;
-    left.checked_sub(i128::from(open))
+    left.checked_sub(i128::from(open))?.checked_sub(settled::reserved(state, channel, pair))
 }
 
 /// Checks a hop of an Intent against the accord of its channel, and gives what it moves in our books.

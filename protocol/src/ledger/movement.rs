@@ -3,6 +3,7 @@
 //! Every kind is named, so that a new one must say whether it moves value.
 
 use super::own_accounts;
+use super::settled::Settled;
 use super::transfer::{Posting, move_value};
 use crate::entry::Payload;
 use crate::ids::ClaimId;
@@ -32,6 +33,7 @@ impl Payload {
             Self::Book(b) => (b.postings.clone(), None, Some(b.claim)),
             Self::Release(r) => (r.postings.clone(), None, None),
             Self::Returned(r) => (r.postings.clone(), None, Some(r.claim)),
+            Self::Settled(Settled { postings: Some(postings), .. }) => (postings.clone(), None, None),
             Self::Recovered(r) if !r.postings.is_empty() => {
                 let claim = r.lost_step().and_then(|step| step.claim);
                 (r.postings.clone(), None, claim)
@@ -40,6 +42,7 @@ impl Payload {
             | Self::KeyBound(_)
             | Self::Succession(_)
             | Self::Recovered(_)
+            | Self::Settled(_)
             | Self::KeyRevoked(_)
             | Self::RootChanged(_)
             | Self::AccountOpened(_)

@@ -28,6 +28,11 @@ pub fn disputed() -> AccountId {
     id("disputed")
 }
 
+/// What was owed between networks and has moved outside, or was forgiven. The first settlement opens it.
+pub fn settlement() -> AccountId {
+    id("settlement")
+}
+
 /// The account that a ledger keeps for a peer: the same id on both sides (specs/clearing.md §2).
 pub fn peer(one: &LedgerId, other: &LedgerId) -> AccountId {
     let (low, high) = (one.min(other), one.max(other));

@@ -1,6 +1,8 @@
 //! Why an entry, an operation or a peer's bytes were refused. Every variant names one rule.
 
+use super::halt::Halt;
 use super::members::OwnerKind;
+use super::settled::MAX_OPEN_SETTLEMENTS;
 use crate::clearing::accord::AccordError;
 use crate::encoding::EncodingError;
 use crate::entry::{EntryError, Role};
@@ -186,6 +188,13 @@ pub enum Rejected {
         "unit pair {pair} is not one to one, and the accord gives the other network's unit no number here"
     )]
     NotOneToOne { pair: u8 },
+    #[error(
+        "the limit towards network {peer} is nearly used up: a single payment may take at most {largest} of it, this one takes \
+         {amount}"
+    )]
+    Slowed { peer: LedgerId, amount: i64, largest: u64 },
+    #[error("payments that should have ended long ago hold too much of the limit towards network {peer}")]
+    OldHolds { peer: LedgerId },
     #[error("the rate gives no whole amount for {amount}; the next lower one it gives is {nearest}")]
     Inexact { amount: i64, nearest: i64 },
     #[error("there is no accord for channel {channel}")]
@@ -247,6 +256,21 @@ pub enum Rejected {
         "no way is known to network {payee}: no peer of this network passes payments on to it, or none has room"
     )]
     NoWay { payee: LedgerId },
+    // Settlements
+    #[error("an entry about a settlement lacks what its act needs, or has more")]
+    SettleForm,
+    #[error("settlement {settlement} is not known here, says something else, or is past this")]
+    SettleState { settlement: Hash },
+    #[error("proposing a settlement names exactly one sidecar: the outside reference")]
+    SettleReference,
+    #[error("{MAX_OPEN_SETTLEMENTS} settlements with network {peer} wait for an answer; no more at a time")]
+    SettleMany { peer: LedgerId },
+    #[error("{owed} are owed, {amount} cannot be settled")]
+    SettleDebt { amount: i64, owed: i128 },
+    #[error("{}", halted(*halt, *by_us))]
+    Halted { peer: LedgerId, halt: Halt, by_us: bool },
+    #[error("the accord has ended: only a new one, signed by both root sets, opens the channel again")]
+    AccordEnded,
     // Guard and succession
     #[error(
         "this node has started from books that may be older than what it has said before, and signs nothing until its \
@@ -282,6 +306,22 @@ pub enum Rejected {
     EvidenceEnough { accused: LedgerId },
     #[error("lifting a freeze names exactly one sidecar: the reason")]
     ReasonSidecar,
+}
+
+/// Who lets no new payments over a channel.
+fn halted(halt: Halt, by_us: bool) -> &'static str {
+    match (halt, by_us) {
+        (Halt::Paused, true) => {
+            "this network has paused payments with that network; `weft peer resume` lets them go again"
+        }
+        (Halt::Paused, false) => "that network has paused payments with this one; ask its operator why",
+        (Halt::Ended, true) => {
+            "this network has ended its accord with that network; a new accord opens it again"
+        }
+        (Halt::Ended, false) => {
+            "that network has ended its accord with this one; a new accord opens it again"
+        }
+    }
 }
 
 impl Rejected {

@@ -3,8 +3,8 @@
 //! What must hold: we state of ourselves exactly what our books say. That the peer's half is right is checked by
 //! [`crate::clearing`] before we sign, and by an audit that has the peer's folder.
 
-use super::Rejected;
 use super::state::{Change, ChannelRow, State};
+use super::{Rejected, settled};
 use crate::clearing::statement::{Statement, StmtAckArgs, StmtArgs, Verdict, in_flight, open_outs};
 use crate::clearing::step::Step;
 use crate::entry::Entry;
@@ -53,7 +53,16 @@ pub fn positions(state: &State, channel: &ChannelRow) -> Vec<i64> {
         let owed = state.balance(&channel.account, pair.booked_unit(channel.we_are_a));
         if channel.we_are_a { owed } else { owed.wrapping_neg() }
     };
-    channel.accord.pairs.iter().map(of).collect()
+    let mut positions: Vec<i64> = channel.accord.pairs.iter().map(of).collect();
+    let untold = state.channel_with(&channel.peer).map(|(id, _)| settled::untold(state, &id));
+    for (pair, we_owed, amount) in untold.into_iter().flatten() {
+        // Booked here, and in no stream yet.
+        if let Some(position) = positions.get_mut(usize::from(pair)) {
+            let back = if we_owed == channel.we_are_a { amount } else { amount.wrapping_neg() };
+            *position = position.wrapping_add(back);
+        }
+    }
+    positions
 }
 
 /// STMT: the cut is everything before it, and what it says of us is what our books say. Of a statement that comes back

@@ -12,9 +12,11 @@ pub use claims::{Answer, ClaimRow, Closing, DecisionRow, HoldRow, InHop, Origin,
 use super::capacity::CapacityRow;
 use super::erasure::ErasureRow;
 use super::evidence::AccusedRow;
+use super::halt::Halt;
 use super::identity::Identity;
 use super::members::OwnerKind;
 use super::rules::{Limit, LimitScope};
+use super::settled::SettlementRow;
 use super::settlement::StatementRow;
 use super::succession::SuccessionRow;
 use super::units::UnitDefined;
@@ -118,6 +120,9 @@ pub struct ChannelRow {
     /// Open claims that we proposed to the peer, by unit pair, in minor units of the position unit.
     #[n(7)]
     pub open_out: BTreeMap<u8, u64>,
+    /// Whether we let new payments over it.
+    #[n(8)]
+    pub halt: Option<Halt>,
 }
 
 /// Closed claims and Decisions stay this long after their expiry.
@@ -168,6 +173,8 @@ pub struct State {
     pub erased: BTreeMap<AccountId, ErasureRow>,
     #[cbor(n(20), with = "super::witness::table", has_nil)]
     pub statements: BTreeMap<StreamId, StatementRow>,
+    #[cbor(n(21), with = "super::witness::table", has_nil)]
+    pub settlements: BTreeMap<Hash, SettlementRow>,
     #[cbor(n(19), with = "super::witness::table", has_nil)]
     pub capacity: BTreeMap<LedgerId, CapacityRow>,
     /// Rows by the time they are forgotten; derived, so not part of the digest.
@@ -230,6 +237,7 @@ pub enum Change {
     Accused(LedgerId, AccusedRow),
     Erased(AccountId, ErasureRow),
     Statement(StreamId, Box<StatementRow>),
+    Settlement(Hash, SettlementRow),
     Capacity(LedgerId, CapacityRow),
 }
 
@@ -409,6 +417,7 @@ impl State {
             Change::View(peer, origin, row) => drop(self.views.insert((peer, origin), row)),
             Change::Capacity(peer, row) => drop(self.capacity.insert(peer, row)),
             Change::Erased(account, row) => drop(self.erased.insert(account, row)),
+            Change::Settlement(id, row) => drop(self.settlements.insert(id, row)),
             Change::Statement(id, row) => drop(self.statements.insert(id, *row)),
             Change::Decision(claim, row) => {
                 self.expiring.extend(row.prune_at().map(|at| (at, Expiring::Decision(claim))));

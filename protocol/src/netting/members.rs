@@ -116,6 +116,18 @@ impl Members {
         &self.invoices
     }
 
+    /// Invoices and accounts as edges, the accounts being the node after the last member.
+    #[must_use]
+    pub fn arcs(&self) -> &[Arc] {
+        &self.arcs
+    }
+
+    /// What a unit left on each edge costs (specs/netting.md §6).
+    #[must_use]
+    pub fn costs(&self) -> &[i64] {
+        &self.costs
+    }
+
     /// One more than the members: the accounts.
     fn nodes(&self) -> usize {
         self.invoices.parties.len().saturating_add(1)

@@ -268,14 +268,30 @@ impl Site {
     pub async fn pair_with(&self, guest: &Self, limit: u64) -> Outcome<()> {
         let invitation = NewInvitation {
             unit: "hour".to_owned(),
+            their_unit: None,
+            rate: None,
             they_may_owe: limit.to_string(),
             we_may_owe: limit.to_string(),
             expires_s: None,
             relay: self.passes_on,
             mirror: self.mirror,
         };
-        let link = self.client.invite(&invitation).await?.link;
-        let seen_by_guest = guest.client.join(&Join { link, unit: "hour".to_owned(), alias: None }).await?;
+        self.pair_by(guest, &invitation, "hour").await.map(|_| ())
+    }
+
+    /// Pairs with a guest by an invitation; both coordinators compare the words and sign. Gives the terms as each read them.
+    ///
+    /// # Errors
+    /// When the words differ or the link does not open.
+    pub async fn pair_by(
+        &self,
+        guest: &Self,
+        invitation: &NewInvitation,
+        guests_unit: &str,
+    ) -> Outcome<[Vec<String>; 2]> {
+        let link = self.client.invite(invitation).await?.link;
+        let join = Join { link, unit: guests_unit.to_owned(), alias: None };
+        let seen_by_guest = guest.client.join(&join).await?;
         let ledger = guest.status().await?.ledger;
         let pairings = self.client.pairings().await?.pairings;
         let seen_by_host = pairings.into_iter().find(|pairing| pairing.ledger == ledger);
@@ -297,7 +313,8 @@ impl Site {
         self.until_paired().await?;
         guest.until_paired().await?;
         self.until_open(&guest.name).await?;
-        guest.until_open(&self.name).await
+        guest.until_open(&self.name).await?;
+        Ok([seen_by_host.terms, seen_by_guest.terms])
     }
 
     async fn until_paired(&self) -> Outcome<()> {

@@ -117,7 +117,11 @@ fn decision_in(args: &StepArgs) -> Option<&Decision> {
         | StepArgs::Free
         | StepArgs::Return
         | StepArgs::Stmt(_)
-        | StepArgs::StmtAck(_) => None,
+        | StepArgs::StmtAck(_)
+        | StepArgs::Settle(_)
+        | StepArgs::SettleAck(_)
+        | StepArgs::Pause(_)
+        | StepArgs::End => None,
     }
 }
 

@@ -17,7 +17,7 @@ use weft_protocol::clearing::guard::Fence;
 use weft_protocol::clearing::peers::Place;
 use weft_protocol::clearing::replay::Replay;
 use weft_protocol::clearing::restart::Restart;
-use weft_protocol::entry::{Entry, Op, Payload, SignedOp};
+use weft_protocol::entry::{Entry, How, Op, Payload, Role, SignedOp};
 use weft_protocol::evidence::EvidenceType;
 use weft_protocol::ids::{ClaimId, Hash, LedgerId, OpId, StreamId};
 use weft_protocol::ledger::transfer::{Transfer, move_value};
@@ -349,6 +349,13 @@ impl Node {
             sidecars: Vec::new(),
         };
         self.members[0].sign(&self.keys, &self.ledger, &op)
+    }
+
+    /// An operation of an operator at the desk.
+    pub(super) fn at_desk(&mut self, payload: Payload, sidecars: Vec<Hash>, now_ms: u64) -> SignedOp {
+        let (op_id, not_after_ms) = (OpId(self.salts.salt().0), now_ms + 86_400_000);
+        let op = Op { op_id, not_after_ms, payload, sidecars };
+        SignedOp::unsigned(&op).signed(&self.ledger, &self.keys.desk, Role::Operator, How::Custody)
     }
 
     /// Our entries on the disk, in order.

@@ -177,6 +177,7 @@ pub(super) fn may_refuse(refused: &Rejected) -> bool {
     matches!(
         refused,
         Rejected::NoRoom { .. }
+            | Rejected::Halted { .. }
             | Rejected::LimitFirm { .. }
             | Rejected::LimitStop { .. }
             | Rejected::Expires { .. }

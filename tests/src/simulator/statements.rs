@@ -5,12 +5,15 @@ use super::founding::START_MS;
 use super::node::Node;
 use super::world::{CHAOS_MS, Party, World};
 use std::collections::BTreeMap;
+use weft_protocol::amount::Amount;
 use weft_protocol::clearing::accord::UnitPair;
 use weft_protocol::clearing::leg::Leg;
+use weft_protocol::clearing::settle::{SettleAckArgs, SettleAnswer};
 use weft_protocol::clearing::statement::{Statement, Verdict};
 use weft_protocol::clearing::step::{Step, StepArgs};
 use weft_protocol::entry::{Entry, Payload};
-use weft_protocol::ids::StreamId;
+use weft_protocol::ids::{Hash, LedgerId, StreamId};
+use weft_protocol::ledger::settled::{SettleAct, Settled, Stage, postings_of};
 
 /// Every statement between two honest networks is agreed to and is what the two prefixes give; once all is quiet the
 /// last one covers everything, and both have the same.
@@ -58,6 +61,10 @@ pub(super) fn held_against_the_streams(world: &mut World) -> Result<(), Violatio
             return Err(Violation("the streams say other positions than the books".into()));
         }
     }
+    for node in world.parties.iter().filter_map(Party::honest) {
+        let rows = node.books.state.settlements.values();
+        world.tally.settled += rows.filter(|row| row.stage == Stage::Booked).count() as u64;
+    }
     world.tally.statements += agreed;
     Ok(())
 }
@@ -95,6 +102,25 @@ fn prefix(steps: &[Step], to: u64, pair: &UnitPair, of_a: bool) -> (Amounts, Amo
     (open, bound, back)
 }
 
+/// By how much A owes less through the answers of one side to what the other has proposed.
+fn settled(answers: &[Step], proposals: &[Step], to: u64) -> i64 {
+    let asked = |id: &Hash| {
+        proposals.iter().find_map(|step| match &step.args {
+            StepArgs::Settle(args) if step.reference == Some(*id) => Some(*args),
+            _ => None,
+        })
+    };
+    let mut sum = 0;
+    for step in answers.iter().take(usize::try_from(to).unwrap_or(usize::MAX)) {
+        let StepArgs::SettleAck(SettleAckArgs { answer: SettleAnswer::Accepted }) = &step.args else {
+            continue;
+        };
+        let args = step.reference.and_then(|id| asked(&id)).expect("honest networks answer what was asked");
+        sum += if args.a_owed { args.amount.minor() } else { -args.amount.minor() };
+    }
+    sum
+}
+
 fn check(
     statement: &Statement,
     pair: &UnitPair,
@@ -107,7 +133,8 @@ fn check(
     let owed = |bound: &Amounts, back: &[Leg]| -> i64 {
         bound.iter().filter(|(claim, _)| !back.contains(claim)).map(|(_, amount)| amount).sum()
     };
-    let position = owed(&bound_a, &back_b) - owed(&bound_b, &back_a);
+    let position =
+        owed(&bound_a, &back_b) - owed(&bound_b, &back_a) - settled(a, b, cut.0) - settled(b, a, cut.1);
     let ways = [(&statement.in_flight_a, &open_a), (&statement.in_flight_b, &open_b)];
     let same = ways.iter().all(|(said, open)| {
         said.claims == open.len() as u64 && i64::try_from(said.totals[0]) == Ok(open.values().sum())
@@ -132,5 +159,59 @@ pub(super) fn now_and_then(world: &mut World, index: usize) {
     for peer in peers {
         // The peer may not have answered the last one yet.
         let _ = node.input(now_ms, |engine, cx| engine.state_to(&ledgers[peer], cx).map(|_| ()));
+        let dice = [world.random.below(100), world.random.below(60)];
+        people(node, &ledgers[peer], now_ms, dice);
+    }
+}
+
+/// People answer what a peer proposes to settle, take back what they proposed, and propose something.
+fn people(node: &mut Node, peer: &LedgerId, now_ms: u64, [what, amount]: [u64; 2]) {
+    let state = node.running().state();
+    let Some((channel, row)) = state.channel_with(peer) else { return };
+    let ours = |stage| {
+        let open = state.settlements.iter().find(|(_, row)| row.channel == channel && row.stage == stage);
+        open.map(|(id, row)| (*id, row.pair, row.amount, row.we_owed))
+    };
+    let offer = node
+        .running()
+        .peers()
+        .offers(&channel)
+        .first()
+        .map(|(id, offer)| (*id, offer.args.pair, offer.args.amount, offer.args.a_owed == row.we_are_a));
+    let owed = state.balance(&row.account, row.accord.pairs[0].booked_unit(row.we_are_a));
+    let part = Amount::new((owed.abs() / 2 + amount.cast_signed()).max(1)).expect("a small amount");
+    let (act, about) = match (what, offer) {
+        (0..60, Some(offer)) => (if what < 45 { SettleAct::Accept } else { SettleAct::Refuse }, Some(offer)),
+        (60..70, _) => (SettleAct::Withdraw, ours(Stage::Proposed)),
+        (_, None) => (SettleAct::Propose, Some((Hash::ZERO, 0, part, owed > 0))),
+        _ => return,
+    };
+    let Some((id, pair, amount, we_owed)) = about else { return };
+    let postings =
+        (act == SettleAct::Accept).then(|| postings_of(row, pair, amount, we_owed).expect("a pair of it"));
+    let settlement = (act != SettleAct::Propose).then_some(id);
+    let answer = None;
+    let settled = Settled { act, channel, pair, amount, we_owed, settlement, answer, postings };
+    let sidecars = if act == SettleAct::Propose { vec![Hash([5; 32])] } else { Vec::new() };
+    let signed = node.at_desk(Payload::Settled(settled), sidecars, now_ms);
+    // More than is owed, or answered in the meantime: people are told.
+    let _ = node.input(now_ms, |engine, cx| engine.submit(&signed, cx).map(|_| ()));
+}
+
+/// Now and then payments over a channel stop for a while.
+pub(super) fn pause(world: &mut World, index: usize) {
+    let now_ms = world.now_ms;
+    let on = now_ms < START_MS + CHAOS_MS && world.random.chance(20);
+    let ledgers = world.ledgers.clone();
+    let Party::Honest(node) = &mut world.parties[index] else { return };
+    if node.engine.is_none() {
+        return;
+    }
+    for peer in node.links.keys().copied().collect::<Vec<_>>() {
+        let row = node.running().state().channel_with(&ledgers[peer]);
+        let paused = row.is_some_and(|(_, row)| row.halt.is_some());
+        if paused || on {
+            let _ = node.input(now_ms, |engine, cx| engine.pause(&ledgers[peer], !paused, cx));
+        }
     }
 }

@@ -389,6 +389,7 @@ impl World {
             link.sent = link.next;
         }
         super::statements::now_and_then(self, index);
+        super::statements::pause(self, index);
         let mut words = self.questions(index);
         words.extend(self.gossip(index));
         words.extend(self.evidence(index));

@@ -1,5 +1,6 @@
 //! Three networks on a line: accords, payments over one and two hops, one refused; every entry of every ledger.
 
+pub(super) mod exchange;
 pub(super) mod refused;
 
 use super::entries::{account, opened, unit};
@@ -98,7 +99,7 @@ impl Network {
         }
     }
 
-    fn submit(&mut self, now_ms: u64, payload: Payload, seed: u8, role: Role) {
+    pub(super) fn submit(&mut self, now_ms: u64, payload: Payload, seed: u8, role: Role) {
         self.count += 1;
         let op = Op { op_id: op_id(self.count), not_after_ms: now_ms + LIFE_MS, payload, sidecars: vec![] };
         let signed = SignedOp::unsigned(&op).signed(&self.ledger(), &key(seed), role, How::OwnKey);
@@ -112,6 +113,13 @@ impl Network {
         self.submit(now_ms, unit(HOUR, "hour", UnitKind::Time, 0), root, Role::Root);
         self.submit(now_ms, opened(PAYER, OwnerKind::Member, Some(root + 6), false), root, Role::Root);
         self.submit(now_ms, opened(PAYEE, OwnerKind::Member, None, false), root, Role::Root);
+    }
+
+    /// An operation that the root set signs.
+    pub(super) fn by_root(&mut self, now_ms: u64, payload: Payload, sidecars: Vec<Hash>) -> SignedOp {
+        self.count += 1;
+        let op = Op { op_id: op_id(self.count), not_after_ms: now_ms + LIFE_MS, payload, sidecars };
+        SignedOp::unsigned(&op).signed(&self.ledger(), &key(self.seed), Role::Root, How::OwnKey)
     }
 
     fn hold(&mut self, now_ms: u64, to: LedgerId, minor: i64, payee: &str) -> SignedOp {
@@ -178,16 +186,24 @@ impl World {
     }
 
     pub(super) fn peer(&mut self, a: usize, b: usize) -> Accord {
-        let pair = UnitPair {
-            unit_a: HOUR,
-            unit_b: HOUR,
-            num: 1,
-            den: 1,
-            position: Side::A,
-            limit_a: 500,
-            limit_b: 400,
-            foreign: None,
-        };
+        self.peer_by(
+            a,
+            b,
+            UnitPair {
+                unit_a: HOUR,
+                unit_b: HOUR,
+                num: 1,
+                den: 1,
+                position: Side::A,
+                limit_a: 500,
+                limit_b: 400,
+                foreign: None,
+            },
+        )
+    }
+
+    /// An accord with this unit pair, in both ledgers.
+    fn peer_by(&mut self, a: usize, b: usize, pair: UnitPair) -> Accord {
         let accord = Accord {
             v: 1,
             version: 1,
@@ -224,13 +240,19 @@ impl World {
     }
 
     pub(super) fn pay_undelivered(&mut self, route: &[usize], minor: i64, payee: &str) -> ClaimId {
-        let now_ms = self.tick();
         let ledgers: Vec<LedgerId> = route.iter().map(|i| self.networks[*i].ledger()).collect();
         let hops = vec![(0, 1); route.len() - 1];
-        let payer = &mut self.networks[route[0]];
-        let signed = payer.hold(now_ms, *ledgers.last().expect("a route"), minor, payee);
-        let route = Route::one_to_one(ledgers, &hops, Amount::new(minor).expect("a vector pays something"));
-        let paid = payer.with(now_ms, |engine, cx| engine.pay(&signed, &route, now_ms + LIFE_MS, cx));
+        let amount = Amount::new(minor).expect("a vector pays something");
+        self.pay_by(route[0], &Route::one_to_one(ledgers, &hops, amount), payee)
+    }
+
+    fn pay_by(&mut self, payer: usize, route: &Route, payee: &str) -> ClaimId {
+        let now_ms = self.tick();
+        let to = *route.parts[0].route.last().expect("a route");
+        let minor = route.parts.iter().map(|part| part.hops[0].src.minor()).sum();
+        let payer = &mut self.networks[payer];
+        let signed = payer.hold(now_ms, to, minor, payee);
+        let paid = payer.with(now_ms, |engine, cx| engine.pay(&signed, route, now_ms + LIFE_MS, cx));
         let (_, claim) = paid.expect("a payment that keeps the rules");
         claim
     }
@@ -261,7 +283,7 @@ pub(super) fn vectors() -> Value {
         |(about, claim, outcome)| json!({ "about": about, "claim": claim.to_string(), "outcome": outcome }),
     );
     let reject_codes =
-        (1..=10).map(|code| json!({ "code": code, "text": RejectCode::from_code(code).text() }));
+        (1..=11).map(|code| json!({ "code": code, "text": RejectCode::from_code(code).text() }));
     let invalid = refused::steps_at_the_end(&world);
     let (then, invalid_then) = refused::proposals(&world);
     let ledgers = world.networks.iter().map(ledger_case);

@@ -3,8 +3,10 @@
 use super::kit::hex;
 use serde_json::{Value, json};
 use weft_protocol::ids::Hash;
+use weft_protocol::netting::certificate::CertificateError;
 use weft_protocol::netting::costs::cost;
 use weft_protocol::netting::file::{Certificate, NameError, party};
+use weft_protocol::netting::members::{Account, Members, MembersError, Paid};
 use weft_protocol::netting::{Debt, DebtError, Debts, MAX_TOTAL, Party};
 
 const ALONE: Hash = Hash([0; 32]);
@@ -20,6 +22,7 @@ pub(super) fn vectors() -> Value {
         "costs": drawn(),
         "refused_debts": refused(),
         "cases": cases(),
+        "members": members(),
     })
 }
 
@@ -236,4 +239,87 @@ fn bytes_with(about: &str, right: &Certificate, debts: &Debts, change: impl Fn(&
     change(&mut bytes);
     assert_eq!(read(&bytes, debts), Err("form"), "{about}");
     json!({ "about": about, "hex": hex(bytes), "why": "form" })
+}
+
+/// Invoices and accounts: the member, what its account may give and take.
+type Given = (&'static str, Vec<Row>, Vec<(u8, i64, i64)>);
+
+fn members() -> Vec<Value> {
+    let some = |count: u8| (0..count).map(|member| (member, i64::from(member) * 90, 300)).collect();
+    let cases: [Given; 8] = [
+        (
+            "what one gives goes through another",
+            vec![(1, 2, 10), (2, 3, 10)],
+            vec![(1, 4, 100), (2, 0, 1), (3, 0, 100)],
+        ),
+        (
+            "a circle pays as much",
+            vec![(1, 2, 5), (2, 3, 5), (3, 1, 5)],
+            vec![(1, 9, 9), (2, 9, 9), (3, 9, 9)],
+        ),
+        ("nobody has an account", vec![(1, 2, 5), (2, 1, 3)], vec![]),
+        ("an account of somebody without invoices", vec![(1, 2, 5)], vec![(1, 5, 0), (2, 0, 5), (7, 9, 9)]),
+        ("twelve members", random(1, 12, 40, 1_000), some(12)),
+        ("less than nothing to give", vec![(1, 2, 5)], vec![(1, -1, 0)]),
+        ("two accounts of one member", vec![(1, 2, 5)], vec![(1, 1, 0), (1, 1, 0)]),
+        ("more than can be counted with accounts", vec![(1, 2, 1 << 60), (2, 1, 1)], vec![]),
+    ];
+    cases.into_iter().map(one_of_members).collect()
+}
+
+fn one_of_members((about, invoices, accounts): Given) -> Value {
+    let given: Vec<Debt> = invoices.into_iter().map(debt).collect();
+    let rooms = accounts.iter().map(|&(member, may_give, may_take)| Account {
+        member: of(member),
+        may_give,
+        may_take,
+    });
+    let named: Vec<Value> =
+        accounts.iter().map(|(member, gives, takes)| json!([hex(of(*member)), gives, takes])).collect();
+    let mut case =
+        json!({ "about": about, "seed": ALONE.to_string(), "invoices": listed(&given), "accounts": named });
+    let members = match Members::new(&given, &rooms.collect::<Vec<_>>(), &ALONE) {
+        Ok(members) => members,
+        Err(error) => {
+            case["why"] = match error {
+                MembersError::Negative { .. } => "negative",
+                MembersError::Twice { .. } => "twice",
+                MembersError::Total(_) => "total",
+                MembersError::Invoice(_) => "invoice",
+            }
+            .into();
+            return case;
+        }
+    };
+    let paid = members.solve();
+    members.verify(&paid).expect("a result of ours");
+    case["edges"] = members.arcs().iter().map(|arc| json!([arc.debtor, arc.creditor, arc.amount])).collect();
+    case["costs"] = json!(members.costs());
+    case["moves"] = json!(members.moves(&paid));
+    case["paid"] = json!(i64::try_from(members.volume(&paid)).expect("small invoices"));
+    case["invalid"] = wrongly_paid(&members, &paid).into();
+    case["reductions"] = json!(paid.reductions);
+    case["potentials"] = json!(paid.potentials);
+    case
+}
+
+fn wrongly_paid(members: &Members, right: &Paid) -> Vec<Value> {
+    let mut wrong = Vec::new();
+    let mut case = |about: &str, change: &dyn Fn(&mut Paid)| {
+        let mut paid = right.clone();
+        change(&mut paid);
+        if let Err(error) = members.verify(&paid) {
+            let Paid { reductions, potentials } = paid;
+            let why = CertificateError::rule(&error);
+            wrong.push(
+                json!({ "about": about, "reductions": reductions, "potentials": potentials, "why": why }),
+            );
+        }
+    };
+    case("less than nothing is paid", &|paid| paid.reductions[0] = -1);
+    case("one more is paid than is there", &|paid| paid.reductions[0] = members.arcs()[0].amount + 1);
+    case("a unit from nowhere", &|paid| paid.reductions[0] += if paid.reductions[0] > 0 { -1 } else { 1 });
+    case("nothing is paid", &|paid| paid.reductions.fill(0));
+    assert_eq!(wrong.len(), 4, "each of them breaks a rule");
+    wrong
 }

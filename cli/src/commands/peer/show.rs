@@ -50,11 +50,8 @@ fn listed(context: &Context, peers: &[Peer], pairings: &[Pairing]) -> String {
 /// A row for each unit pair; the first one carries what is said of the peer as a whole.
 fn rows(table: &mut Table, peer: &Peer) {
     let problems = peer.problems.len();
-    let head = [
-        peer.alias.clone(),
-        if peer.connected { "yes" } else { "no" }.to_owned(),
-        if peer.open { "open" } else { "not yet" }.to_owned(),
-    ];
+    let head =
+        [peer.alias.clone(), if peer.connected { "yes" } else { "no" }.to_owned(), payments(peer).to_owned()];
     let problems = if problems == 0 { String::new() } else { problems.to_string() };
     if peer.positions.is_empty() {
         table.row(head.into_iter().chain([String::new(), String::new(), String::new(), problems]));
@@ -73,7 +70,11 @@ fn shown(context: &Context, peer: &Peer) -> String {
     let mut out = format!("{}, ledger {}\n", clean(&peer.alias), clean(&peer.ledger));
     let connected = if peer.connected { "connected" } else { "not connected now" };
     let open = if peer.open { "payments can go" } else { "both networks have not confirmed yet" };
+    let open = if peer.halts.is_empty() { open } else { "no new payments" };
     out.push_str(&format!("  {connected}; {open}\n"));
+    for halt in &peer.halts {
+        out.push_str(&format!("  {}\n", halted(halt)));
+    }
     for problem in &peer.problems {
         out.push_str(&format!("  problem: {}\n", clean(problem)));
     }
@@ -91,6 +92,28 @@ fn shown(context: &Context, peer: &Peer) -> String {
         out.push_str(&format!("\n{}", table.render()));
     }
     out
+}
+
+/// Whether payments go, in a word.
+fn payments(peer: &Peer) -> &'static str {
+    let ended = peer.halts.iter().any(|halt| halt.starts_with("ended"));
+    match (ended, peer.halts.is_empty(), peer.open) {
+        (true, _, _) => "ended",
+        (false, false, _) => "paused",
+        (false, true, true) => "open",
+        (false, true, false) => "not yet",
+    }
+}
+
+/// Who lets no new payments, in words.
+fn halted(halt: &str) -> String {
+    match halt {
+        "paused-by-us" => "paused by us: `weft peer resume`".to_owned(),
+        "paused-by-them" => "paused by them: ask their operator why".to_owned(),
+        "ended-by-us" => "the accord was ended by us".to_owned(),
+        "ended-by-them" => "the accord was ended by them".to_owned(),
+        other => clean(other),
+    }
 }
 
 /// Who owes whom, in words.

@@ -18,6 +18,17 @@ use weft_protocol::ledger::units::UnitDefined;
 /// Key of the pairings in the private store.
 const SETTING: &str = "pairings";
 
+/// An unlike unit of theirs.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Exchange {
+    /// Our number for it.
+    pub(super) foreign: u16,
+    /// So many of its smallest parts ...
+    pub(super) num: u64,
+    /// ... are worth so many of ours.
+    pub(super) den: u64,
+}
+
 /// What the host keeps of an invitation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Terms {
@@ -27,6 +38,9 @@ pub(super) struct Terms {
     pub(super) relay: bool,
     #[serde(default)]
     pub(super) mirror: bool,
+    /// Our number for their unit, where theirs is an unlike one, with the rate.
+    #[serde(default)]
+    pub(super) exchange: Option<Exchange>,
 }
 
 /// A pairing as it is kept: all binary things in hex.

@@ -27,12 +27,13 @@ pub(super) fn proposal(
         let pair = UnitPair {
             unit_a: ours,
             unit_b: theirs,
-            num: 1,
-            den: 1,
-            position: Side::A,
+            num: terms.exchange.map_or(1, |exchange| exchange.num),
+            den: terms.exchange.map_or(1, |exchange| exchange.den),
+            // Where the units are unlike we exchange, who have said the rate: debts are counted in theirs.
+            position: if terms.exchange.is_some() { Side::B } else { Side::A },
             limit_a: terms.we_may_owe,
             limit_b: terms.they_may_owe,
-            foreign: None,
+            foreign: terms.exchange.map(|exchange| UnitId(exchange.foreign)),
         };
         return Ok(Accord {
             v: ACCORD_VERSION,
@@ -53,7 +54,9 @@ pub(super) fn proposal(
         return Err(ClearingError::refused("not-the-inviter", detail));
     }
     let mut accord = row.accord.clone();
-    let pair = accord.pairs.iter_mut().find(|pair| (pair.unit_a, pair.unit_b) == (ours, theirs));
+    let foreign = terms.exchange.map(|exchange| UnitId(exchange.foreign));
+    let same = |pair: &&mut UnitPair| (pair.unit_a, pair.unit_b, pair.foreign) == (ours, theirs, foreign);
+    let pair = accord.pairs.iter_mut().find(same);
     let pair = pair.ok_or_else(|| {
         ClearingError::refused(
             "units-differ",
@@ -61,6 +64,9 @@ pub(super) fn proposal(
         )
     })?;
     (pair.limit_a, pair.limit_b) = (terms.we_may_owe, terms.they_may_owe);
+    if let Some(exchange) = terms.exchange {
+        (pair.num, pair.den) = (exchange.num, exchange.den);
+    }
     accord.version = accord.version.saturating_add(1);
     accord.previous = Some(row.accord_id);
     (accord.relay, accord.mirror) = (terms.relay, terms.mirror);
@@ -77,7 +83,20 @@ pub(super) fn check_follows(core: &Core, host: &LedgerId, accord: &Accord) -> Re
         }
     };
     let detail = "the accord proposed does not follow the one in force: pairing has to be begun again";
-    if follows { Ok(()) } else { Err(ClearingError::refused("bad-accord", detail)) }
+    if !follows {
+        return Err(ClearingError::refused("bad-accord", detail));
+    }
+    let units = &core.engine().state().units;
+    match accord.pairs.iter().find(|pair| !units.contains_key(&pair.booked_unit(false))) {
+        None => Ok(()),
+        Some(pair) => {
+            let number = pair.booked_unit(false).0;
+            let detail = format!(
+                "the accord proposed wants us to count their unit as our unit {number}, which is not defined here"
+            );
+            Err(ClearingError::refused("bad-accord", detail))
+        }
+    }
 }
 
 /// The terms of an accord as people read them.
@@ -89,20 +108,32 @@ pub(super) fn sentences(core: &Core, record: &Record, accord: &Accord) -> Vec<St
     }
     for pair in &accord.pairs {
         let Some(unit) = core.engine().state().units.get(&pair.unit(we_are_a)) else { continue };
-        let show = |minor: u64| format_decimal(i64::try_from(minor).unwrap_or(i64::MAX), unit.scale);
-        let theirs = unit_in(&record.entries(), pair.unit(!we_are_a)).map_or_else(String::new, |u| u.code);
-        lines.push(format!("One {} of ours is worth one {} of {}.", unit.code, theirs, record.site));
+        let Some(counted) = core.engine().state().units.get(&pair.booked_unit(we_are_a)) else { continue };
+        let written = |minor: u64, scale| format_decimal(i64::try_from(minor).unwrap_or(i64::MAX), scale);
+        let show = |minor: u64| written(minor, counted.scale);
+        let theirs = unit_in(&record.entries(), pair.unit(!we_are_a));
+        let code = theirs.as_ref().map_or("", |unit| unit.code.as_str());
+        if pair.foreign.is_none() {
+            lines.push(format!("One {} of ours is worth one {code} of {}.", unit.code, record.site));
+        } else {
+            let (ours, other) = if we_are_a { (pair.den, pair.num) } else { (pair.num, pair.den) };
+            let ours = written(ours, unit.scale);
+            let other = written(other, theirs.as_ref().map_or(0, |unit| unit.scale));
+            lines.push(format!("{ours} {} of ours is worth {other} {code} of {}.", unit.code, record.site));
+            let whose = if pair.exchanges(we_are_a) { record.site.as_str() } else { "ours" };
+            lines.push(format!("What is owed is counted in the {} of {whose}.", counted.code));
+        }
         lines.push(format!(
             "We may owe {} at most {} {}.",
             record.site,
             show(pair.limit(we_are_a)),
-            unit.code
+            counted.code
         ));
         lines.push(format!(
             "{} may owe us at most {} {}.",
             record.site,
             show(pair.limit(!we_are_a)),
-            unit.code
+            counted.code
         ));
     }
     let hours = accord.default_expiry_ms / 3_600_000;

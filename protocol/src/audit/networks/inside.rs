@@ -84,7 +84,14 @@ impl Networks {
                     }
                 }
             }
-            StepArgs::Free | StepArgs::Return | StepArgs::Stmt(_) | StepArgs::StmtAck(_) => {}
+            StepArgs::Free
+            | StepArgs::Return
+            | StepArgs::Stmt(_)
+            | StepArgs::StmtAck(_)
+            | StepArgs::Settle(_)
+            | StepArgs::SettleAck(_)
+            | StepArgs::Pause(_)
+            | StepArgs::End => {}
         }
     }
 

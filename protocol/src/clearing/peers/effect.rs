@@ -10,6 +10,7 @@ use crate::entry::Entry;
 use crate::evidence::EvidenceType;
 use crate::ids::{ClaimId, Hash};
 use crate::ledger::clearing;
+use crate::ledger::halt::{self, PauseArgs};
 use crate::ledger::identity::is_identity;
 use crate::ledger::state::{Answer, Closing, State};
 
@@ -121,7 +122,17 @@ impl Peers {
             }
             StepArgs::Stmt(args) => self.hear_statement(state, entry, step, args),
             StepArgs::StmtAck(args) => self.hear_answer(state, entry, step, args),
+            StepArgs::Settle(args) => self.hear_settle(state, entry, step, args),
+            StepArgs::SettleAck(args) => self.hear_settle_ack(state, entry, step, *args),
+            StepArgs::Pause(args) => self.halt(step, Some(*args)),
+            StepArgs::End => self.halt(step, None),
         }
+    }
+
+    fn halt(&mut self, step: &Step, args: Option<PauseArgs>) -> Result<(), &'static str> {
+        let stream = self.streams.get_mut(&step.channel).ok_or("PAUSE or END on no stream")?;
+        stream.halt = halt::after(stream.halt, args).map_err(|_| "PAUSE or END that changes nothing")?;
+        Ok(())
     }
 
     /// An identity entry at the place of another one that we have.
@@ -153,6 +164,7 @@ impl Peers {
         // A new version may reach us before we append it ourselves: it is compared with ours when it is used.
         if let Some(stream) = self.streams.get_mut(&step.channel) {
             stream.accord_id = Some(accord.id());
+            stream.halt = None;
         }
         Ok(())
     }

@@ -9,6 +9,11 @@ use crate::ledger::identity::is_identity;
 use std::collections::BTreeMap;
 
 impl Peers {
+    /// Public entries taken in since the start: it rises when there are news.
+    pub fn public_taken(&self) -> u64 {
+        self.public_taken
+    }
+
     /// What each network tells of its accord with each other.
     pub fn capacities(&self) -> &BTreeMap<(LedgerId, LedgerId), Capacity> {
         &self.capacities

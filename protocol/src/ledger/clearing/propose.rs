@@ -7,7 +7,7 @@ use crate::clearing::rate::{HopValue, Way};
 use crate::clearing::step::ProposeArgs;
 use crate::ids::Hash;
 use crate::ledger::state::{Answer, Change, ChannelRow, ClaimRow, Closing, HoldRow, InHop, Origin, OutHop};
-use crate::ledger::{Rejected, own_accounts};
+use crate::ledger::{Rejected, halt, own_accounts};
 
 impl Context<'_> {
     pub(super) fn propose(
@@ -16,6 +16,9 @@ impl Context<'_> {
         args: &ProposeArgs,
     ) -> Result<Vec<Change>, Rejected> {
         let bad = |why| Err(Rejected::HopMismatch { why });
+        if !self.lost {
+            halt::check_open(channel)?;
+        }
         let intent = args.intent.parse()?;
         let (part, place) = self.own_part(&args.intent.intent.0, &intent)?;
         intent.check_time(self.entry.body().time_ms)?;

@@ -54,7 +54,11 @@ impl Liar {
             | StepArgs::Free
             | StepArgs::Return
             | StepArgs::Stmt(_)
-            | StepArgs::StmtAck(_) => {}
+            | StepArgs::StmtAck(_)
+            | StepArgs::Settle(_)
+            | StepArgs::SettleAck(_)
+            | StepArgs::Pause(_)
+            | StepArgs::End => {}
         }
     }
 

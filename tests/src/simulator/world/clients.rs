@@ -42,7 +42,7 @@ impl World {
                     self.at(retry, Event::Client(place));
                 }
             }
-            Err(Rejected::NoAccord { .. }) if now_ms < payment.expires_ms => {
+            Err(Rejected::NoAccord { .. } | Rejected::Halted { .. }) if now_ms < payment.expires_ms => {
                 self.at(retry, Event::Client(place))
             }
             Err(refused) if may_refuse(&refused) && !held => {

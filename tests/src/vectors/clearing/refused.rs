@@ -85,6 +85,18 @@ impl Next {
         Entry::sign(&body, &key(self.seed + 1)).expect("a well-formed entry")
     }
 
+    /// An operation that the root set of the network signs is refused.
+    pub(in crate::vectors) fn refused_op(&self, about: &str, payload: Payload, sidecars: Vec<Hash>) -> Value {
+        let not_after_ms = self.state.head.time_ms + LIFE_MS;
+        let op = Op { op_id: op_id(9_997), not_after_ms, payload, sidecars };
+        let ledger = self.state.ledger().expect("there is a genesis");
+        let signed = SignedOp::unsigned(&op).signed(&ledger, &key(self.seed), Role::Root, How::OwnKey);
+        let entry =
+            Entry::sign(&self.body(&signed, false), &key(self.seed + 1)).expect("a well-formed entry");
+        let (code, _) = refusal(&self.state, entry.bytes()).unwrap_or_else(|| panic!("accepted: {about}"));
+        json!({ "about": about, "of": self.name, "hex": hex(entry.bytes()), "class": class_of(&code), "why": code })
+    }
+
     pub(in crate::vectors) fn refused(&self, about: &str, payload: Payload, in_stream: bool) -> Value {
         let entry = self.entry(payload, in_stream);
         let (code, _) = refusal(&self.state, entry.bytes()).unwrap_or_else(|| panic!("accepted: {about}"));
