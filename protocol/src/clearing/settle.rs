@@ -112,19 +112,23 @@ impl Peers {
         let known = state.settlements.contains_key(&id);
         let stream = self.stream_mut(&step.channel).ok_or("SETTLE on no stream")?;
         match stream.offers.get_mut(&id) {
+            // Who has lost its newest entries says it again.
+            Some(offer) if *args == offer.args => Ok(()),
             Some(offer) if args.withdrawn && (SettleArgs { withdrawn: false, ..*args }) == offer.args => {
                 offer.args.withdrawn = true;
                 Ok(())
             }
-            // The answer and the wish to take it back have crossed.
-            None if args.withdrawn && known => Ok(()),
-            None if !args.withdrawn && !known => {
+            // It is answered: the answer has crossed the wish to take it back, or it is said again after a loss.
+            None if known => Ok(()),
+            None if !args.withdrawn => {
                 if stream.offers.len() >= MAX_OPEN_SETTLEMENTS {
                     return Err("SETTLE beyond those that may wait for an answer");
                 }
                 stream.offers.insert(id, Offered { args: *args, time_ms: entry.body().time_ms });
                 Ok(())
             }
+            // What we knew of it is lost with the part of our ledger that is; nobody is to blame.
+            _ if !state.successions.is_empty() => Ok(()),
             _ => Err("SETTLE of another kind than its state allows"),
         }
     }
