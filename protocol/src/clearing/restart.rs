@@ -297,7 +297,10 @@ impl Restart {
         let newest = self.heard.values().map(|heard| heard.answer.newest);
         let entries = newest.filter(|n: &Newest| n.boot >= since).map(|n| n.size);
         let heads = self.heard.values().filter_map(|heard| heard.shown).map(|head| head.size);
-        let known = entries.chain(heads).max().unwrap_or(0);
+        // What a peer gave back and has itself lost since shows as much as what it still holds.
+        let pooled = self.pool.iter().filter(|((boot, _), _)| *boot >= since);
+        let pooled = pooled.map(|((_, seq), _)| seq.saturating_add(1));
+        let known = entries.chain(heads).chain(pooled).max().unwrap_or(0);
         known.max(self.elsewhere.size).max(engine.state().head.next_seq)
     }
 
