@@ -11,7 +11,6 @@ use serde_json::Value;
 use weft_tests::require::{Tool, need};
 use weft_tests::{cargo, source_root};
 
-#[path = "housekeeping/licence.rs"]
 mod licence;
 
 /// Longest Rust file. Above it nobody reads a file from top to bottom any more.
