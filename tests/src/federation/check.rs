@@ -27,7 +27,8 @@ pub(super) async fn check(
                 return Err(Failure::new(format!("{name} has {found}, their payments give {expected}")));
             }
         }
-        for unit in site.status().await?.units.iter().filter(|unit| unit.sum_minor != "0") {
+        let status = site.status().await?;
+        if let Some(unit) = status.units.iter().find(|unit| unit.sum_minor != "0") {
             return Err(Failure::new(format!("{}: {} sums to {}", site.name, unit.code, unit.sum_minor)));
         }
     }
