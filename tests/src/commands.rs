@@ -8,6 +8,7 @@ pub(crate) mod model;
 pub(crate) mod netting;
 pub(crate) mod powerloss;
 pub(crate) mod rebuild;
+pub(crate) mod records;
 pub(crate) mod simulator;
 
 use std::process::ExitCode;

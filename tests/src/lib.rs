@@ -11,6 +11,7 @@ pub mod model;
 pub mod netting;
 pub mod powerloss;
 pub mod rebuild;
+pub mod records;
 pub mod require;
 pub mod simulator;
 pub mod vectors;

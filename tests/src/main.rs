@@ -4,7 +4,9 @@
 mod commands;
 
 use clap::{Parser, Subcommand};
-use commands::{corruptions, crossing, federation, kills, model, netting, powerloss, rebuild, simulator};
+use commands::{
+    corruptions, crossing, federation, kills, model, netting, powerloss, rebuild, records, simulator,
+};
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
@@ -37,6 +39,8 @@ enum Command {
     PowerlossWorker(powerloss::Worker),
     /// Check what a power loss has left, for tests/powerloss.py
     PowerlossVerify(powerloss::Verify),
+    /// Run a file of real payments between nodes, and search their traffic for names and memos
+    Records(records::Arguments),
     /// Make a large ledger, delete its index, and measure how it is made anew
     Rebuild(rebuild::Arguments),
     /// The measured half of `rebuild`
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
         Command::Netting(arguments) => netting::run(&arguments),
         Command::PowerlossWorker(arguments) => powerloss::work(&arguments),
         Command::PowerlossVerify(arguments) => powerloss::verify(&arguments),
+        Command::Records(arguments) => records::run(&arguments),
         Command::Rebuild(arguments) => rebuild::run(&arguments),
         Command::RebuildHere(arguments) => rebuild::here(&arguments),
     }
