@@ -1,5 +1,6 @@
 //! The commands of `weft-tests`: arguments in, lines out; the work is in the library.
 
+pub(crate) mod catchup;
 pub(crate) mod corruptions;
 pub(crate) mod crossing;
 pub(crate) mod federation;

@@ -98,6 +98,13 @@ pub fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The largest memory of a process so far, in KiB; `None` when it is gone.
+pub fn peak_kib(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    peak.trim().trim_end_matches(" kB").parse().ok()
+}
+
 /// Small random numbers that are the same for the same seed on every machine (splitmix64).
 #[derive(Debug, Clone)]
 pub struct Dice(pub u64);

@@ -2,6 +2,7 @@
 //! these programs, and the long runs that `weft-tests` starts by hand.
 
 pub mod binaries;
+pub mod catchup;
 pub mod corruptions;
 pub mod crossing;
 pub mod federation;

@@ -5,7 +5,7 @@ mod commands;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    corruptions, crossing, federation, kills, model, netting, powerloss, rebuild, records, simulator,
+    catchup, corruptions, crossing, federation, kills, model, netting, powerloss, rebuild, records, simulator,
 };
 use std::process::ExitCode;
 
@@ -22,6 +22,8 @@ enum Command {
     Simulator(simulator::Arguments),
     /// Every way that small worlds of the claim machine can go
     Model(model::Arguments),
+    /// How fast a node takes in what was written while it was away
+    Catchup(catchup::Arguments),
     /// What a payment to another network costs beside what it is made of
     Crossing(crossing::Arguments),
     /// The other process of `crossing`
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Simulator(arguments) => simulator::run(&arguments),
         Command::Model(arguments) => model::run(&arguments),
+        Command::Catchup(arguments) => catchup::run(&arguments),
         Command::Crossing(arguments) => crossing::run(&arguments),
         Command::CrossingAnswer => crossing::answer(),
         Command::Federation(arguments) => federation::run(&arguments),

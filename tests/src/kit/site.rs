@@ -231,6 +231,16 @@ impl Site {
         }
     }
 
+    /// The largest memory of its process so far, in KiB.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn peak_kib(&self) -> Outcome<u64> {
+        let id = self.child.as_ref().and_then(Child::id);
+        let id = id.ok_or_else(|| Failure::new(format!("{} is not running", self.name)))?;
+        super::peak_kib(id).ok_or_else(|| Failure::new(format!("{} says nothing of its memory", self.name)))
+    }
+
     /// The root key, which its coordinator holds.
     ///
     /// # Errors
