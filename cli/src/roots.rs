@@ -116,7 +116,15 @@ impl RootSigning {
     /// # Errors
     /// When no file was asked for, it exists, or it cannot be written.
     pub(crate) fn write(&self, request: &Request) -> Outcome {
-        let path = self.request.as_deref().unwrap_or(Path::new("weft-request"));
+        write_request(self.request.as_deref().unwrap_or(Path::new("weft-request")), request)
+    }
+}
+
+/// Writes a request to a file.
+///
+/// # Errors
+/// When it exists, cannot be written, or says what this program has no words for.
+pub(crate) fn write_request(path: &Path, request: &Request) -> Outcome {
         let mut words = say::heading(request);
         words.extend(say::lines(request)?);
         words.extend(say::how_to_sign(path));
@@ -137,7 +145,6 @@ impl RootSigning {
             path.display()
         );
         Ok(Report::new(text, &value, "weft.request/1"))
-    }
 }
 
 /// The root set that the node says is in force.

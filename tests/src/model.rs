@@ -13,6 +13,7 @@
 mod check;
 mod liar;
 mod party;
+mod people;
 mod scenario;
 mod shape;
 mod steps;

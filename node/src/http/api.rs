@@ -1,6 +1,7 @@
 //! The resources, one file each: handlers, refusals, description and tests together.
 
 mod claims;
+mod disputes;
 mod erasure;
 mod forward;
 mod import;
@@ -30,6 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<Ctx> {
         .merge(ops::routes())
         .merge(receipts::routes())
         .merge(claims::routes())
+        .merge(disputes::routes())
         .merge(peers::routes())
         .merge(settlements::routes())
         .merge(networks::routes())

@@ -13,6 +13,7 @@ use crate::clearing::accord::Accord;
 use crate::clearing::intent::Outcome;
 use crate::clearing::step::{RootSig, StepArgs};
 use crate::entry::{Entry, Payload};
+use crate::keys::Context;
 use crate::ids::{ClaimId, Hash, KeyBytes, LedgerId, PUBLIC_STREAM, SigBytes, StreamId};
 use crate::ledger::identity::Identity;
 use crate::log::note::VerifierKey;
@@ -64,7 +65,7 @@ pub(super) struct Networks {
     #[cbor(skip)]
     waiting: Vec<Waiting>,
     #[cbor(skip)]
-    waiting_accords: Vec<(LedgerId, Vec<u8>, Vec<RootSig>, About)>,
+    waiting_accords: Vec<(Context, LedgerId, Vec<u8>, Vec<RootSig>, About)>,
     /// Signatures that nobody could check: an audit with some of them is not gone on from.
     #[cbor(skip)]
     pub(super) left_out: u64,
@@ -257,8 +258,8 @@ impl Networks {
     /// Queues what has waited; what nobody can check is said.
     pub(super) fn finish(&mut self, checker: &mut Checker, findings: &mut Findings) {
         let mut unknown: BTreeMap<LedgerId, (u64, EntryRef)> = BTreeMap::new();
-        for (signer, bytes, sigs, about) in std::mem::take(&mut self.waiting_accords) {
-            self.accord(&signer, &bytes, &sigs, &about, checker, findings);
+        for (context, signer, bytes, sigs, about) in std::mem::take(&mut self.waiting_accords) {
+            self.root_signed(context, &signer, (&bytes, &sigs), &about, checker, findings);
         }
         for waiting in std::mem::take(&mut self.waiting) {
             let Waiting { ledger, epoch, message, sig, about } = waiting;

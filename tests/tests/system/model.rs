@@ -60,6 +60,28 @@ fn a_contradiction_that_undoes_is_found_to_break_things() {
 }
 
 #[test]
+fn disputes_of_a_hop_leave_both_ends_agreed_on_every_way() {
+    whole(Scenario::PairDispute);
+}
+
+#[test]
+fn disputes_of_every_hop_in_either_way_leave_no_middle_to_pay() {
+    some(Scenario::ThreeDispute);
+}
+
+#[test]
+fn statements_and_settlements_between_payments_are_agreed() {
+    some(Scenario::PairStatements);
+    some(Scenario::PairSettles);
+}
+
+#[test]
+fn a_dispute_that_frees_a_middle_upstream_while_it_is_open_downstream_is_found_to_break_things() {
+    // A middle is freed upstream, accepted downstream afterwards, and pays out of its own pocket.
+    breaks(Scenario::ThreeDisputeFirst, Weak::DisputeAnywhere);
+}
+
+#[test]
 fn a_start_without_a_guard_is_found_to_break_things() {
     breaks(Scenario::PairSetBack, Weak::NoQuarantine);
 }
