@@ -1,6 +1,8 @@
 //! The commands of `weft-tests`: arguments in, lines out; the work is in the library.
 
 pub(crate) mod corruptions;
+pub(crate) mod crossing;
+pub(crate) mod federation;
 pub(crate) mod kills;
 pub(crate) mod model;
 pub(crate) mod netting;

@@ -3,6 +3,8 @@
 
 pub mod binaries;
 pub mod corruptions;
+pub mod crossing;
+pub mod federation;
 pub mod kills;
 pub mod kit;
 pub mod model;

@@ -4,7 +4,7 @@
 mod commands;
 
 use clap::{Parser, Subcommand};
-use commands::{corruptions, kills, model, netting, powerloss, rebuild, simulator};
+use commands::{corruptions, crossing, federation, kills, model, netting, powerloss, rebuild, simulator};
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
@@ -20,6 +20,13 @@ enum Command {
     Simulator(simulator::Arguments),
     /// Every way that small worlds of the claim machine can go
     Model(model::Arguments),
+    /// What a payment to another network costs beside what it is made of
+    Crossing(crossing::Arguments),
+    /// The other process of `crossing`
+    #[command(hide = true)]
+    CrossingAnswer,
+    /// Networks pay each other over several hops while the wire is bad and nodes are killed
+    Federation(federation::Arguments),
     /// Kill nodes at random moments while two networks pay each other
     Kills(kills::Arguments),
     /// Bundles corrupted at random, judged by two auditors
@@ -41,6 +48,9 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Simulator(arguments) => simulator::run(&arguments),
         Command::Model(arguments) => model::run(&arguments),
+        Command::Crossing(arguments) => crossing::run(&arguments),
+        Command::CrossingAnswer => crossing::answer(),
+        Command::Federation(arguments) => federation::run(&arguments),
         Command::Kills(arguments) => kills::run(&arguments),
         Command::Corruptions(arguments) => corruptions::run(&arguments),
         Command::Netting(arguments) => netting::run(&arguments),

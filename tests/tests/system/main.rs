@@ -16,6 +16,7 @@ mod erasure;
 mod exchange;
 mod exports;
 mod faults;
+mod federation;
 mod flips;
 mod hops;
 mod housekeeping;
