@@ -3,8 +3,8 @@
 //! No option takes a secret as its value; keys and tokens are files or the environment.
 
 use crate::commands::{
-    audit, cancel, claims, dispute, forward, import, key, member, netting, pay, peer, receipt, rule, statement,
-    succession, time, unit,
+    audit, cancel, claims, dispute, forward, import, key, member, netting, pay, peer, receipt, rule,
+    statement, succession, time, unit,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;

@@ -282,7 +282,8 @@ fn dispute(request: &Request, bytes: &[u8]) -> Result<Vec<String>, Failure> {
         format!("  from the ledger {} (debtor)", dispute.debtor),
         format!("  to the ledger {} (creditor).", dispute.creditor),
         what.to_owned(),
-        "Both root sets sign this; it is handed in at the creditor's node, and cannot be taken back.".to_owned(),
+        "Both root sets sign this; it is handed in at the creditor's node, and cannot be taken back."
+            .to_owned(),
     ])
 }
 

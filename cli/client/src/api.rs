@@ -4,11 +4,11 @@ use crate::{Client, Error, Request, escape};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 use weft_api::{
-    Claim, Claims, Confirm, ConfirmTime, DisputeDraft, Done, SignedDispute, Erased, Evidence, EvidenceList, Forwarded, Halt,
+    Claim, Claims, Confirm, ConfirmTime, DisputeDraft, Done, Erased, Evidence, EvidenceList, Forwarded, Halt,
     ImportPayments, Imported, Invitation, Join, Member, Members, Network, Networks, NewBan, NewErasure,
     NewEvidence, NewInvitation, NewMember, NewPayment, NewSettlement, NextKey, NodeTime, Pairing, Pairings,
-    PeerStatement, Peers, Ping, PostOp, Receipt, Settlement, SettlementAnswer, Settlements, Statement,
-    Status, Ways,
+    PeerStatement, Peers, Ping, PostOp, Receipt, Settlement, SettlementAnswer, Settlements, SignedDispute,
+    Statement, Status, Ways,
 };
 
 /// How long the node may take to rewrite its private store.
@@ -215,7 +215,8 @@ impl Client {
         peer: Option<&str>,
     ) -> Result<DisputeDraft, Error> {
         let peer = peer.map_or_else(String::new, |peer| format!("&peer={}", escape(peer)));
-        let path = format!("{API}/claims/{}/dispute?outcome={}&part={part}{peer}", escape(claim), escape(outcome));
+        let path =
+            format!("{API}/claims/{}/dispute?outcome={}&part={part}{peer}", escape(claim), escape(outcome));
         self.get(&path).await
     }
 

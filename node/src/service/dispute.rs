@@ -40,7 +40,9 @@ impl Core {
             (Some(peer), _) => peer,
             (None, [only]) => *only,
             (None, []) => return Err(Rejected::UnknownClaim { claim }),
-            (None, _) => return Err(Rejected::DisputeMismatch { why: "two hops are open here: name the peer" }),
+            (None, _) => {
+                return Err(Rejected::DisputeMismatch { why: "two hops are open here: name the peer" });
+            }
         };
         let dispute = self.engine().dispute_of(claim, part, &peer, outcome)?;
         let state = self.engine().state();
@@ -69,7 +71,11 @@ impl Core {
     ///
     /// # Errors
     /// The rule broken; nothing changed.
-    pub fn take_in_dispute(&mut self, bytes: &[u8], signatures: &[RootSignature]) -> Result<ClaimId, Rejected> {
+    pub fn take_in_dispute(
+        &mut self,
+        bytes: &[u8],
+        signatures: &[RootSignature],
+    ) -> Result<ClaimId, Rejected> {
         let wrong = |why| Rejected::DisputeMismatch { why };
         let dispute = Dispute::parse(bytes).map_err(|_| wrong("it cannot be read"))?;
         let sigs: Option<Vec<RootSig>> = signatures
@@ -80,7 +86,8 @@ impl Core {
         let unknown = |ledger| Rejected::NotIntroduced { ledger };
         let debtor = self.engine().peers().identity(&dispute.debtor).ok_or(unknown(dispute.debtor))?;
         let ours = &self.engine().state().identity()?.root;
-        let of = |set: &RootSet| sigs.iter().filter(|sig| set.key_of(sig.signer).is_some()).copied().collect();
+        let of =
+            |set: &RootSet| sigs.iter().filter(|sig| set.key_of(sig.signer).is_some()).copied().collect();
         let (sigs_debtor, sigs_creditor) = (of(&debtor.root), of(ours));
         let args = DisputeArgs { dispute: Blob(bytes.to_vec()), sigs_debtor, sigs_creditor };
         self.with_engine(|engine, cx| engine.dispute(args, cx))?;

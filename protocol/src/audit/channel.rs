@@ -339,7 +339,8 @@ impl Said {
                 again.or_else(|| other.then_some("its Decision is on another claim"))
             }
             StepArgs::Done(args) => {
-                let closed = Closed { line, done_by: Some(args.decision.body.decider), reference, disputed: None };
+                let closed =
+                    Closed { line, done_by: Some(args.decision.body.decider), reference, disputed: None };
                 let again = once(&mut self.closed, closed, "it closes the hop a second time");
                 again.or_else(|| {
                     (args.decision.body.claim != claim).then_some("its Decision is on another claim")

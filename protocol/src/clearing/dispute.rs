@@ -221,7 +221,17 @@ impl Engine {
         let out = self.state.leg(&claim, part).and_then(|row| row.outgoing.as_ref());
         if let Some(out) = out.filter(|out| out.channel == channel) {
             let (debtor, creditor, amount) = (us, *peer, out.value().position());
-            return Ok(Dispute { v, channel, claim, part, debtor, creditor, pair: out.pair, amount, outcome });
+            return Ok(Dispute {
+                v,
+                channel,
+                claim,
+                part,
+                debtor,
+                creditor,
+                pair: out.pair,
+                amount,
+                outcome,
+            });
         }
         let said = self.peers.leg(&channel, &claim, part).and_then(|said| said.proposal.as_ref());
         let said = said.ok_or(unknown.clone())?;

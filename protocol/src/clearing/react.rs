@@ -236,7 +236,9 @@ impl Engine {
         }
         match out.map(|out| (out, out.closing)) {
             // A hop bound by dispute has no Decision to pass on; nor has one on which both root sets have spoken before us.
-            Some((out, Closing::Done(_))) if self.peers.decision(&claim, &out.decider).is_none() => return None,
+            Some((out, Closing::Done(_))) if self.peers.decision(&claim, &out.decider).is_none() => {
+                return None;
+            }
             Some((out, Closing::Done(_))) => {
                 return Some(Todo::PassAccept { channel, leaf: proposal.leaf, out: out.clone() });
             }

@@ -156,8 +156,7 @@ pub(crate) fn left_on_incoming(
     accepted_on(state, claim, part, channel).filter(|_| hop.booked.is_none())?;
     let (value, _) = value_in(state, claim, part, channel);
     let value = value?;
-    let postings =
-        move_value(own_accounts::disputed(), own_accounts::incoming(), value.unit, value.amount);
+    let postings = move_value(own_accounts::disputed(), own_accounts::incoming(), value.unit, value.amount);
     Some((disputed.leaf, postings))
 }
 

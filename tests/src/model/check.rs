@@ -255,7 +255,9 @@ fn outcome(search: &Search, world: &World, wish: usize) -> Result<(), String> {
         ((true, true, _) | (false, _, true), _) => Err(format!("payment {wish} ended as {ends:?}")),
         ((true, false, false), None) if honest_way => Err("paid, and the payee has nothing".into()),
         ((false, true, false), Some(_)) if honest_way => Err("freed, and the payee has it".into()),
-        ((true, false, true), _) if honest_way && !search.scenario.disputes() => Err("given back among honest networks".into()),
+        ((true, false, true), _) if honest_way && !search.scenario.disputes() => {
+            Err("given back among honest networks".into())
+        }
         ((false, false, false), Some(_)) if honest_way => Err("not ended, and the payee has it".into()),
         _ => Ok(()),
     }

@@ -188,11 +188,9 @@ impl Scenario {
                 Deed::Dispute { debtor: 1, outcome: Bound },
             ],
             Self::ThreeDisputeFirst => &[Deed::Dispute { debtor: 0, outcome: Free }],
-            Self::PairStatements => &[
-                Deed::State { by: 0, to: 1 },
-                Deed::State { by: 1, to: 0 },
-                Deed::State { by: 0, to: 1 },
-            ],
+            Self::PairStatements => {
+                &[Deed::State { by: 0, to: 1 }, Deed::State { by: 1, to: 0 }, Deed::State { by: 0, to: 1 }]
+            }
             Self::PairSettles => &[
                 Deed::Propose { by: 1, to: 0, amount: 40 },
                 Deed::Withdraw { by: 1, to: 0 },
@@ -212,11 +210,7 @@ impl Scenario {
     pub(super) fn crashes(self) -> u8 {
         match self {
             Self::Pair => 2,
-            Self::PairCrossing
-            | Self::Three
-            | Self::FourCrash
-            | Self::PairDispute
-            | Self::PairSettles => 1,
+            Self::PairCrossing | Self::Three | Self::FourCrash | Self::PairDispute | Self::PairSettles => 1,
             _ => 0,
         }
     }

@@ -100,9 +100,7 @@ impl Keys {
     /// Signatures of a quorum of the root set under what both networks of a channel sign.
     pub fn root_sigs(&self, context: keys::Context, bytes: &[u8]) -> Vec<RootSig> {
         let quorum = self.roots.iter().take(usize::from(self.threshold));
-        quorum
-            .map(|k| RootSig { signer: k.public().signer(), sig: k.sign(context, &[bytes]) })
-            .collect()
+        quorum.map(|k| RootSig { signer: k.public().signer(), sig: k.sign(context, &[bytes]) }).collect()
     }
 
     fn unused(&self, purpose: &str) -> KeyBytes {

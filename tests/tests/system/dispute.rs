@@ -53,7 +53,9 @@ async fn until(what: &str, site: &Site, claim: &str, wish: PaymentState) -> Outc
         }
     };
     let waited = tokio::time::timeout(PATIENCE, stands).await;
-    waited.map_err(|_| Failure::new(format!("{what}: it is not {wish:?} in {}\n{}", site.name, site.log_text())))
+    waited.map_err(|_| {
+        Failure::new(format!("{what}: it is not {wish:?} in {}\n{}", site.name, site.log_text()))
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,7 +84,9 @@ async fn both_root_sets_bind_a_hop_whose_next_network_is_gone_and_cannot_free_it
             tokio::time::sleep(POLL).await;
         }
     };
-    tokio::time::timeout(PATIENCE, passed_on).await.map_err(|_| Failure::new("madison does not pass it on"))?;
+    tokio::time::timeout(PATIENCE, passed_on)
+        .await
+        .map_err(|_| Failure::new("madison does not pass it on"))?;
 
     let (hull, madison) = (&sites[0], &sites[1]);
     let draft = ["dispute", "draft", &claim, "--outcome", "free", "--request", "never"];

@@ -48,7 +48,8 @@ async fn draft(
     };
     ctx.on_ledger(move |core| {
         let named = query.peer.as_deref().map(|name| {
-            let unknown = || ApiError::not_found("unknown-peer", format!("no peer is called \"{name}\" here"));
+            let unknown =
+                || ApiError::not_found("unknown-peer", format!("no peer is called \"{name}\" here"));
             core.peer_called(name).ok_or_else(unknown)
         });
         Ok(Json(core.draft_dispute(claim, query.part, named.transpose()?, outcome)?))
@@ -59,10 +60,14 @@ async fn draft(
 /// Takes in a dispute that both root sets have signed, at the creditor's node. The debtor's node follows by itself.
 #[utoipa::path(post, operation_id = "dispute", path = "/api/v1/disputes", tag = "claims", request_body = SignedDispute,
     responses((status = 200, description = "How the claim stands now", body = Claim)))]
-async fn take_in(State(ctx): State<Ctx>, Given(signed): Given<SignedDispute>) -> Result<Json<Claim>, ApiError> {
+async fn take_in(
+    State(ctx): State<Ctx>,
+    Given(signed): Given<SignedDispute>,
+) -> Result<Json<Claim>, ApiError> {
     let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(signed.dispute.as_bytes());
     let bytes = bytes.ok().filter(|bytes| bytes.len() <= MAX_DISPUTE_BYTES);
-    let bytes = bytes.ok_or_else(|| ApiError::malformed("dispute", "the dispute is hex of at most 256 bytes"))?;
+    let bytes =
+        bytes.ok_or_else(|| ApiError::malformed("dispute", "the dispute is hex of at most 256 bytes"))?;
     if signed.signatures.len() > 2 * MAX_ROOT_KEYS {
         return Err(ApiError::malformed("signatures", "two root sets have at most 30 keys"));
     }

@@ -1,6 +1,6 @@
 //! What others have signed inside a step: accords, Intents, Decisions, identity entries.
 
-use super::{MAX_WAITING_ACCORDS, Networks};
+use super::{MAX_WAITING_ACCORDS, Networks, WaitingRoots};
 use crate::audit::finding::{Class, Finding, Findings};
 use crate::audit::signatures::{About, Checker, Job};
 use crate::clearing::accord::Accord;
@@ -113,7 +113,8 @@ impl Networks {
         about: About,
     ) {
         if Some(&signer) != us && self.waiting_accords.len() < MAX_WAITING_ACCORDS {
-            self.waiting_accords.push((context, signer, bytes.to_vec(), sigs.to_vec(), about));
+            let (bytes, sigs) = (bytes.to_vec(), sigs.to_vec());
+            self.waiting_accords.push(WaitingRoots { context, signer, bytes, sigs, about });
         }
     }
 
@@ -129,8 +130,7 @@ impl Networks {
     ) {
         let finding = |class, what: String| Finding::new(class, what).at(about.entry).in_file(&*about.file);
         let Some(identity) = self.identities.get(signer) else {
-            let what =
-                format!("{} of {}, as its identity is not here", about.what, signer.short());
+            let what = format!("{} of {}, as its identity is not here", about.what, signer.short());
             self.left_out = self.left_out.saturating_add(1);
             return findings.add(finding(Class::NotChecked, what));
         };

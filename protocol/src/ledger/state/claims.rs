@@ -4,8 +4,8 @@ use super::KEEP_CLOSED_MS;
 use crate::amount::Amount;
 use crate::clearing::intent::Outcome;
 use crate::clearing::rate::{Exchanged, HopValue};
-use crate::ledger::dispute::DisputedHop;
 use crate::ids::{AccountId, ClaimId, Hash, LedgerId, StreamId, UnitId};
+use crate::ledger::dispute::DisputedHop;
 use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
 
