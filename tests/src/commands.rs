@@ -1,6 +1,7 @@
 //! The commands of `weft-tests`: arguments in, lines out; the work is in the library.
 
 pub(crate) mod corruptions;
+pub(crate) mod hostile;
 pub(crate) mod kills;
 pub(crate) mod model;
 pub(crate) mod netting;

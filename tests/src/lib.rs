@@ -3,6 +3,7 @@
 
 pub mod binaries;
 pub mod corruptions;
+pub mod hostile;
 pub mod kills;
 pub mod kit;
 pub mod model;

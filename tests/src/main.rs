@@ -4,7 +4,7 @@
 mod commands;
 
 use clap::{Parser, Subcommand};
-use commands::{corruptions, kills, model, netting, powerloss, rebuild, simulator};
+use commands::{corruptions, hostile, kills, model, netting, powerloss, rebuild, simulator};
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
@@ -22,6 +22,11 @@ enum Command {
     Model(model::Arguments),
     /// Kill nodes at random moments while two networks pay each other
     Kills(kills::Arguments),
+    /// A hostile peer at full speed beside two networks that pay each other
+    Hostile(hostile::Arguments),
+    /// The hostile peer of `hostile`
+    #[command(hide = true)]
+    HostileAttacker(hostile::Attacker),
     /// Bundles corrupted at random, judged by two auditors
     Corruptions(corruptions::Arguments),
     /// Random graphs of debts, solved in every way there is
@@ -42,6 +47,8 @@ fn main() -> ExitCode {
         Command::Simulator(arguments) => simulator::run(&arguments),
         Command::Model(arguments) => model::run(&arguments),
         Command::Kills(arguments) => kills::run(&arguments),
+        Command::Hostile(arguments) => hostile::run(&arguments),
+        Command::HostileAttacker(arguments) => hostile::attack(&arguments),
         Command::Corruptions(arguments) => corruptions::run(&arguments),
         Command::Netting(arguments) => netting::run(&arguments),
         Command::PowerlossWorker(arguments) => powerloss::work(&arguments),

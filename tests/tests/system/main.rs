@@ -17,6 +17,7 @@ mod exports;
 mod faults;
 mod flips;
 mod hops;
+mod hostile;
 mod housekeeping;
 mod index;
 mod keys;
