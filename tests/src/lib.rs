@@ -3,6 +3,8 @@
 
 pub mod binaries;
 pub mod corruptions;
+pub mod crossing;
+pub mod federation;
 pub mod hostile;
 pub mod kills;
 pub mod kit;
@@ -10,6 +12,7 @@ pub mod model;
 pub mod netting;
 pub mod powerloss;
 pub mod rebuild;
+pub mod records;
 pub mod require;
 pub mod simulator;
 pub mod vectors;

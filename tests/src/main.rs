@@ -4,7 +4,9 @@
 mod commands;
 
 use clap::{Parser, Subcommand};
-use commands::{corruptions, hostile, kills, model, netting, powerloss, rebuild, simulator};
+use commands::{
+    corruptions, crossing, federation, hostile, kills, model, netting, powerloss, rebuild, records, simulator,
+};
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
@@ -20,6 +22,13 @@ enum Command {
     Simulator(simulator::Arguments),
     /// Every way that small worlds of the claim machine can go
     Model(model::Arguments),
+    /// What a payment to another network costs beside what it is made of
+    Crossing(crossing::Arguments),
+    /// The other process of `crossing`
+    #[command(hide = true)]
+    CrossingAnswer,
+    /// Networks pay each other over several hops while the wire is bad and nodes are killed
+    Federation(federation::Arguments),
     /// Kill nodes at random moments while two networks pay each other
     Kills(kills::Arguments),
     /// A hostile peer at full speed beside two networks that pay each other
@@ -35,6 +44,8 @@ enum Command {
     PowerlossWorker(powerloss::Worker),
     /// Check what a power loss has left, for tests/powerloss.py
     PowerlossVerify(powerloss::Verify),
+    /// Run a file of real payments between nodes, and search their traffic for names and memos
+    Records(records::Arguments),
     /// Make a large ledger, delete its index, and measure how it is made anew
     Rebuild(rebuild::Arguments),
     /// The measured half of `rebuild`
@@ -46,6 +57,9 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Simulator(arguments) => simulator::run(&arguments),
         Command::Model(arguments) => model::run(&arguments),
+        Command::Crossing(arguments) => crossing::run(&arguments),
+        Command::CrossingAnswer => crossing::answer(),
+        Command::Federation(arguments) => federation::run(&arguments),
         Command::Kills(arguments) => kills::run(&arguments),
         Command::Hostile(arguments) => hostile::run(&arguments),
         Command::HostileAttacker(arguments) => hostile::attack(&arguments),
@@ -53,6 +67,7 @@ fn main() -> ExitCode {
         Command::Netting(arguments) => netting::run(&arguments),
         Command::PowerlossWorker(arguments) => powerloss::work(&arguments),
         Command::PowerlossVerify(arguments) => powerloss::verify(&arguments),
+        Command::Records(arguments) => records::run(&arguments),
         Command::Rebuild(arguments) => rebuild::run(&arguments),
         Command::RebuildHere(arguments) => rebuild::here(&arguments),
     }

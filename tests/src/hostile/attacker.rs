@@ -25,8 +25,8 @@ use weft_node::network::Protocol;
 const AT_ONCE: u64 = 4;
 /// Streams of one protocol open at once over one connection.
 const STREAMS: usize = 48;
-/// Streams of the peer that an honest node could send, before the others.
-const SEEMLY: usize = 20_000;
+/// The peer begins with what an honest node could send, for this part of the time.
+const SEEMLY_PART: u32 = 3;
 /// How long a stream is held open by who sends slowly.
 const STALL: Duration = Duration::from_secs(30);
 /// A dial that is denied is tried again after this.
@@ -79,7 +79,9 @@ pub async fn attack(data: &DataDir, to: PeerId, at: Multiaddr, time: Duration) -
     let until = Instant::now() + time;
     let attackers = (0..AT_ONCE).map(|n| {
         let frames = all(&material, &mut Dice(n));
-        let (seed, seemly) = if n == 0 { (material.seed, SEEMLY) } else { (Clock.random(), 0) };
+        let now = Instant::now();
+        let (seed, seemly) =
+            if n == 0 { (material.seed, now + time / SEEMLY_PART) } else { (Clock.random(), now) };
         tokio::spawn(one(frames, seemly, seed, to, at.clone(), until))
     });
     let mut tally = Tally::default();
@@ -92,15 +94,16 @@ pub async fn attack(data: &DataDir, to: PeerId, at: Multiaddr, time: Duration) -
 /// One attacker: connects, sends, is denied, becomes somebody else.
 async fn one(
     frames: Vec<Frame>,
-    seemly: usize,
+    seemly: Instant,
     mut seed: [u8; 32],
     to: PeerId,
     at: Multiaddr,
     until: Instant,
 ) -> Tally {
     let mut tally = Tally::default();
-    let first = frames.iter().filter(|frame| frame.is_seemly()).cycle().take(seemly);
-    let mut next = first.chain(frames.iter().cycle());
+    let some = frames.iter().filter(|frame| frame.is_seemly()).cycle();
+    let mut next =
+        some.zip(frames.iter().cycle()).map(|(some, any)| if Instant::now() < seemly { some } else { any });
     while Instant::now() < until {
         let mut swarm = swarm_of(seed);
         let mut busy = 0;

@@ -15,6 +15,7 @@ mod erasure;
 mod exchange;
 mod exports;
 mod faults;
+mod federation;
 mod flips;
 mod hops;
 mod hostile;
