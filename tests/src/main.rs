@@ -4,7 +4,9 @@
 mod commands;
 
 use clap::{Parser, Subcommand};
-use commands::{corruptions, crossing, federation, kills, model, netting, powerloss, rebuild, simulator};
+use commands::{
+    corruptions, crossing, federation, hostile, kills, model, netting, powerloss, rebuild, records, simulator,
+};
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
@@ -29,6 +31,11 @@ enum Command {
     Federation(federation::Arguments),
     /// Kill nodes at random moments while two networks pay each other
     Kills(kills::Arguments),
+    /// A hostile peer at full speed beside two networks that pay each other
+    Hostile(hostile::Arguments),
+    /// The hostile peer of `hostile`
+    #[command(hide = true)]
+    HostileAttacker(hostile::Attacker),
     /// Bundles corrupted at random, judged by two auditors
     Corruptions(corruptions::Arguments),
     /// Random graphs of debts, solved in every way there is
@@ -37,6 +44,8 @@ enum Command {
     PowerlossWorker(powerloss::Worker),
     /// Check what a power loss has left, for tests/powerloss.py
     PowerlossVerify(powerloss::Verify),
+    /// Run a file of real payments between nodes, and search their traffic for names and memos
+    Records(records::Arguments),
     /// Make a large ledger, delete its index, and measure how it is made anew
     Rebuild(rebuild::Arguments),
     /// The measured half of `rebuild`
@@ -52,10 +61,13 @@ fn main() -> ExitCode {
         Command::CrossingAnswer => crossing::answer(),
         Command::Federation(arguments) => federation::run(&arguments),
         Command::Kills(arguments) => kills::run(&arguments),
+        Command::Hostile(arguments) => hostile::run(&arguments),
+        Command::HostileAttacker(arguments) => hostile::attack(&arguments),
         Command::Corruptions(arguments) => corruptions::run(&arguments),
         Command::Netting(arguments) => netting::run(&arguments),
         Command::PowerlossWorker(arguments) => powerloss::work(&arguments),
         Command::PowerlossVerify(arguments) => powerloss::verify(&arguments),
+        Command::Records(arguments) => records::run(&arguments),
         Command::Rebuild(arguments) => rebuild::run(&arguments),
         Command::RebuildHere(arguments) => rebuild::here(&arguments),
     }

@@ -19,6 +19,7 @@ mod faults;
 mod federation;
 mod flips;
 mod hops;
+mod hostile;
 mod housekeeping;
 mod index;
 mod keys;
