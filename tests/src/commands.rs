@@ -4,6 +4,7 @@ pub(crate) mod catchup;
 pub(crate) mod corruptions;
 pub(crate) mod crossing;
 pub(crate) mod federation;
+pub(crate) mod hostile;
 pub(crate) mod kills;
 pub(crate) mod model;
 pub(crate) mod netting;

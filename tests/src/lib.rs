@@ -6,6 +6,7 @@ pub mod catchup;
 pub mod corruptions;
 pub mod crossing;
 pub mod federation;
+pub mod hostile;
 pub mod kills;
 pub mod kit;
 pub mod model;

@@ -5,7 +5,8 @@ mod commands;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    catchup, corruptions, crossing, federation, kills, model, netting, powerloss, rebuild, records, simulator,
+    catchup, corruptions, crossing, federation, hostile, kills, model, netting, powerloss, rebuild, records,
+    simulator,
 };
 use std::process::ExitCode;
 
@@ -33,6 +34,11 @@ enum Command {
     Federation(federation::Arguments),
     /// Kill nodes at random moments while two networks pay each other
     Kills(kills::Arguments),
+    /// A hostile peer at full speed beside two networks that pay each other
+    Hostile(hostile::Arguments),
+    /// The hostile peer of `hostile`
+    #[command(hide = true)]
+    HostileAttacker(hostile::Attacker),
     /// Bundles corrupted at random, judged by two auditors
     Corruptions(corruptions::Arguments),
     /// Random graphs of debts, solved in every way there is
@@ -59,6 +65,8 @@ fn main() -> ExitCode {
         Command::CrossingAnswer => crossing::answer(),
         Command::Federation(arguments) => federation::run(&arguments),
         Command::Kills(arguments) => kills::run(&arguments),
+        Command::Hostile(arguments) => hostile::run(&arguments),
+        Command::HostileAttacker(arguments) => hostile::attack(&arguments),
         Command::Corruptions(arguments) => corruptions::run(&arguments),
         Command::Netting(arguments) => netting::run(&arguments),
         Command::PowerlossWorker(arguments) => powerloss::work(&arguments),

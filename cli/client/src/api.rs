@@ -4,11 +4,11 @@ use crate::{Client, Error, Request, escape};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 use weft_api::{
-    Claim, Claims, Confirm, ConfirmTime, Done, Erased, Evidence, EvidenceList, Forwarded, Halt,
-    ImportPayments, Imported, Invitation, Join, Member, Members, Network, Networks, NewBan, NewErasure,
-    NewEvidence, NewInvitation, NewMember, NewPayment, NewSettlement, NextKey, NodeTime, Pairing, Pairings,
-    PeerStatement, Peers, Ping, PostOp, Receipt, Settlement, SettlementAnswer, Settlements, Statement,
-    Status, Ways,
+    Bans, Claim, Claims, Confirm, ConfirmTime, DisputeDraft, Done, Erased, Evidence, EvidenceList, Forwarded,
+    Halt, ImportPayments, Imported, Invitation, Join, Member, Members, Network, Networks, NewBan, NewErasure,
+    NewEvidence, NewInvitation, NewMember, NewPayment, NewPeerBan, NewSettlement, NextKey, NodeTime, Pairing,
+    Pairings, PeerStatement, Peers, Ping, PostOp, Receipt, Settlement, SettlementAnswer, Settlements,
+    SignedDispute, Statement, Status, Ways,
 };
 
 /// How long the node may take to rewrite its private store.
@@ -166,6 +166,22 @@ impl Client {
         self.post(&format!("{API}/networks/{}/unban", escape(name)), &serde_json::json!({}), None).await
     }
 
+    /// Everybody who is shut out.
+    pub async fn bans(&self) -> Result<Bans, Error> {
+        self.get(&format!("{API}/bans")).await
+    }
+
+    /// Denies every connection of a libp2p identity.
+    pub async fn ban_peer(&self, peer_id: &str, reason: &str) -> Result<Bans, Error> {
+        let ban = NewPeerBan { peer_id: peer_id.to_owned(), reason: reason.to_owned() };
+        self.post(&format!("{API}/bans"), &ban, None).await
+    }
+
+    /// Lets a libp2p identity connect again.
+    pub async fn lift_ban(&self, peer_id: &str) -> Result<Bans, Error> {
+        self.post(&format!("{API}/bans/{}/lift", escape(peer_id)), &serde_json::json!({}), None).await
+    }
+
     /// Evidence that the network has recorded.
     pub async fn evidence(&self) -> Result<EvidenceList, Error> {
         self.get(&format!("{API}/peers/evidence")).await
@@ -204,6 +220,25 @@ impl Client {
         op_id: &str,
     ) -> Result<Settlement, Error> {
         self.post(&format!("{API}/settlements/{}", escape(id)), answer, Some(op_id)).await
+    }
+
+    /// What both root sets would sign about a hop of a claim.
+    pub async fn draft_dispute(
+        &self,
+        claim: &str,
+        outcome: &str,
+        part: u8,
+        peer: Option<&str>,
+    ) -> Result<DisputeDraft, Error> {
+        let peer = peer.map_or_else(String::new, |peer| format!("&peer={}", escape(peer)));
+        let path =
+            format!("{API}/claims/{}/dispute?outcome={}&part={part}{peer}", escape(claim), escape(outcome));
+        self.get(&path).await
+    }
+
+    /// Hands a dispute in that both root sets have signed.
+    pub async fn dispute(&self, signed: &SignedDispute) -> Result<Claim, Error> {
+        self.post(&format!("{API}/disputes"), signed, None).await
     }
 
     /// Pauses payments with a peer, lets them go on, or ends the accord.

@@ -1,6 +1,8 @@
 //! The resources, one file each: handlers, refusals, description and tests together.
 
+mod bans;
 mod claims;
+mod disputes;
 mod erasure;
 mod forward;
 mod import;
@@ -30,9 +32,11 @@ pub(super) fn routes() -> OpenApiRouter<Ctx> {
         .merge(ops::routes())
         .merge(receipts::routes())
         .merge(claims::routes())
+        .merge(disputes::routes())
         .merge(peers::routes())
         .merge(settlements::routes())
         .merge(networks::routes())
+        .merge(bans::routes())
         .merge(keys::routes())
         .merge(import::routes())
 }

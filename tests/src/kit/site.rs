@@ -194,6 +194,11 @@ impl Site {
         Ok(())
     }
 
+    /// The id of the node's process, while it runs.
+    pub fn process(&self) -> Option<u32> {
+        self.child.as_ref().and_then(Child::id)
+    }
+
     fn log(&self) -> PathBuf {
         self.data.path().with_extension("log")
     }
