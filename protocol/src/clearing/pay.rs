@@ -37,6 +37,13 @@ pub struct Route {
 }
 
 impl Route {
+    /// Several ways on which every pair is one to one, with the amount of each.
+    pub fn split(ways: Vec<(Path, Amount)>) -> Self {
+        let parts =
+            ways.into_iter().flat_map(|(way, amount)| Self::one_to_one(way.ledgers, &way.hops, amount).parts);
+        Self { parts: parts.collect() }
+    }
+
     /// One way on which every pair is one to one: the networks, and pair and accord version of each hop.
     pub fn one_to_one(route: Vec<LedgerId>, hops: &[(u8, u32)], amount: Amount) -> Self {
         let hop = |(pair, accord_version): &(u8, u32)| Hop {

@@ -62,8 +62,8 @@ impl Engine {
         Ok(map.ways(&Search { from: (self.state.ledger()?, unit), payee, amount, failed, most }))
     }
 
-    /// The best way; where there is none, why not: towards a peer what stands in the accord's way, else that nobody is known to
-    /// pass it on.
+    /// The best way, or where no single one has room the cheapest split over several; where there is none, why not: towards
+    /// a peer what stands in the accord's way, else that nobody is known to pass it on.
     ///
     /// # Errors
     /// Why there is none.
@@ -83,9 +83,17 @@ impl Engine {
         }
         let no = Rejected::NoRoom { amount: i64::MAX, room: 0 };
         let minor = i64::try_from(amount).ok().and_then(|minor| Amount::new(minor).ok()).ok_or(no)?;
-        if let Some(way) = self.ways(payee, unit, amount, failed, closed, 1)?.into_iter().next() {
+        let map = self.hop_map(&payee, closed)?;
+        let search = Search { from: (self.state.ledger()?, unit), payee, amount, failed, most: 1 };
+        if let Some(way) = map.ways(&search).into_iter().next() {
             let Path { ledgers, hops } = way.route;
             return Ok(Route::one_to_one(ledgers, &hops, minor));
+        }
+        let amount_of = |part: u64| i64::try_from(part).ok().and_then(|minor| Amount::new(minor).ok());
+        let split = map.split(&search).unwrap_or_default().into_iter();
+        let parts: Option<Vec<_>> = split.map(|(way, part)| Some((way, amount_of(part)?))).collect();
+        if let Some(parts) = parts.filter(|parts| !parts.is_empty()) {
+            return Ok(Route::split(parts));
         }
         if self.state.channel_with(&payee).is_some() {
             // It says by name what is wrong: the unit, the room, the accord.

@@ -3,6 +3,8 @@
 //! Pure: a map of hops in, ways out, cheapest first. What must hold: a way has at most six hops, visits no network twice,
 //! keeps one unit inside each network, and is the same on every machine that knows the same hops.
 
+mod split;
+
 use crate::clearing::engine::Path;
 use crate::ids::{LedgerId, UnitId};
 use crate::ledger::capacity::{Bucket, Capacity, CapacityLine};

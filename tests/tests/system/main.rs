@@ -38,6 +38,7 @@ mod restore;
 mod rotation;
 mod sample;
 mod simulator;
+mod split;
 mod statements;
 mod vectors;
 mod verifier;
