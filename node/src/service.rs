@@ -14,6 +14,7 @@ mod forward;
 mod found;
 mod guard;
 mod keys;
+mod letters;
 mod links;
 mod mirror;
 mod notes;
@@ -37,6 +38,7 @@ pub use flight::Proposed;
 pub use found::NewLedger;
 pub use guard::{GuardReport, GuardStep};
 pub use keys::NextKeyError;
+pub use letters::LetterOut;
 pub use links::{Outgoing, PushIn, short};
 pub use mirror::{MirrorJob, MirrorView, OpenPiece};
 pub use open::{OpenFailure, Opened, open};
@@ -118,6 +120,11 @@ impl Ledger {
     pub async fn close(&self) {
         // When the thread is gone already there is nothing to end.
         let _ = self.tasks.send(Job::Close).await;
+    }
+
+    /// Tasks that wait for the thread, those it works on not counted.
+    pub fn waiting(&self) -> u64 {
+        self.tasks.max_capacity().saturating_sub(self.tasks.capacity()) as u64
     }
 
     /// Rises with every group that became durable.
