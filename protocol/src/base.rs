@@ -227,6 +227,7 @@ pub fn is_kept(state: &State, entry: &Entry) -> bool {
         | Payload::Hold(_)
         | Payload::Credit(_)
         | Payload::Release(_)
+        | Payload::DisputeClosed(_)
         | Payload::PeerView(_)
         | Payload::Capacity(_)
         | Payload::EvidenceRecorded(_)

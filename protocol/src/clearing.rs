@@ -5,6 +5,7 @@
 
 pub mod accord;
 pub mod convict;
+pub mod dispute;
 pub mod engine;
 pub mod guard;
 pub mod intent;

@@ -5,6 +5,7 @@
 //! differs stops nothing, it is shown to people.
 
 use super::accord::{MAX_PAIRS, UnitPair};
+use super::dispute::{self, DisputeOutcome};
 use super::engine::{Cx, Engine};
 use super::leg::Leg;
 use super::peers::Peers;
@@ -92,6 +93,13 @@ fn effect_of(
         StepArgs::Done(_) => Some((Act::Done, key, trail.open(&key)?)),
         StepArgs::Free => Some((Act::Freed, key, trail.open(&key)?)),
         StepArgs::Return => Some((Act::GaveBack, key, returned(key)?)),
+        StepArgs::Dispute(_) => {
+            let act = match dispute::closes(step)? {
+                DisputeOutcome::Bound => Act::Done,
+                DisputeOutcome::Free => Act::Freed,
+            };
+            Some((act, key, trail.open(&key)?))
+        }
         StepArgs::Accord(_)
         | StepArgs::Accept(_)
         | StepArgs::Reject(_)
@@ -151,6 +159,7 @@ impl Peers {
             | StepArgs::Return
             | StepArgs::Stmt(_)
             | StepArgs::Settle(_)
+            | StepArgs::Dispute(_)
             | StepArgs::Pause(_)
             | StepArgs::End
             | StepArgs::Key(_) => {}

@@ -5,6 +5,7 @@ use crate::clearing::step::Step;
 use crate::encoding::{EncodingError, check_shape, encodes_to};
 use crate::ids::{Hash, OpId};
 use crate::ledger::capacity::Capacity;
+use crate::ledger::dispute::DisputeClosed;
 use crate::ledger::erasure::Erasure;
 use crate::ledger::evidence::{EvidenceRecorded, FreezeLifted};
 use crate::ledger::forward::Forward;
@@ -141,6 +142,8 @@ payloads! {
     0x0508 Returned(Returned),
     /// Value owed between networks that moved outside.
     0x050c Settled(Settled),
+    /// A payment credited whose hop both root sets have freed.
+    0x050e DisputeClosed(DisputeClosed),
     /// The head of a peer's log that we have cosigned.
     0x0d01 PeerView(PeerView),
     /// Evidence against another network that we hold.
@@ -180,6 +183,7 @@ impl Kind {
             Self::Release => "release",
             Self::Returned => "returned",
             Self::Settled => "settled",
+            Self::DisputeClosed => "dispute-closed",
             Self::PeerView => "peer-view",
             Self::EvidenceRecorded => "evidence-recorded",
             Self::FreezeLifted => "freeze-lifted",
@@ -197,6 +201,7 @@ impl Kind {
             Self::Step(8) => "step-stmt-ack",
             Self::Step(9) => "step-settle",
             Self::Step(10) => "step-settle-ack",
+            Self::Step(13) => "step-dispute",
             Self::Step(14) => "step-key",
             Self::Step(19) => "step-pause",
             Self::Step(20) => "step-end",
