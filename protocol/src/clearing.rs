@@ -26,3 +26,4 @@ pub mod statement;
 pub mod stating;
 pub mod step;
 pub mod weak;
+pub mod writeoff;

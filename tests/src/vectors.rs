@@ -12,6 +12,7 @@ mod federation;
 mod identity;
 mod keys;
 mod kit;
+mod letters;
 mod log;
 mod mirror;
 mod netting;
@@ -34,10 +35,12 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("identity.json", identity::vectors()),
         ("postings.json", postings::vectors()),
         ("clearing.json", clearing::vectors()),
+        ("disputes.json", clearing::disputes::vectors()),
         ("exchange.json", clearing::exchange::vectors()),
         ("log.json", log::vectors()),
         ("wire.json", wire::vectors()),
         ("sealed.json", sealed::vectors()),
+        ("letters.json", letters::vectors()),
         ("mirror.json", mirror::vectors()),
         ("evidence.json", evidence::vectors()),
         ("witness.json", witness::vectors()),

@@ -157,6 +157,10 @@ pub(super) struct Side {
     #[n(9)]
     #[cbor(default)]
     pub(super) settlements: BTreeMap<Hash, Settlement>,
+    /// What was written off of the peer's account, and came back: unit pair, unit, amount on the account.
+    #[n(10)]
+    #[cbor(default)]
+    pub(super) written_off: Vec<(u8, UnitId, i64)>,
 }
 
 /// Places of a stream that are filled when entries are missing.
@@ -166,7 +170,8 @@ impl Side {
     pub(super) fn new(ledger: LedgerId, peer: LedgerId, channel: StreamId, own: bool) -> Self {
         let (lines, acks, claims) = (Vec::new(), Vec::new(), BTreeMap::new());
         let (statements, settlements) = (Vec::new(), BTreeMap::new());
-        Self { ledger, peer, channel, own, lines, acks, claims, accord: None, statements, settlements }
+        let (accord, written_off) = (None, Vec::new());
+        Self { ledger, peer, channel, own, lines, acks, claims, accord, statements, settlements, written_off }
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -248,6 +253,17 @@ impl Side {
         };
         if let Payload::Settled(settled) = &entry.op().payload {
             settlements::book(sides, state, entry, settled);
+            return;
+        }
+        if let Payload::WriteOff(off) = &entry.op().payload {
+            if let (Some(side), Some(row)) = (sides.get_mut(&off.channel), state.channels.get(&off.channel)) {
+                for posting in off.postings.iter().filter(|posting| posting.account == row.account) {
+                    let pairs = (0_u8..).zip(&row.accord.pairs);
+                    let mut of_unit = pairs.filter(|(_, p)| p.booked_unit(row.we_are_a) == posting.unit);
+                    let pair = of_unit.next().map_or(0, |(pair, _)| pair);
+                    side.written_off.push((pair, posting.unit, posting.delta));
+                }
+            }
             return;
         }
         let mut with = |channel: &StreamId, leg: Leg, act: &dyn Fn(&mut Said)| {

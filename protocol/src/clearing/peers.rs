@@ -136,6 +136,10 @@ pub struct PeerStream {
     /// Whether it lets new payments over the channel.
     #[n(12)]
     pub halt: Option<Halt>,
+    /// When the last of its entries was written, in the peer's time.
+    #[n(13)]
+    #[cbor(default)]
+    pub heard_ms: u64,
 }
 
 /// What a peer has said about a claim on one channel.
@@ -235,6 +239,7 @@ impl PeerStream {
             offers: BTreeMap::new(),
             settle_answers: BTreeMap::new(),
             halt: None,
+            heard_ms: 0,
         }
     }
 
@@ -529,6 +534,7 @@ impl Peers {
         stream.next = header.sseq.saturating_add(1);
         stream.head = entry.leaf();
         stream.boot = entry.body().boot;
+        stream.heard_ms = stream.heard_ms.max(entry.body().time_ms);
         stream.acked = stream.acked.max(step.ack.next);
         if let Some(trail) = self.own_trails.get_mut(&step.channel) {
             trail.forget(step.ack.next);

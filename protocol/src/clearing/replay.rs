@@ -119,6 +119,7 @@ fn claim_of(entry: &Entry) -> Option<ClaimId> {
         | Payload::Hold(_)
         | Payload::Release(_)
         | Payload::Settled(_)
+        | Payload::WriteOff(_)
         | Payload::PeerView(_)
         | Payload::Capacity(_)
         | Payload::EvidenceRecorded(_)

@@ -17,6 +17,7 @@ use crate::ledger::succession::{Recovered, Succession};
 use crate::ledger::transfer::{Book, Credit, End, Hold, Release, Returned, Reversal, Transfer};
 use crate::ledger::units::UnitDefined;
 use crate::ledger::witness::PeerView;
+use crate::ledger::writeoff::WriteOff;
 use minicbor::encode::{self, Encode, Encoder, Write};
 
 /// What somebody wants done, with the key that makes it happen at most once.
@@ -142,6 +143,8 @@ payloads! {
     0x0508 Returned(Returned),
     /// Value owed between networks that moved outside.
     0x050c Settled(Settled),
+    /// A peer that is lost written off, or heard again.
+    0x050d WriteOff(WriteOff),
     /// A payment credited whose hop both root sets have freed.
     0x050e DisputeClosed(DisputeClosed),
     /// The head of a peer's log that we have cosigned.
@@ -183,6 +186,7 @@ impl Kind {
             Self::Release => "release",
             Self::Returned => "returned",
             Self::Settled => "settled",
+            Self::WriteOff => "write-off",
             Self::DisputeClosed => "dispute-closed",
             Self::PeerView => "peer-view",
             Self::EvidenceRecorded => "evidence-recorded",

@@ -21,6 +21,7 @@ use super::settlement::StatementRow;
 use super::succession::SuccessionRow;
 use super::units::UnitDefined;
 use super::witness::ViewRow;
+use super::writeoff::WriteOffRow;
 use super::{Rejected, Transition, own_accounts};
 use crate::clearing::accord::Accord;
 use crate::entry::{Kind, Role};
@@ -177,6 +178,8 @@ pub struct State {
     pub settlements: BTreeMap<Hash, SettlementRow>,
     #[cbor(n(19), with = "super::witness::table", has_nil)]
     pub capacity: BTreeMap<LedgerId, CapacityRow>,
+    #[cbor(n(24), with = "super::witness::table", has_nil)]
+    pub written_off: BTreeMap<StreamId, WriteOffRow>,
     /// Rows by the time they are forgotten; derived, so not part of the digest.
     #[cbor(skip)]
     expiring: BTreeSet<(u64, Expiring)>,
@@ -239,6 +242,7 @@ pub enum Change {
     Statement(StreamId, Box<StatementRow>),
     Settlement(Hash, SettlementRow),
     Capacity(LedgerId, CapacityRow),
+    WriteOff(StreamId, Option<WriteOffRow>),
 }
 
 impl State {
@@ -416,6 +420,8 @@ impl State {
             Change::Accused(ledger, row) => drop(self.accused.insert(ledger, row)),
             Change::View(peer, origin, row) => drop(self.views.insert((peer, origin), row)),
             Change::Capacity(peer, row) => drop(self.capacity.insert(peer, row)),
+            Change::WriteOff(id, Some(row)) => drop(self.written_off.insert(id, row)),
+            Change::WriteOff(id, None) => drop(self.written_off.remove(&id)),
             Change::Erased(account, row) => drop(self.erased.insert(account, row)),
             Change::Settlement(id, row) => drop(self.settlements.insert(id, row)),
             Change::Statement(id, row) => drop(self.statements.insert(id, *row)),
