@@ -209,7 +209,7 @@ pub fn is_kept(state: &State, entry: &Entry) -> bool {
         Payload::End(end) => on_peer(&end.postings),
         Payload::Book(book) => on_peer(&book.postings),
         Payload::Returned(returned) => on_peer(&returned.postings),
-        Payload::Settled(_) | Payload::Recovered(_) => true,
+        Payload::Settled(_) | Payload::Recovered(_) | Payload::Netted(_) => true,
         Payload::Genesis(_)
         | Payload::KeyBound(_)
         | Payload::Succession(_)
@@ -227,6 +227,11 @@ pub fn is_kept(state: &State, entry: &Entry) -> bool {
         | Payload::Hold(_)
         | Payload::Credit(_)
         | Payload::Release(_)
+        | Payload::Announced(_)
+        | Payload::Listed(_)
+        | Payload::ResultPage(_)
+        | Payload::Voted(_)
+        | Payload::Committed(_)
         | Payload::PeerView(_)
         | Payload::Capacity(_)
         | Payload::EvidenceRecorded(_)

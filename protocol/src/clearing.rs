@@ -4,12 +4,14 @@
 //! what the peer has said is decided here, as a pure function; [`engine`] joins it with our own ledger.
 
 pub mod accord;
+pub mod apply;
 pub mod convict;
 pub mod engine;
 pub mod guard;
 pub mod intent;
 pub mod leg;
 pub mod levels;
+pub mod offer;
 mod pay;
 pub mod peers;
 mod quarantine;

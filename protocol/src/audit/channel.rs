@@ -290,6 +290,9 @@ impl Said {
             | StepArgs::StmtAck(_)
             | StepArgs::Settle(_)
             | StepArgs::SettleAck(_)
+            | StepArgs::Offer(_)
+            | StepArgs::DropHold(_)
+            | StepArgs::Apply(_)
             | StepArgs::Pause(_)
             | StepArgs::End
             | StepArgs::Key(_) => None,

@@ -10,6 +10,7 @@ mod fork;
 
 use super::intent::{Decision, DecisionBody, Intent, Outcome, RejectCode, SignedIntent};
 use super::leg::Leg;
+pub use super::apply::{Will, Wish};
 pub use super::pay::{Path, Route};
 use super::peers::{Peers, Place, Refusal};
 use super::step::{AccordArgs, Ack, Step, StepArgs};
@@ -107,6 +108,8 @@ pub struct Engine {
     pub(super) hushed: BTreeSet<StreamId>,
     /// Networks that our operator has shut out.
     pub(super) banned: BTreeSet<LedgerId>,
+    /// What people want in netting rounds.
+    pub(super) will: Will,
 }
 
 impl Engine {
@@ -130,6 +133,7 @@ impl Engine {
             broken,
             hushed,
             banned,
+            will: Will::default(),
         }
     }
 
@@ -283,6 +287,7 @@ impl Engine {
             self.react(&claim, cx);
         } else if let Some((id, _)) = self.state.channel_with(peer) {
             // Where it cannot be answered now the next look tries again.
+            self.look_at_rounds(cx);
             self.look_at_settlements(&id, cx);
             let _ = self.answer_statement(&id, cx);
         }
@@ -468,6 +473,7 @@ impl Engine {
             self.react(&claim, cx);
         }
         self.pass_on_identities(cx);
+        self.look_at_rounds(cx);
         self.look_at_statements(cx);
         self.peers.prune(&self.state);
     }
@@ -491,6 +497,7 @@ impl Engine {
         claims.extend(self.state.claims.iter().filter(|(_, row)| !row.is_closed()).map(|((c, _), _)| *c));
         claims.extend(self.state.decisions.iter().filter(|(_, row)| !row.credited).map(|(c, _)| *c));
         self.recover_evidence(cx);
+        self.look_at_rounds(cx);
         let channels: Vec<StreamId> = self.state.channels.keys().copied().collect();
         channels.iter().for_each(|id| self.look_at_settlements(id, cx));
         for claim in claims {

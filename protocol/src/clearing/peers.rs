@@ -16,6 +16,7 @@ pub use refusal::Refusal;
 use super::guard::{Fence, Newest, StreamHead};
 use super::intent::{Decision, RejectCode, SignedIntent};
 use super::leg::Leg;
+use super::offer::PeerOffer;
 use super::settle::{Offered, SettleAnswer};
 use super::statement::{Trail, Value};
 use super::stating::{Answered, Asked};
@@ -29,6 +30,7 @@ use crate::ledger::identity::{Identity, LastGood, Purpose, is_identity};
 use crate::ledger::state::{State, StreamRow};
 use crate::ledger::units::UnitDefined;
 use crate::log::proof::verify_inclusion;
+use crate::netting::round::view::Rounds;
 use minicbor::{Decode, Encode};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,6 +78,10 @@ pub struct Peers {
     /// What each network tells of its accord with each other.
     #[cbor(n(13), with = "crate::ledger::witness::table", has_nil)]
     capacities: BTreeMap<(LedgerId, LedgerId), Capacity>,
+    /// Netting rounds, as the public streams tell them.
+    #[n(15)]
+    #[cbor(default)]
+    pub(super) rounds: Rounds,
     /// Public entries taken in since this was built.
     #[cbor(skip)]
     public_taken: u64,
@@ -135,6 +141,18 @@ pub struct PeerStream {
     /// Whether it lets new payments over the channel.
     #[n(12)]
     pub halt: Option<Halt>,
+    /// What it has said about debts in netting rounds.
+    #[n(13)]
+    #[cbor(default)]
+    pub(super) netting: BTreeMap<Hash, PeerOffer>,
+    /// What it has applied and we have not booked, by result: of which round, and its leaf.
+    #[n(14)]
+    #[cbor(default)]
+    pub(super) applies: BTreeMap<Hash, (Hash, Hash)>,
+    /// Results of which it has booked what we have applied.
+    #[n(15)]
+    #[cbor(default)]
+    pub(super) applied: BTreeSet<Hash>,
 }
 
 /// What a peer has said about a claim on one channel.
@@ -231,6 +249,9 @@ impl PeerStream {
             offers: BTreeMap::new(),
             settle_answers: BTreeMap::new(),
             halt: None,
+            netting: BTreeMap::new(),
+            applies: BTreeMap::new(),
+            applied: BTreeSet::new(),
         }
     }
 
@@ -376,6 +397,7 @@ impl Peers {
         if let Payload::Capacity(told) = &entry.op().payload {
             self.capacities.insert((ledger, told.peer), told.clone());
         }
+        self.hear_of_rounds(entry);
         self.public_taken = self.public_taken.saturating_add(1);
         self.public.insert(ledger, StreamRow { next: next.saturating_add(1), head: entry.leaf() });
         self.note_newest(entry);
@@ -567,6 +589,7 @@ impl Peers {
         if let Payload::Settled(settled) = &entry.op().payload {
             self.follow_settled(settled);
         }
+        self.tell_of_rounds(state, entry);
         let Payload::Step(step) = &entry.op().payload else { return };
         self.follow_own(state, entry, step);
         let decision = match &step.args {
@@ -588,6 +611,9 @@ impl Peers {
             | StepArgs::StmtAck(_)
             | StepArgs::Settle(_)
             | StepArgs::SettleAck(_)
+            | StepArgs::Offer(_)
+            | StepArgs::DropHold(_)
+            | StepArgs::Apply(_)
             | StepArgs::Pause(_)
             | StepArgs::End => None,
         };

@@ -1,5 +1,6 @@
 //! A step: one line of a channel's stream (specs/clearing.md §3).
 
+use super::offer::{ApplyArgs, DropArgs, OfferArgs};
 use super::intent::{Decision, SignedIntent};
 use super::settle::{SettleAckArgs, SettleArgs};
 use super::statement::{StmtAckArgs, StmtArgs};
@@ -124,6 +125,12 @@ pub enum StepArgs {
     Settle(SettleArgs),
     /// What became of it.
     SettleAck(SettleAckArgs),
+    /// A debt that its writer holds for a netting round.
+    Offer(OfferArgs),
+    /// It is held no more.
+    DropHold(DropArgs),
+    /// It shrinks by what a round has cleared.
+    Apply(ApplyArgs),
     /// No new payments for a while, or again.
     Pause(PauseArgs),
     /// No new payments any more.
@@ -152,7 +159,7 @@ pub struct Step {
 impl Step {
     /// The step types of this version (the others of the table are numbers reserved for later versions).
     pub fn known_type(code: u16) -> Option<u8> {
-        u8::try_from(code).ok().filter(|t| matches!(t, 0..=10 | 14 | 19 | 20))
+        u8::try_from(code).ok().filter(|t| matches!(t, 0..=10 | 14..=17 | 19 | 20))
     }
 
     /// Field 2.
@@ -169,6 +176,9 @@ impl Step {
             StepArgs::StmtAck(_) => 8,
             StepArgs::Settle(_) => 9,
             StepArgs::SettleAck(_) => 10,
+            StepArgs::Offer(_) => 15,
+            StepArgs::DropHold(_) => 16,
+            StepArgs::Apply(_) => 17,
             StepArgs::Pause(_) => 19,
             StepArgs::End => 20,
             StepArgs::Key(_) => 14,
@@ -206,6 +216,9 @@ impl<C> Encode<C> for Step {
             StepArgs::StmtAck(args) => args.encode(e, ctx)?,
             StepArgs::Settle(args) => args.encode(e, ctx)?,
             StepArgs::SettleAck(args) => args.encode(e, ctx)?,
+            StepArgs::Offer(args) => args.encode(e, ctx)?,
+            StepArgs::DropHold(args) => args.encode(e, ctx)?,
+            StepArgs::Apply(args) => args.encode(e, ctx)?,
             StepArgs::Pause(args) => args.encode(e, ctx)?,
             StepArgs::Key(args) => args.encode(e, ctx)?,
             StepArgs::Free | StepArgs::Return | StepArgs::End => {}
@@ -256,6 +269,9 @@ impl<'b, C> Decode<'b, C> for Step {
                         8 => StepArgs::StmtAck(d.decode_with(ctx)?),
                         9 => StepArgs::Settle(d.decode_with(ctx)?),
                         10 => StepArgs::SettleAck(d.decode_with(ctx)?),
+                        15 => StepArgs::Offer(d.decode_with(ctx)?),
+                        16 => StepArgs::DropHold(d.decode_with(ctx)?),
+                        17 => StepArgs::Apply(d.decode_with(ctx)?),
                         19 => StepArgs::Pause(d.decode_with(ctx)?),
                         14 => StepArgs::Key(d.decode_with(ctx)?),
                         _ => return Err(error("this step takes no arguments")),

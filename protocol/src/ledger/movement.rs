@@ -34,6 +34,7 @@ impl Payload {
             Self::Release(r) => (r.postings.clone(), None, None),
             Self::Returned(r) => (r.postings.clone(), None, Some(r.claim)),
             Self::Settled(Settled { postings: Some(postings), .. }) => (postings.clone(), None, None),
+            Self::Netted(n) => (n.postings.clone(), None, None),
             Self::Recovered(r) if !r.postings.is_empty() => {
                 let claim = r.lost_step().and_then(|step| step.claim);
                 (r.postings.clone(), None, claim)
@@ -51,6 +52,11 @@ impl Payload {
             | Self::RoleGranted(_)
             | Self::UnitDefined(_)
             | Self::RuleSet(_)
+            | Self::Announced(_)
+            | Self::Listed(_)
+            | Self::ResultPage(_)
+            | Self::Voted(_)
+            | Self::Committed(_)
             | Self::PeerView(_)
             | Self::Capacity(_)
             | Self::EvidenceRecorded(_)

@@ -15,6 +15,7 @@ use super::evidence::AccusedRow;
 use super::halt::Halt;
 use super::identity::Identity;
 use super::members::OwnerKind;
+use super::netting::{HeldRow, RoundRow};
 use super::rules::{Limit, LimitScope};
 use super::settled::SettlementRow;
 use super::settlement::StatementRow;
@@ -177,6 +178,10 @@ pub struct State {
     pub settlements: BTreeMap<Hash, SettlementRow>,
     #[cbor(n(19), with = "super::witness::table", has_nil)]
     pub capacity: BTreeMap<LedgerId, CapacityRow>,
+    #[cbor(n(22), with = "super::witness::table", has_nil)]
+    pub rounds: BTreeMap<Hash, RoundRow>,
+    #[cbor(n(23), with = "super::witness::table", has_nil)]
+    pub held: BTreeMap<(Hash, LedgerId), HeldRow>,
     /// Rows by the time they are forgotten; derived, so not part of the digest.
     #[cbor(skip)]
     expiring: BTreeSet<(u64, Expiring)>,
@@ -239,6 +244,8 @@ pub enum Change {
     Statement(StreamId, Box<StatementRow>),
     Settlement(Hash, SettlementRow),
     Capacity(LedgerId, CapacityRow),
+    Round(Hash, Box<RoundRow>),
+    Held(Hash, LedgerId, HeldRow),
 }
 
 impl State {
@@ -416,6 +423,8 @@ impl State {
             Change::Accused(ledger, row) => drop(self.accused.insert(ledger, row)),
             Change::View(peer, origin, row) => drop(self.views.insert((peer, origin), row)),
             Change::Capacity(peer, row) => drop(self.capacity.insert(peer, row)),
+            Change::Round(round, row) => drop(self.rounds.insert(round, *row)),
+            Change::Held(round, peer, row) => drop(self.held.insert((round, peer), row)),
             Change::Erased(account, row) => drop(self.erased.insert(account, row)),
             Change::Settlement(id, row) => drop(self.settlements.insert(id, row)),
             Change::Statement(id, row) => drop(self.statements.insert(id, *row)),

@@ -120,6 +120,9 @@ fn decision_in(args: &StepArgs) -> Option<&Decision> {
         | StepArgs::StmtAck(_)
         | StepArgs::Settle(_)
         | StepArgs::SettleAck(_)
+        | StepArgs::Offer(_)
+        | StepArgs::DropHold(_)
+        | StepArgs::Apply(_)
         | StepArgs::Pause(_)
         | StepArgs::End => None,
     }

@@ -124,6 +124,9 @@ impl Peers {
             StepArgs::StmtAck(args) => self.hear_answer(state, entry, step, args),
             StepArgs::Settle(args) => self.hear_settle(state, entry, step, args),
             StepArgs::SettleAck(args) => self.hear_settle_ack(state, entry, step, *args),
+            StepArgs::Offer(args) => self.hear_offer(state, entry, step, args),
+            StepArgs::DropHold(args) => self.hear_drop(step, *args),
+            StepArgs::Apply(args) => self.hear_apply(state, entry, step, args),
             StepArgs::Pause(args) => self.halt(step, Some(*args)),
             StepArgs::End => self.halt(step, None),
         }

@@ -57,6 +57,9 @@ impl Liar {
             | StepArgs::StmtAck(_)
             | StepArgs::Settle(_)
             | StepArgs::SettleAck(_)
+            | StepArgs::Offer(_)
+            | StepArgs::DropHold(_)
+            | StepArgs::Apply(_)
             | StepArgs::Pause(_)
             | StepArgs::End => {}
         }

@@ -1,0 +1,36 @@
+//! A small ring of debts, and a crash at every place where a round could be hurt by one: each commit of each network that
+//! holds an entry about the round, after each number of its records.
+
+use crate::simulator::Violation;
+use crate::simulator::world::{CrashAt, World};
+
+/// What was tried.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CrashReport {
+    /// Crashes tried, one in each run.
+    pub crashes: u64,
+    /// Runs in which something was cleared.
+    pub cleared: u64,
+}
+
+/// Runs a ring of so many networks once for every crash.
+///
+/// # Errors
+/// What did not hold, and after which crash.
+pub fn every_crash(networks: usize, seed: u64) -> Result<CrashReport, Violation> {
+    let (tally, places) = World::ring(networks, seed, None)?.tried()?;
+    if tally.cleared == 0 {
+        return Err(Violation("nothing is cleared where nothing goes wrong".into()));
+    }
+    let mut report = CrashReport::default();
+    for (party, commit, records) in places {
+        for keep in 0..=records {
+            let at = CrashAt { party, commit, keep };
+            let ran = World::ring(networks, seed, Some(at))?.tried();
+            let (tally, _) = ran.map_err(|violation| Violation(format!("{at:?}: {violation}")))?;
+            report.crashes += tally.crashes;
+            report.cleared += u64::from(tally.cleared > 0);
+        }
+    }
+    Ok(report)
+}
