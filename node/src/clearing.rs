@@ -9,6 +9,7 @@ mod inbound;
 mod link;
 mod mirror;
 mod pairing;
+mod shut_out;
 mod sync;
 mod view;
 
@@ -150,6 +151,7 @@ impl Clearing {
         }
         tokio::spawn(clearing.clone().listen(events));
         tokio::spawn(clearing.clone().keep_looking());
+        tokio::spawn(clearing.clone().keep_gate());
         let every = Duration::from_secs(clearing.0.federation.sync_every_s.max(1));
         tokio::spawn(clearing.clone().keep_in_step(every));
         clearing.resume_pairings().await?;
@@ -163,14 +165,14 @@ impl Clearing {
                 NetworkEvent::Listening { .. } => {}
                 NetworkEvent::Connected { peer } => self.note_connected(peer, true),
                 NetworkEvent::Disconnected { peer } => self.note_connected(peer, false),
+                NetworkEvent::Banned { peer, why, .. } => {
+                    tokio::spawn(self.clone().keep_out(peer, why.to_string()));
+                }
                 NetworkEvent::Request { peer, protocol, bytes, answer } => {
                     let Ok(permit) = self.0.inbound.clone().try_acquire_owned() else { continue };
                     let clearing = self.clone();
                     tokio::spawn(async move {
-                        // Dropping the answer refuses the request; the peer asks again.
-                        if let Some(reply) = clearing.answer(peer, protocol, &bytes).await {
-                            let _ = answer.send(reply);
-                        }
+                        clearing.answer(peer, protocol, &bytes, answer).await;
                         drop(permit);
                     });
                 }
@@ -235,6 +237,7 @@ impl Clearing {
             }
             links.insert(peer, LinkEnd { ledger, connected, nudge: nudge.clone(), seen_ms: 0, cues });
         }
+        self.keep_out_new_key(ledger, peer).await;
         let addresses = local.map(|l| l.addresses).unwrap_or_default();
         self.dial(peer, &addresses).await;
         let link = link::Link { ledger, peer, channel };

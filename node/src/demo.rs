@@ -135,7 +135,7 @@ async fn story(options: &Options) -> Result<(), Failure> {
     say(&format!("Two networks pay each other (seed {}). Amounts are minutes.", options.seed));
 
     let early = options.hook == Some(Hook::AnswerBeforeTheSync);
-    let hooks = if early { vec!["ack-early".to_owned()] } else { Vec::new() };
+    let hooks = if early { vec!["--test-hook".to_owned(), "ack-early".to_owned()] } else { Vec::new() };
     let mut hull = Site::found(folder.path(), "hull", hour(), hooks).await?;
     let mut lansing = Site::found(folder.path(), "lansing", hour(), Vec::new()).await?;
     say("1. Hull and Lansing have each founded a ledger and run a node of their own.");

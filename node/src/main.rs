@@ -118,6 +118,9 @@ enum Command {
         /// With --records: print one JSON object
         #[arg(long, requires = "records")]
         json: bool,
+        /// For tests: write every frame exchanged with peers to files in this folder
+        #[arg(long, hide = true, requires = "records")]
+        test_tap: Option<PathBuf>,
         /// Faults that show that the checks can fail
         #[arg(long, hide = true)]
         test_hook: Option<Hook>,
@@ -204,8 +207,8 @@ fn main() -> ExitCode {
             });
             report(started)
         }
-        Command::Demo { records: Some(file), limits, json, keep, .. } => {
-            let options = demo::RecordsOptions { file, limits_percent: limits, json, keep };
+        Command::Demo { records: Some(file), limits, json, keep, test_tap, .. } => {
+            let options = demo::RecordsOptions { file, limits_percent: limits, json, keep, tap: test_tap };
             demonstrate(demo::records(&options))
         }
         Command::Demo { seed, serve, records: None, test_hook, keep, .. } => {

@@ -5,12 +5,13 @@
 //! - One task owns the libp2p swarm; all others speak to it through a bounded channel and take
 //!   typed events from another. It never waits for a slow consumer: it refuses requests instead.
 //! - Every length is checked before memory is taken, every queue has a bound, and a peer is charged
-//!   for a request before anything decodes it.
+//!   for a request before anything decodes it. Who breaks too many rules is shut out, and the consumer hears why.
 //! - A request that ends without an answer is *unknown* unless the error says that it certainly was
 //!   not acted on ([`RequestError::is_certain`]).
 //! - If the task panics it is rebuilt with back-off; no ledger state lives in it.
 
 mod behaviour;
+mod conduct;
 mod config;
 mod counters;
 mod event;
@@ -22,21 +23,24 @@ mod peers;
 mod protocols;
 mod redial;
 mod swarm;
+mod tier;
 mod window;
 
 #[cfg(test)]
 mod tests;
 
+pub use conduct::{Fault, Misconduct};
 pub use config::{Limits, NetworkConfig};
 pub use counters::{Counters, Direction, Part, ProtocolCounters, TapFrame, Traffic};
 pub use event::{Answer, AnswerError, NetworkEvent};
 pub use frame::FrameError;
-pub use handle::{ControlError, DialFailure, Network, RequestError, StartError};
+pub use handle::{ControlError, DialFailure, Gauges, Network, RequestError, StartError};
 pub use libp2p::{Multiaddr, PeerId};
-pub use limits::Rate;
+pub use limits::{Rate, TierRates};
 pub use protocols::Protocol;
 pub use redial::BackoffPolicy;
 pub use swarm::NetworkTask;
+pub use tier::Tier;
 
 use libp2p::identity;
 

@@ -6,7 +6,7 @@ use crate::config::{Config, ConfigError};
 use crate::data::{DataDir, DataError, Lock, RECOVERY_KEY, ROOT_KEY};
 use crate::http;
 use crate::keystore::Passphrase;
-use crate::network::{Limits, Multiaddr, Network, NetworkConfig, TapFrame};
+use crate::network::{Limits, Multiaddr, Network, NetworkConfig, PeerId, TapFrame};
 use crate::service::{self, Hooks, Ledger, NewLedger, OpenFailure, RecoverySecret, WitnessSettings};
 use crate::store::{Disk, RealDisk};
 use std::os::unix::fs::PermissionsExt;
@@ -205,8 +205,10 @@ impl Node {
             );
         }
         let keys = opened.core.keys().clone();
+        let shut_out = opened.core.private().shut_outs().map_err(|e| StartError::Network(e.to_string()))?;
+        let blocked = shut_out.iter().filter_map(|out| PeerId::from_bytes(&out.peer).ok()).collect();
         let (ledger, ledger_thread) = service::start(opened.core);
-        let (network, events, network_task) = start_network(&config, &options, &keys)?;
+        let (network, events, network_task) = start_network(&config, &options, &keys, blocked)?;
         let external = if options.external.is_empty() { config.network.external } else { options.external };
         let parts = ClearingParts {
             ledger: ledger.clone(),
@@ -322,6 +324,7 @@ fn start_network(
     config: &Config,
     options: &Options,
     keys: &crate::data::Keys,
+    blocked: Vec<PeerId>,
 ) -> Result<Started, StartError> {
     let listen = if options.listen.is_empty() { &config.network.listen } else { &options.listen };
     let parse = |addresses: &[String]| -> Result<Vec<Multiaddr>, StartError> {
@@ -329,6 +332,7 @@ fn start_network(
         addresses.iter().map(|a| a.parse().map_err(|_| bad(a))).collect()
     };
     let mut network = NetworkConfig::new(keys.libp2p.clone());
+    network.blocked = blocked;
     network.listen = parse(listen)?;
     network.external =
         parse(if options.external.is_empty() { &config.network.external } else { &options.external })?;

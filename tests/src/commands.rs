@@ -1,11 +1,15 @@
 //! The commands of `weft-tests`: arguments in, lines out; the work is in the library.
 
 pub(crate) mod corruptions;
+pub(crate) mod crossing;
+pub(crate) mod federation;
+pub(crate) mod hostile;
 pub(crate) mod kills;
 pub(crate) mod model;
 pub(crate) mod netting;
 pub(crate) mod powerloss;
 pub(crate) mod rebuild;
+pub(crate) mod records;
 pub(crate) mod simulator;
 
 use std::process::ExitCode;

@@ -8,6 +8,7 @@
 mod check;
 mod payer;
 
+use crate::kit::asking::Answer;
 use crate::kit::{Dice, Outcome, Site};
 use payer::Payer;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -83,13 +84,6 @@ enum To {
     There(usize),
     /// Somebody whom the other network does not know: must come back.
     Nobody,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Answer {
-    None,
-    Done { seq: u64, leaf: String, claim: Option<String> },
-    Refused(String),
 }
 
 /// Payments of all rounds; the payers add to it.

@@ -3,11 +3,14 @@
 //! Each test has folders and ports of its own, so tests run beside each other. What must hold: nothing here looks
 //! into a running node; everything is asked over its API or read from a copy of its files.
 
+pub mod asking;
 pub mod books;
+pub mod cells;
 pub mod relay;
 pub mod site;
 
 pub use books::{Audited, Books};
+pub use cells::Cell;
 pub use relay::Relay;
 pub use site::Site;
 

@@ -3,12 +3,16 @@
 
 pub mod binaries;
 pub mod corruptions;
+pub mod crossing;
+pub mod federation;
+pub mod hostile;
 pub mod kills;
 pub mod kit;
 pub mod model;
 pub mod netting;
 pub mod powerloss;
 pub mod rebuild;
+pub mod records;
 pub mod require;
 pub mod simulator;
 pub mod vectors;

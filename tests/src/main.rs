@@ -4,7 +4,9 @@
 mod commands;
 
 use clap::{Parser, Subcommand};
-use commands::{corruptions, kills, model, netting, powerloss, rebuild, simulator};
+use commands::{
+    corruptions, crossing, federation, hostile, kills, model, netting, powerloss, rebuild, records, simulator,
+};
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
@@ -20,8 +22,20 @@ enum Command {
     Simulator(simulator::Arguments),
     /// Every way that small worlds of the claim machine can go
     Model(model::Arguments),
+    /// What a payment to another network costs beside what it is made of
+    Crossing(crossing::Arguments),
+    /// The other process of `crossing`
+    #[command(hide = true)]
+    CrossingAnswer,
+    /// Networks pay each other over several hops while the wire is bad and nodes are killed
+    Federation(federation::Arguments),
     /// Kill nodes at random moments while two networks pay each other
     Kills(kills::Arguments),
+    /// A hostile peer at full speed beside two networks that pay each other
+    Hostile(hostile::Arguments),
+    /// The hostile peer of `hostile`
+    #[command(hide = true)]
+    HostileAttacker(hostile::Attacker),
     /// Bundles corrupted at random, judged by two auditors
     Corruptions(corruptions::Arguments),
     /// Random graphs of debts, solved in every way there is
@@ -30,6 +44,8 @@ enum Command {
     PowerlossWorker(powerloss::Worker),
     /// Check what a power loss has left, for tests/powerloss.py
     PowerlossVerify(powerloss::Verify),
+    /// Run a file of real payments between nodes, and search their traffic for names and memos
+    Records(records::Arguments),
     /// Make a large ledger, delete its index, and measure how it is made anew
     Rebuild(rebuild::Arguments),
     /// The measured half of `rebuild`
@@ -41,11 +57,17 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Simulator(arguments) => simulator::run(&arguments),
         Command::Model(arguments) => model::run(&arguments),
+        Command::Crossing(arguments) => crossing::run(&arguments),
+        Command::CrossingAnswer => crossing::answer(),
+        Command::Federation(arguments) => federation::run(&arguments),
         Command::Kills(arguments) => kills::run(&arguments),
+        Command::Hostile(arguments) => hostile::run(&arguments),
+        Command::HostileAttacker(arguments) => hostile::attack(&arguments),
         Command::Corruptions(arguments) => corruptions::run(&arguments),
         Command::Netting(arguments) => netting::run(&arguments),
         Command::PowerlossWorker(arguments) => powerloss::work(&arguments),
         Command::PowerlossVerify(arguments) => powerloss::verify(&arguments),
+        Command::Records(arguments) => records::run(&arguments),
         Command::Rebuild(arguments) => rebuild::run(&arguments),
         Command::RebuildHere(arguments) => rebuild::here(&arguments),
     }

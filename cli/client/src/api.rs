@@ -4,11 +4,11 @@ use crate::{Client, Error, Request, escape};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 use weft_api::{
-    Claim, Claims, Confirm, ConfirmTime, Done, Erased, Evidence, EvidenceList, Forwarded, Halt,
+    Bans, Claim, Claims, Confirm, ConfirmTime, Done, Erased, Evidence, EvidenceList, Forwarded, Halt,
     ImportPayments, Imported, Invitation, Join, Member, Members, Network, Networks, NewBan, NewErasure,
-    NewEvidence, NewInvitation, NewMember, NewPayment, NewSettlement, NextKey, NodeTime, Pairing, Pairings,
-    PeerStatement, Peers, Ping, PostOp, Receipt, Settlement, SettlementAnswer, Settlements, Statement,
-    Status, Ways,
+    NewEvidence, NewInvitation, NewMember, NewPayment, NewPeerBan, NewSettlement, NextKey, NodeTime, Pairing,
+    Pairings, PeerStatement, Peers, Ping, PostOp, Receipt, Settlement, SettlementAnswer, Settlements,
+    Statement, Status, Ways,
 };
 
 /// How long the node may take to rewrite its private store.
@@ -164,6 +164,22 @@ impl Client {
     /// Lets a network in again.
     pub async fn unban(&self, name: &str) -> Result<Network, Error> {
         self.post(&format!("{API}/networks/{}/unban", escape(name)), &serde_json::json!({}), None).await
+    }
+
+    /// Everybody who is shut out.
+    pub async fn bans(&self) -> Result<Bans, Error> {
+        self.get(&format!("{API}/bans")).await
+    }
+
+    /// Denies every connection of a libp2p identity.
+    pub async fn ban_peer(&self, peer_id: &str, reason: &str) -> Result<Bans, Error> {
+        let ban = NewPeerBan { peer_id: peer_id.to_owned(), reason: reason.to_owned() };
+        self.post(&format!("{API}/bans"), &ban, None).await
+    }
+
+    /// Lets a libp2p identity connect again.
+    pub async fn lift_ban(&self, peer_id: &str) -> Result<Bans, Error> {
+        self.post(&format!("{API}/bans/{}/lift", escape(peer_id)), &serde_json::json!({}), None).await
     }
 
     /// Evidence that the network has recorded.

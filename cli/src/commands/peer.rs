@@ -3,6 +3,7 @@
 //! One invites, the other joins, both operators compare six words by voice and confirm ([`confirm`]): only then
 //! does each root key sign the accord.
 
+mod bans;
 mod confirm;
 mod evidence;
 mod networks;
@@ -50,10 +51,12 @@ pub(crate) enum Command {
     Routes(networks::Routes),
     /// Ask a network, peer or not, whether it is there
     Ping(networks::One),
-    /// Shut a network out: no new payment with it or through it
-    Ban(networks::Ban),
-    /// Let a network in again
-    Unban(networks::One),
+    /// Shut a network out: no new payment with it or through it; or deny every connection of a libp2p identity
+    Ban(bans::Ban),
+    /// Let a network or a libp2p identity in again
+    Unban(bans::Unban),
+    /// Show who is shut out, by you or by the node itself, and why
+    Bans,
     /// Show, write as files, or hand in what proves that networks signed two things that exclude each other
     Evidence(evidence::List),
     /// Let payments with a network go on, although it was shown to have lied
@@ -174,8 +177,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
         Command::End(which) => settle::halt(&client, &which, "end").await,
         Command::Routes(args) => networks::routes(context, &client, &args).await,
         Command::Ping(args) => networks::ping(context, &client, &args).await,
-        Command::Ban(args) => networks::ban(&client, &args).await,
-        Command::Unban(args) => networks::unban(&client, &args).await,
+        Command::Ban(args) => bans::ban(&client, &args).await,
+        Command::Unban(args) => bans::unban(&client, &args).await,
+        Command::Bans => bans::list(context, &client).await,
         Command::Evidence(args) => evidence::run(&client, &args).await,
         Command::Unfreeze(args) => evidence::unfreeze(&client, args).await,
     }

@@ -85,3 +85,55 @@ pub struct NewBan {
     /// Why, for whoever reads it later.
     pub reason: String,
 }
+
+/// `POST /api/v1/bans`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPeerBan {
+    /// The libp2p identity.
+    pub peer_id: String,
+    /// Why, for whoever reads it later.
+    pub reason: String,
+}
+
+/// Who has shut somebody out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BannedBy {
+    /// The operator.
+    Operator,
+    /// The node itself, because of what was sent to it.
+    Node,
+}
+
+/// Somebody who is shut out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Ban {
+    /// The libp2p identity whose connections are denied; absent where new payments alone are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_id: Option<String>,
+    /// The network, where one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<String>,
+    /// What it is called here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// By whom.
+    pub by: BannedBy,
+    /// Since when.
+    pub since_ms: u64,
+    /// Until when; absent: until the operator lifts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<u64>,
+}
+
+/// `GET /api/v1/bans`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Bans {
+    /// Name of this schema: `weft.bans/1`.
+    pub schema: String,
+    /// Latest first.
+    pub bans: Vec<Ban>,
+}

@@ -2,14 +2,16 @@
 //!
 //! Who asks need be no peer. An answer is tried for again; nothing depends on a single one.
 
+use super::inbound::{Refused, Replied};
 use super::{Clearing, ClearingError, peer_id};
-use crate::network::{PeerId, Protocol};
+use crate::network::{Fault, PeerId, Protocol};
 use crate::service::short;
 use std::time::Duration;
 use weft_protocol::clearing::engine::AskAnswer;
 use weft_protocol::clearing::intent::Intent;
 use weft_protocol::encoding::Blob;
 use weft_protocol::ids::{ClaimId, LedgerId};
+use weft_protocol::ledger::Rejected;
 use weft_protocol::wire::{Ask, Asked, Hello, Message, WIRE_VERSION};
 
 /// Bytes of identity entries that go with a question: half of its cap.
@@ -120,9 +122,9 @@ impl Clearing {
         peer: PeerId,
         ledger: Option<LedgerId>,
         bytes: &[u8],
-    ) -> Result<Vec<u8>, String> {
-        let ask = Ask::parse(bytes).map_err(|e| e.to_string())?;
-        let intent = ask.intent.parse().map_err(|e| e.to_string())?;
+    ) -> Result<Replied, Refused> {
+        let ask = Ask::parse(bytes)?;
+        let intent = ask.intent.parse().map_err(|e| Refused::Unreadable(e.to_string()))?;
         let (payer, identity) = (intent.payer, ask.identity);
         let taken = self.0.ledger.run(move |core| core.hear_payer(&payer, &identity)).await;
         taken.map_err(|e| e.to_string())?;
@@ -131,12 +133,15 @@ impl Clearing {
             None => self.on_route(peer, intent).await?,
         };
         let run = self.0.ledger.run(move |core| core.ask_in(&asker, &ask.intent, ask.cancel));
-        let (decision, refused) = match run.await.map_err(|e| e.to_string())? {
-            AskAnswer::Decided(decision) => (Some(*decision), None),
-            AskAnswer::Open => (None, None),
-            AskAnswer::Refused(why) => (None, Some(why.to_string())),
+        let (decision, refused, fault) = match run.await? {
+            AskAnswer::Decided(decision) => (Some(*decision), None, None),
+            AskAnswer::Open => (None, None, None),
+            AskAnswer::Refused(why) => {
+                let forged = matches!(why, Rejected::Signature(_));
+                (None, Some(why.to_string()), forged.then_some(Fault::WrongSignature))
+            }
         };
-        Ok(Asked { message: 2, decision, refused: refused.map(short) }.to_bytes())
+        Ok(Replied { bytes: Asked { message: 2, decision, refused: refused.map(short) }.to_bytes(), fault })
     }
 
     /// Which network on a route is behind a connection: the one that has bound its libp2p key.

@@ -2,6 +2,7 @@
 //! (specs/network.md §10).
 
 use super::Clearing;
+use super::inbound::Refused;
 use super::link::Link;
 use crate::network::{Protocol, RequestError};
 use crate::service::GuardStep;
@@ -67,14 +68,14 @@ fn said(error: RequestError) -> String {
 
 impl Clearing {
     /// A peer asks after its start, or fetches its own entries.
-    pub(super) async fn guard_in(&self, peer: LedgerId, bytes: &[u8]) -> Result<Vec<u8>, String> {
+    pub(super) async fn guard_in(&self, peer: LedgerId, bytes: &[u8]) -> Result<Vec<u8>, Refused> {
         if let Ok(ask) = Guard::parse(bytes) {
             let answered = self.0.ledger.run(move |core| core.guard_in(&peer, &ask));
             let answer = answered.await.map_err(|e| e.to_string())??;
             self.nudge(Some(peer));
             return Ok(answer.to_bytes());
         }
-        let ask = Fetch::parse(bytes).map_err(|e| e.to_string())?;
+        let ask = Fetch::parse(bytes)?;
         let fetched = self.0.ledger.run(move |core| core.guard_fetch(&peer, &ask));
         Ok(fetched.await.map_err(|e| e.to_string())??.to_bytes())
     }

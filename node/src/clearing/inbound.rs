@@ -3,9 +3,9 @@
 //! `None` refuses a request without a word: nothing was done.
 
 use super::Clearing;
-use crate::network::{PeerId, Protocol};
-use crate::service::PushIn;
-use weft_protocol::encoding::Blob;
+use crate::network::{Answer as Way, Fault, PeerId, Protocol};
+use crate::service::{PushIn, ServiceError};
+use weft_protocol::encoding::{Blob, EncodingError};
 use weft_protocol::entry::Entry;
 use weft_protocol::ids::{LedgerId, PUBLIC_STREAM};
 use weft_protocol::log::witness::{AddCheckpoint, Answer};
@@ -14,40 +14,108 @@ use weft_protocol::wire::{
     EvidenceShown, Hello, Message, PairAsk, Push, WIRE_VERSION, WitnessAnswer, WitnessAsk, number_of,
 };
 
+/// Why a request is refused.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// It is no message.
+    Unreadable(String),
+    /// In words.
+    Other(String),
+}
+
+impl From<EncodingError> for Refused {
+    fn from(error: EncodingError) -> Self {
+        Self::Unreadable(error.to_string())
+    }
+}
+
+impl From<String> for Refused {
+    fn from(why: String) -> Self {
+        Self::Other(why)
+    }
+}
+
+impl From<ServiceError> for Refused {
+    fn from(error: ServiceError) -> Self {
+        Self::Other(error.to_string())
+    }
+}
+
+/// An answer, and what was wrong with the request all the same.
+pub(super) struct Replied {
+    pub(super) bytes: Vec<u8>,
+    pub(super) fault: Option<Fault>,
+}
+
+impl From<Vec<u8>> for Replied {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes, fault: None }
+    }
+}
+
+/// Numbers of the questions that this version knows (specs/network.md §4 to §11).
+const fn questions(protocol: Protocol) -> &'static [u8] {
+    match protocol {
+        Protocol::Hello | Protocol::Claim => &[1],
+        Protocol::Stream | Protocol::Witness | Protocol::Guard => &[1, 3],
+        Protocol::Pair | Protocol::Mirror => &[1, 3, 5],
+        Protocol::Sync => &[1, 3, 5, 7],
+    }
+}
+
+/// What an unreadable request says of its sender: a number that we do not know may be a newer version's.
+fn unreadable(protocol: Protocol, bytes: &[u8]) -> Fault {
+    match number_of(bytes) {
+        Some(number) if !questions(protocol).contains(&number) => Fault::NotKnown,
+        Some(_) | None => Fault::Garbage,
+    }
+}
+
 impl Clearing {
-    pub(super) async fn answer(&self, peer: PeerId, protocol: Protocol, bytes: &[u8]) -> Option<Vec<u8>> {
-        let ledger = self.peer_behind(&peer);
-        let answered = match (protocol, ledger) {
-            (Protocol::Hello, _) => self.hello_in(ledger, bytes).await,
-            (Protocol::Pair, _) => match PairAsk::parse(bytes) {
-                Ok(ask) => Ok(self.pair_in(peer, ask).await.to_bytes()),
-                Err(error) => Err(error.to_string()),
-            },
-            (Protocol::Stream, Some(ledger)) if number_of(bytes) == Some(EvidenceShown::NUMBER) => {
-                self.evidence_in(ledger, bytes).await
+    /// Answers a request, or refuses it, and says what its sender has done wrong.
+    pub(super) async fn answer(&self, peer: PeerId, protocol: Protocol, bytes: &[u8], way: Way) {
+        let told = match self.reply(peer, protocol, bytes).await {
+            Ok(Replied { bytes, fault: None }) => way.send(bytes),
+            Ok(Replied { bytes, fault: Some(fault) }) => way.send_blaming(Some(bytes), fault),
+            Err(Refused::Unreadable(why)) => {
+                tracing::debug!(%peer, %protocol, %why, "a request could not be read");
+                way.send_blaming(None, unreadable(protocol, bytes))
             }
-            (Protocol::Stream, Some(ledger)) => self.push_in(ledger, bytes).await,
-            (Protocol::Sync, _) => self.sync_in(peer, bytes).await,
-            (Protocol::Claim, _) => self.ask_in(peer, ledger, bytes).await,
-            (Protocol::Witness, Some(ledger)) => self.witness_in(ledger, bytes).await,
-            (Protocol::Guard, Some(ledger)) => self.guard_in(ledger, bytes).await,
-            (Protocol::Mirror, Some(ledger)) => self.mirror_in(ledger, bytes).await,
-            (Protocol::Stream, None) => self.push_in_unknown(bytes).await,
-            (Protocol::Witness | Protocol::Guard | Protocol::Mirror, None) => {
-                Err("there is no accord with this network".to_owned())
+            // Dropping the answer refuses the request; the peer asks again.
+            Err(Refused::Other(why)) => {
+                tracing::debug!(%peer, %protocol, %why, "a request was refused");
+                Ok(())
             }
         };
-        match answered {
-            Ok(reply) => Some(reply),
-            Err(why) => {
-                tracing::debug!(%peer, %protocol, %why, "a request was refused");
-                None
-            }
+        if let Err(error) = told {
+            tracing::debug!(%peer, %error, "an answer found nobody");
         }
     }
 
-    async fn hello_in(&self, ledger: Option<LedgerId>, bytes: &[u8]) -> Result<Vec<u8>, String> {
-        let hello = Hello::parse(bytes).map_err(|e| e.to_string())?;
+    async fn reply(&self, peer: PeerId, protocol: Protocol, bytes: &[u8]) -> Result<Replied, Refused> {
+        let ledger = self.peer_behind(&peer);
+        let answered = match (protocol, ledger) {
+            (Protocol::Stream, Some(ledger)) if number_of(bytes) == Some(EvidenceShown::NUMBER) => {
+                self.evidence_in(ledger, bytes).await
+            }
+            (Protocol::Stream, Some(ledger)) => return self.push_in(ledger, bytes).await,
+            (Protocol::Stream, None) => return self.push_in_unknown(bytes).await,
+            (Protocol::Claim, _) => return self.ask_in(peer, ledger, bytes).await,
+            (Protocol::Hello, _) => self.hello_in(ledger, bytes).await,
+            (Protocol::Pair, _) => Ok(self.pair_in(peer, PairAsk::parse(bytes)?).await.to_bytes()),
+            (Protocol::Sync, _) => self.sync_in(peer, bytes).await,
+            (Protocol::Witness, Some(ledger)) => self.witness_in(ledger, bytes).await,
+            (Protocol::Guard, Some(ledger)) => self.guard_in(ledger, bytes).await,
+            (Protocol::Mirror, Some(ledger)) => self.mirror_in(ledger, bytes).await,
+            (Protocol::Witness | Protocol::Guard | Protocol::Mirror, None) => {
+                return Err(Refused::Other("there is no accord with this network".to_owned()));
+            }
+        };
+        answered.map(Replied::from)
+    }
+
+    async fn hello_in(&self, ledger: Option<LedgerId>, bytes: &[u8]) -> Result<Vec<u8>, Refused> {
+        let hello = Hello::parse(bytes)?;
         let mut resume = None;
         if let Some(ledger) = ledger {
             // A disagreement is noted by the ledger; the peer is still told where we stand.
@@ -63,8 +131,8 @@ impl Clearing {
 
     /// A push of who is no peer by its connection: the public entries of a peer that has bound another libp2p key while
     /// we did not hear it. They carry their own proof.
-    async fn push_in_unknown(&self, bytes: &[u8]) -> Result<Vec<u8>, String> {
-        let push = Push::parse(bytes).map_err(|e| e.to_string())?;
+    async fn push_in_unknown(&self, bytes: &[u8]) -> Result<Replied, Refused> {
+        let push = Push::parse(bytes)?;
         let first = push.entries.first().filter(|_| push.channel == PUBLIC_STREAM);
         let ledger = first.and_then(|entry| Entry::parse(&entry.0).ok()).map(|entry| entry.body().ledger);
         let ledger = ledger.ok_or_else(|| "there is no accord with this network".to_owned())?;
@@ -72,34 +140,34 @@ impl Clearing {
         if run.await.map_err(|e| e.to_string())? {
             self.push_in(ledger, bytes).await
         } else {
-            Err("there is no accord with this network".to_owned())
+            Err(Refused::Other("there is no accord with this network".to_owned()))
         }
     }
 
-    async fn push_in(&self, peer: LedgerId, bytes: &[u8]) -> Result<Vec<u8>, String> {
-        let push = Push::parse(bytes).map_err(|e| e.to_string())?;
+    async fn push_in(&self, peer: LedgerId, bytes: &[u8]) -> Result<Replied, Refused> {
+        let push = Push::parse(bytes)?;
         let sidecars: Result<Vec<Envelope>, _> =
             push.sidecars.iter().map(|b| Envelope::parse(&b.0)).collect();
-        let sidecars = sidecars.map_err(|e| e.to_string())?;
+        let sidecars = sidecars.map_err(|e| Refused::Unreadable(e.to_string()))?;
         let Push { channel, entries, proofs, .. } = push;
         let public = channel == PUBLIC_STREAM;
         let push = PushIn { peer, channel, entries, sidecars, proofs };
-        let pushed = self.0.ledger.run(move |core| core.push_in(push)).await.map_err(|e| e.to_string())?;
+        let (pushed, fault) = self.0.ledger.run(move |core| core.push_in(push)).await?;
         if public {
             self.follow_identity(peer).await;
         }
-        Ok(pushed.to_bytes())
+        Ok(Replied { bytes: pushed.to_bytes(), fault })
     }
 
-    async fn evidence_in(&self, from: LedgerId, bytes: &[u8]) -> Result<Vec<u8>, String> {
-        let shown = EvidenceShown::parse(bytes).map_err(|e| e.to_string())?;
+    async fn evidence_in(&self, from: LedgerId, bytes: &[u8]) -> Result<Vec<u8>, Refused> {
+        let shown = EvidenceShown::parse(bytes)?;
         let run = self.0.ledger.run(move |core| core.evidence_in(&from, &shown.evidence.0));
         let taken = run.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
         Ok(taken.to_bytes())
     }
 
-    async fn witness_in(&self, asker: LedgerId, bytes: &[u8]) -> Result<Vec<u8>, String> {
-        let ask = WitnessAsk::parse(bytes).map_err(|e| e.to_string())?;
+    async fn witness_in(&self, asker: LedgerId, bytes: &[u8]) -> Result<Vec<u8>, Refused> {
+        let ask = WitnessAsk::parse(bytes)?;
         let answer = match (ask.message, ask.request) {
             (1, Some(request)) => {
                 let answer = match AddCheckpoint::parse(&request.0) {
@@ -117,7 +185,7 @@ impl Clearing {
                 let body = note.await.map_err(|e| e.to_string())??.map(Blob);
                 WitnessAnswer { message: 4, status: None, body }
             }
-            (_, _) => return Err("a request without its body, or with one too many".to_owned()),
+            (_, _) => return Err("a request without its body, or with one too many".to_owned().into()),
         };
         Ok(answer.to_bytes())
     }

@@ -2,24 +2,24 @@
 //! quarantine too: nothing of it is signed.
 
 use super::Clearing;
+use super::inbound::Refused;
 use crate::mirror::keeper::KeeperError;
 use weft_protocol::ids::LedgerId;
 use weft_protocol::mirror::{GetPiece, ListPieces, PieceGot, PiecePut, PiecesListed, PutPiece};
 use weft_protocol::wire::{Message, number_of};
 
 impl Clearing {
-    pub(super) async fn mirror_in(&self, peer: LedgerId, bytes: &[u8]) -> Result<Vec<u8>, String> {
+    pub(super) async fn mirror_in(&self, peer: LedgerId, bytes: &[u8]) -> Result<Vec<u8>, Refused> {
         let agreed = self.0.ledger.run(move |core| core.mirrors_with(&peer));
         let agreed = agreed.await.map_err(|e| e.to_string())?;
         let keeper = self.0.keeper.clone();
-        let malformed = |e: weft_protocol::encoding::EncodingError| e.to_string();
         let work: Box<dyn FnOnce() -> Result<Vec<u8>, KeeperError> + Send> = match number_of(bytes) {
             // What was kept once is given back, whatever the accord says by now.
             Some(1) if !agreed => {
-                return Err("the accord with this network says nothing of mirrors".to_owned());
+                return Err("the accord with this network says nothing of mirrors".to_owned().into());
             }
             Some(1) => {
-                let piece = PutPiece::parse(bytes).map_err(malformed)?.piece;
+                let piece = PutPiece::parse(bytes)?.piece;
                 piece.check().map_err(|e| e.to_string())?;
                 Box::new(move || {
                     let taken = keeper.put(&peer, &piece)?;
@@ -27,14 +27,14 @@ impl Clearing {
                 })
             }
             Some(3) => {
-                let ask = ListPieces::parse(bytes).map_err(malformed)?;
+                let ask = ListPieces::parse(bytes)?;
                 Box::new(move || {
                     let runs = keeper.list(&peer, ask.from)?;
                     Ok(PiecesListed { message: 4, runs }.to_bytes())
                 })
             }
             _ => {
-                let ask = GetPiece::parse(bytes).map_err(malformed)?;
+                let ask = GetPiece::parse(bytes)?;
                 Box::new(move || {
                     let piece = keeper.get(&peer, &ask)?;
                     Ok(PieceGot { message: 6, piece }.to_bytes())
@@ -49,7 +49,7 @@ impl Clearing {
                     tracing::error!(peer = %peer.short(), %error, "a peer's piece was neither kept nor given");
                 }
             }
-            error.to_string()
+            Refused::Other(error.to_string())
         })
     }
 

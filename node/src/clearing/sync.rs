@@ -4,12 +4,14 @@
 //! Nothing waits for it, and nothing is lost by a failure: what is missing is missing in the next list too.
 
 use super::Clearing;
+use super::inbound::Refused;
 use super::link::Link;
 use crate::network::{PeerId, Protocol, RequestError};
 use crate::service::Lacking;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use weft_protocol::encoding::EncodingError;
 use weft_protocol::federation::sync::{
     DescriptorsAsk, DescriptorsThere, EntriesAsk, EntriesThere, Have, Haves, MAX_DESCRIPTORS, NewsHeard,
     WhatAsk, WhatThere,
@@ -186,35 +188,38 @@ async fn tell(clearing: &Clearing, link: Link, told: &mut BTreeMap<LedgerId, Hav
 
 impl Clearing {
     /// Somebody asks for public streams, or tells news.
-    pub(super) async fn sync_in(&self, peer: PeerId, bytes: &[u8]) -> Result<Vec<u8>, String> {
+    pub(super) async fn sync_in(&self, peer: PeerId, bytes: &[u8]) -> Result<Vec<u8>, Refused> {
         let ledger = &self.0.ledger;
         match number_of(bytes) {
             Some(1) => {
-                let ask = WhatAsk::parse(bytes).map_err(|e| e.to_string())?;
+                let ask = WhatAsk::parse(bytes)?;
                 let page = ledger.run(move |core| core.haves_after(ask.after)).await;
                 let (haves, more) = page.map_err(|e| e.to_string())??;
                 Ok(WhatThere { message: 2, haves: haves.to_blob(), more }.to_bytes())
             }
             Some(3) => {
-                let ask = EntriesAsk::parse(bytes).map_err(|e| e.to_string())?;
+                let ask = EntriesAsk::parse(bytes)?;
                 let entries = ledger.run(move |core| core.public_entries_of(&ask.ledger, ask.next)).await;
                 let entries = entries.map_err(|e| e.to_string())??;
                 Ok(EntriesThere { message: 4, entries }.to_bytes())
             }
             Some(5) => {
-                let ask = DescriptorsAsk::parse(bytes).map_err(|e| e.to_string())?;
+                let ask = DescriptorsAsk::parse(bytes)?;
                 let found = ledger.run(move |core| core.descriptors_for(&ask.ledgers)).await;
                 Ok(DescriptorsThere { message: 6, descriptors: found.map_err(|e| e.to_string())? }.to_bytes())
             }
             Some(7) => {
-                let told = WhatThere::parse(bytes).map_err(|e| e.to_string())?;
-                let haves = Haves::parse(&told.haves).map_err(|e| e.to_string())?;
+                let told = WhatThere::parse(bytes)?;
+                let haves = Haves::parse(&told.haves)?;
                 if !self.cue(&peer, SyncCue::News(haves)) {
-                    return Err("news are heard from peers alone".to_owned());
+                    return Err("news are heard from peers alone".to_owned().into());
                 }
                 Ok(NewsHeard { message: 8 }.to_bytes())
             }
-            Some(_) | None => Err("it is no question about public streams".to_owned()),
+            Some(_) | None => {
+                let why = "it is no question about public streams".to_owned();
+                Err(EncodingError::Structure(why).into())
+            }
         }
     }
 

@@ -2,12 +2,14 @@
 
 use super::{Clearing, ClearingError, Contacts};
 use crate::service::Core;
+use crate::store::private::ShutOut;
 use weft_api::{Peer, Position};
 use weft_protocol::amount::format_decimal;
 use weft_protocol::ids::LedgerId;
 use weft_protocol::ledger::clearing::room;
 use weft_protocol::ledger::halt::Halt;
 use weft_protocol::ledger::state::{ChannelRow, Closing};
+use weft_protocol::time::moment;
 
 pub(super) async fn peers(clearing: &Clearing) -> Result<Vec<Peer>, ClearingError> {
     let contacts = clearing.contacts();
@@ -18,12 +20,15 @@ pub(super) async fn peers(clearing: &Clearing) -> Result<Vec<Peer>, ClearingErro
 
 fn read(core: &Core, contacts: &Contacts) -> Vec<Peer> {
     let state = core.engine().state();
+    let shut_out = core.private().shut_outs().unwrap_or_default();
     let peers = state.channels.iter().map(|(id, row)| {
         let theirs = core.engine().peers().stream(id);
         let local = core.private().peer(&row.peer).ok().flatten();
         let mut problems: Vec<String> = core.problems().get(&row.peer).cloned().into_iter().collect();
         let findings = core.engine().peers().findings().iter().filter(|f| f.ledger == row.peer);
         problems.extend(core.accusations(&row.peer));
+        let out = shut_out.iter().filter(|out| out.ledger == Some(row.peer));
+        problems.extend(out.map(shut_out_text));
         problems.extend(refused_statement(core, &row.peer));
         problems.extend(findings.map(|f| format!("{} (entry {})", f.what, f.leaf)));
         Peer {
@@ -41,6 +46,12 @@ fn read(core: &Core, contacts: &Contacts) -> Vec<Peer> {
         }
     });
     peers.collect()
+}
+
+/// That its connections are denied, and what lets it in again.
+fn shut_out_text(out: &ShutOut) -> String {
+    let until = out.until_ms.map_or_else(String::new, |ms| format!(" until {}", moment(ms)));
+    format!("it is shut out{until}: {}. `weft peer unban` lets it in again", out.reason)
 }
 
 /// That the peer does not come to what we have stated: it stops nothing, and people have to look.

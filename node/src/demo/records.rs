@@ -44,6 +44,8 @@ pub struct Options {
     pub json: bool,
     /// Keep the files here.
     pub keep: Option<PathBuf>,
+    /// For tests: every node writes the frames it exchanges with peers to a file of its name in this folder.
+    pub tap: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone)]
@@ -120,7 +122,10 @@ async fn run(options: &Options) -> Result<(), Failure> {
             kind: UnitKind::Credit,
             scale: SCALE,
         };
-        let site = Site::found(folder.path(), &site_name(network), unit, Vec::new()).await?;
+        let name = site_name(network);
+        let tap = options.tap.iter().map(|folder| folder.join(&name).display().to_string());
+        let arguments = tap.flat_map(|file| ["--test-tap".to_owned(), file]).collect();
+        let site = Site::found(folder.path(), &name, unit, arguments).await?;
         sites.insert((*network).to_owned(), site);
     }
     members(&sites, &lines, options.limits_percent).await?;
@@ -258,6 +263,7 @@ async fn pay(client: &Client, line: &Line) -> Result<weft_api::Done, Error> {
     let (here, there) = (network_of(&line.from), network_of(&line.to));
     let to = if here == there { line.to.clone() } else { format!("{}@{}", line.to, site_name(there)) };
     let mut payment = desk_payment(&line.from, &to, &format_decimal(line.cents, SCALE), 0);
+    payment.memo = Some(format!("line {} of the records", line.number));
     payment.when = Some(Day(FIRST_DAY + line.day).to_string());
     client.pay(&payment, &fresh_id()).await
 }

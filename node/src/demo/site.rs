@@ -34,7 +34,8 @@ pub(super) struct Site {
     pub(super) client: Client,
     pub(super) relay: Relay,
     child: Option<Child>,
-    hooks: Vec<String>,
+    /// More arguments for `weftd run`.
+    arguments: Vec<String>,
 }
 
 impl Site {
@@ -43,7 +44,7 @@ impl Site {
         folder: &Path,
         name: &str,
         unit: UnitDefined,
-        hooks: Vec<String>,
+        arguments: Vec<String>,
     ) -> Result<Self, Failure> {
         let data = DataDir::new(folder.join(name));
         let mut config = Config::new(name).map_err(Failure::from_error)?;
@@ -52,7 +53,7 @@ impl Site {
         crate::node::init(&data, &config, &[unit]).map_err(Failure::from_error)?;
         let relay = Relay::start().await.map_err(Failure::from_error)?;
         let client = Client::unix(data.socket());
-        let mut site = Self { name: name.to_owned(), data, client, relay, child: None, hooks };
+        let mut site = Self { name: name.to_owned(), data, client, relay, child: None, arguments };
         site.start().await?;
         Ok(site)
     }
@@ -63,10 +64,7 @@ impl Site {
         let mut command = Command::new(program);
         command.arg("run").arg("--data").arg(self.data.path());
         command.args(["--listen", "/ip4/127.0.0.1/tcp/0", "--http", "127.0.0.1:0", "--external"]);
-        command.arg(self.relay.multiaddr());
-        for hook in &self.hooks {
-            command.args(["--test-hook", hook]);
-        }
+        command.arg(self.relay.multiaddr()).args(&self.arguments);
         let log = std::fs::File::options().create(true).append(true).open(self.log());
         let log = log.map_err(Failure::from_error)?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);

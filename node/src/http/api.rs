@@ -1,5 +1,6 @@
 //! The resources, one file each: handlers, refusals, description and tests together.
 
+mod bans;
 mod claims;
 mod erasure;
 mod forward;
@@ -33,6 +34,7 @@ pub(super) fn routes() -> OpenApiRouter<Ctx> {
         .merge(peers::routes())
         .merge(settlements::routes())
         .merge(networks::routes())
+        .merge(bans::routes())
         .merge(keys::routes())
         .merge(import::routes())
 }

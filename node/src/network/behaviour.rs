@@ -26,11 +26,12 @@ use libp2p::{
 use super::{
     config::{Limits, NetworkConfig},
     counters::Meter,
-    frame::FrameCodec,
+    frame::{FrameCodec, NextReading},
     gate::Gate,
     handle::StartError,
     peers::Roster,
     protocols::Protocol,
+    tier::Tier,
 };
 
 /// How long a new connection may take to be encrypted and multiplexed.
@@ -46,7 +47,7 @@ const AGENT: &str = concat!("weftd/", env!("CARGO_PKG_VERSION"));
 /// The exchange of one protocol.
 pub(super) type Exchange = request_response::Behaviour<FrameCodec>;
 
-/// All behaviours of a node.
+/// All behaviours of a node. They are asked in this order: the gate comes before the exchanges.
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
     blocked: allow_block_list::Behaviour<BlockedPeers>,
@@ -81,13 +82,14 @@ impl Behaviour {
             .with_agent_version(AGENT.to_owned())
             .with_hide_listen_addrs(true)
             .with_cache_size(0);
+        let next = NextReading::new(Tier::Unknown.reading_cap());
         let exchange = |protocol: Protocol| {
             let config = request_response::Config::default()
                 .with_request_timeout(limits.request_timeout.unwrap_or(protocol.timeout()))
                 // Ours in flight and theirs.
                 .with_max_concurrent_streams(limits.window.saturating_mul(2));
             Exchange::with_codec(
-                FrameCodec::new(Arc::clone(meter)),
+                FrameCodec::new(Arc::clone(meter), next.clone()),
                 [(protocol, ProtocolSupport::Full)],
                 config,
             )
@@ -96,7 +98,8 @@ impl Behaviour {
             blocked,
             limits: connection_limits::Behaviour::new(connections),
             memory: memory_connection_limits::Behaviour::with_max_bytes(limits.max_memory_bytes),
-            gate: Gate::new(limits.max_unknown_inbound, roster.known()),
+            // Before the exchanges, whose codecs take up what it lays.
+            gate: Gate::new(limits, roster.tiers(), next.clone()),
             ping: ping::Behaviour::new(ping),
             identify: identify::Behaviour::new(identify),
             hello: exchange(Protocol::Hello),
@@ -124,9 +127,14 @@ impl Behaviour {
         }
     }
 
-    /// Makes a peer known or unknown to the gate.
-    pub(super) fn set_known(&mut self, peer: PeerId, known: bool) {
-        self.gate.set_known(peer, known);
+    /// Tells the gate the tier of somebody.
+    pub(super) fn set_tier(&mut self, peer: PeerId, tier: Tier) {
+        self.gate.set_tier(peer, tier);
+    }
+
+    /// How many connections stand to each tier, in the order of [`Tier::ALL`].
+    pub(super) fn connections_by_tier(&self) -> [usize; Tier::ALL.len()] {
+        self.gate.connections_by_tier()
     }
 
     /// How many connections to a peer stand.

@@ -6,7 +6,12 @@ use libp2p::Multiaddr;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
-use super::{counters::TapFrame, limits::Rate, redial::BackoffPolicy};
+use super::{
+    PeerId,
+    counters::TapFrame,
+    limits::{Rate, TierRates},
+    redial::BackoffPolicy,
+};
 
 /// The configuration of one network layer.
 pub struct NetworkConfig {
@@ -16,6 +21,8 @@ pub struct NetworkConfig {
     pub listen: Vec<Multiaddr>,
     /// Addresses at which others reach us, told to them by identify. Local ones are never told.
     pub external: Vec<Multiaddr>,
+    /// Who is shut out from the first moment on.
+    pub blocked: Vec<PeerId>,
     /// Bounds of everything.
     pub limits: Limits,
     /// Seeds the jitter of redials together with the public identity, so that a run can be
@@ -33,6 +40,7 @@ impl NetworkConfig {
             identity,
             listen: Vec::new(),
             external: Vec::new(),
+            blocked: Vec::new(),
             limits: Limits::default(),
             jitter_seed: 0,
             tap: None,
@@ -52,6 +60,8 @@ pub struct Limits {
     /// Inbound connections of peers that were not set. Default 32: room for pairing and claims,
     /// while the rest stays for peers.
     pub max_unknown_inbound: usize,
+    /// Inbound connections of vouched networks. Default 96.
+    pub max_vouched_inbound: usize,
     /// Resident memory of the process, in bytes, above which no connection is taken or made.
     /// Default 256 MiB.
     pub max_memory_bytes: usize,
@@ -75,12 +85,9 @@ pub struct Limits {
     pub request_timeout: Option<Duration>,
     /// When to dial known peers again. Default 2 s to 10 min.
     pub redial: BackoffPolicy,
-    /// What a known peer may send. Default 2,000 requests and 32 MiB a second.
-    pub known_rate: Rate,
-    /// What an unknown peer may send. Default 5 requests and 64 KiB a second.
-    pub unknown_rate: Rate,
-    /// What all unknown peers may send together. Default 50 requests and 1 MiB a second.
-    pub unknown_total_rate: Rate,
+    /// What each tier may send. Default 2,000 requests and 32 MiB a second of a peer, 50 and 1 MiB of a vouched network, 5
+    /// and 64 KiB of an unknown one, 50 and 1 MiB of all unknown ones together.
+    pub rates: TierRates,
 }
 
 const KIB: u64 = 1_024;
@@ -93,6 +100,7 @@ impl Default for Limits {
             max_connections_per_peer: 2,
             max_pending_inbound: 64,
             max_unknown_inbound: 32,
+            max_vouched_inbound: 96,
             max_memory_bytes: 256 * 1_024 * 1_024,
             max_streams: 128,
             window: 16,
@@ -104,23 +112,31 @@ impl Default for Limits {
             ping_timeout: Duration::from_secs(20),
             request_timeout: None,
             redial: BackoffPolicy::default(),
-            known_rate: Rate {
-                messages_per_s: 2_000,
-                messages_burst: 4_000,
-                bytes_per_s: 32 * MIB,
-                bytes_burst: 64 * MIB,
-            },
-            unknown_rate: Rate {
-                messages_per_s: 5,
-                messages_burst: 20,
-                bytes_per_s: 64 * KIB,
-                bytes_burst: 256 * KIB,
-            },
-            unknown_total_rate: Rate {
-                messages_per_s: 50,
-                messages_burst: 200,
-                bytes_per_s: MIB,
-                bytes_burst: 4 * MIB,
+            rates: TierRates {
+                peer: Rate {
+                    messages_per_s: 2_000,
+                    messages_burst: 4_000,
+                    bytes_per_s: 32 * MIB,
+                    bytes_burst: 64 * MIB,
+                },
+                vouched: Rate {
+                    messages_per_s: 50,
+                    messages_burst: 200,
+                    bytes_per_s: MIB,
+                    bytes_burst: 4 * MIB,
+                },
+                unknown: Rate {
+                    messages_per_s: 5,
+                    messages_burst: 20,
+                    bytes_per_s: 64 * KIB,
+                    bytes_burst: 256 * KIB,
+                },
+                unknown_together: Rate {
+                    messages_per_s: 50,
+                    messages_burst: 200,
+                    bytes_per_s: MIB,
+                    bytes_burst: 4 * MIB,
+                },
             },
         }
     }

@@ -73,6 +73,10 @@ pub struct Counters {
     pub refused_over_rate: u64,
     /// Inbound requests refused because our own consumer of events was behind.
     pub refused_consumer_behind: u64,
+    /// Inbound requests refused because their connection had as much half sent as it may.
+    pub refused_no_room: u64,
+    /// Networks shut out because of what they sent.
+    pub bans: u64,
     /// Inbound streams that broke the framing rules.
     pub bad_frames: u64,
     /// Connections denied by a limit or a block.
@@ -104,6 +108,8 @@ pub(super) struct Meter {
     traffic: [[[Cell; 2]; 2]; Protocol::ALL.len()],
     pub(super) refused_over_rate: AtomicU64,
     pub(super) refused_consumer_behind: AtomicU64,
+    pub(super) refused_no_room: AtomicU64,
+    pub(super) bans: AtomicU64,
     pub(super) bad_frames: AtomicU64,
     pub(super) connections_denied: AtomicU64,
     pub(super) handshakes_failed: AtomicU64,
@@ -151,6 +157,8 @@ impl Meter {
             }),
             refused_over_rate: self.refused_over_rate.load(Relaxed),
             refused_consumer_behind: self.refused_consumer_behind.load(Relaxed),
+            refused_no_room: self.refused_no_room.load(Relaxed),
+            bans: self.bans.load(Relaxed),
             bad_frames: self.bad_frames.load(Relaxed),
             connections_denied: self.connections_denied.load(Relaxed),
             handshakes_failed: self.handshakes_failed.load(Relaxed),

@@ -4,8 +4,10 @@ use libp2p::{Multiaddr, PeerId};
 use tokio::sync::oneshot;
 
 use super::{
+    conduct::{Fault, Misconduct},
     frame::{FrameError, check_outgoing},
     protocols::Protocol,
+    tier::Tier,
 };
 
 /// An event of the network layer.
@@ -25,6 +27,15 @@ pub enum NetworkEvent {
     Disconnected {
         /// Who.
         peer: PeerId,
+    },
+    /// Somebody has broken too many rules: its connections are closed, and it is denied until [`super::Network::unblock`].
+    Banned {
+        /// Who.
+        peer: PeerId,
+        /// What it was to us.
+        tier: Tier,
+        /// What it did.
+        why: Misconduct,
     },
     /// A peer asks something. Its rate is already charged; its bytes are not looked at.
     Request {
@@ -58,11 +69,20 @@ pub enum AnswerError {
 #[derive(Debug)]
 pub struct Answer {
     protocol: Protocol,
-    reply: oneshot::Sender<Vec<u8>>,
+    reply: oneshot::Sender<Told>,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub(super) struct Told {
+    /// The answer; `None` refuses.
+    pub(super) bytes: Option<Vec<u8>>,
+    /// What was wrong with the request.
+    pub(super) fault: Option<Fault>,
 }
 
 impl Answer {
-    pub(super) fn new(protocol: Protocol) -> (Self, oneshot::Receiver<Vec<u8>>) {
+    pub(super) fn new(protocol: Protocol) -> (Self, oneshot::Receiver<Told>) {
         let (reply, answered) = oneshot::channel();
         (Self { protocol, reply }, answered)
     }
@@ -73,8 +93,22 @@ impl Answer {
     /// [`AnswerError::Body`] for an empty body or one above [`Protocol::response_cap`];
     /// [`AnswerError::Gone`] when the network task is gone.
     pub fn send(self, bytes: Vec<u8>) -> Result<(), AnswerError> {
+        self.tell(Some(bytes), None)
+    }
+
+    /// The same, or a refusal, for a request in which something was wrong that its sender answers for.
+    ///
+    /// # Errors
+    /// As [`Answer::send`].
+    pub fn send_blaming(self, bytes: Option<Vec<u8>>, fault: Fault) -> Result<(), AnswerError> {
+        self.tell(bytes, Some(fault))
+    }
+
+    fn tell(self, bytes: Option<Vec<u8>>, fault: Option<Fault>) -> Result<(), AnswerError> {
         let protocol = self.protocol;
-        check_outgoing(&bytes, protocol, protocol.response_cap()).map_err(AnswerError::Body)?;
-        self.reply.send(bytes).map_err(|_| AnswerError::Gone { protocol })
+        if let Some(bytes) = &bytes {
+            check_outgoing(bytes, protocol, protocol.response_cap()).map_err(AnswerError::Body)?;
+        }
+        self.reply.send(Told { bytes, fault }).map_err(|_| AnswerError::Gone { protocol })
     }
 }

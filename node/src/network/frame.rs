@@ -1,11 +1,19 @@
 //! The frame codec: a body behind its length as `u32` big-endian, one per direction of a stream.
 //!
 //! The announced length is checked against the cap of its protocol and direction before any memory
-//! is taken, and memory then grows only with the bytes that really arrive. Nothing may follow the
+//! is taken, and memory then grows only with the bytes that really arrive; what one connection has
+//! half sent is bounded by its tier, in bytes and in time. Nothing may follow the
 //! frame. A request of length zero is an error; a response of length zero is the explicit refusal,
 //! by which the other side says that it has not acted on the request.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use libp2p::request_response::Codec;
@@ -44,6 +52,14 @@ pub enum FrameError {
         /// The bytes that arrived.
         received: usize,
     },
+    /// It did not arrive whole in its time.
+    #[error("a {protocol} request that did not arrive whole within {allowed_ms} ms")]
+    Slow {
+        /// Under which protocol.
+        protocol: Protocol,
+        /// How long it may take, in ms.
+        allowed_ms: u64,
+    },
     /// Something follows the frame.
     #[error("bytes after the end of a {protocol} frame")]
     Trailing {
@@ -71,6 +87,8 @@ pub(super) enum Ask {
     Frame(Vec<u8>),
     /// The peer broke the framing rules. Never sent.
     Broken(FrameError),
+    /// Its connection has as much half sent as it may. Never sent.
+    NoRoom(Protocol),
 }
 
 /// What comes back for a request.
@@ -82,15 +100,84 @@ pub(super) enum Reply {
     Refused,
 }
 
-/// Reads and writes the frames of every protocol and reports them to the meter.
+/// How many bytes of requests one connection may have half sent.
+#[derive(Debug)]
+pub(super) struct Reading {
+    cap: AtomicUsize,
+    used: AtomicUsize,
+}
+
+impl Reading {
+    pub(super) fn new(cap: usize) -> Self {
+        Self { cap: AtomicUsize::new(cap), used: AtomicUsize::new(0) }
+    }
+
+    pub(super) fn set_cap(&self, cap: usize) {
+        self.cap.store(cap, Relaxed);
+    }
+
+    /// Takes so many bytes, until the guard is dropped.
+    fn take<'a>(&'a self, held: &mut Held<'a>, bytes: usize) -> bool {
+        let (before, cap) = (self.used.fetch_add(bytes, Relaxed), self.cap.load(Relaxed));
+        if before.saturating_add(bytes) > cap {
+            self.used.fetch_sub(bytes, Relaxed);
+            return false;
+        }
+        held.bytes += bytes;
+        true
+    }
+}
+
+/// What one request holds of it.
+struct Held<'a> {
+    of: &'a Reading,
+    bytes: usize,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.of.used.fetch_sub(self.bytes, Relaxed);
+    }
+}
+
+/// Where the gate lays the bound of a connection that is being set up, for the codecs made right after it.
 #[derive(Debug, Clone)]
+pub(super) struct NextReading(Arc<Mutex<Arc<Reading>>>);
+
+impl NextReading {
+    pub(super) fn new(cap: usize) -> Self {
+        Self(Arc::new(Mutex::new(Arc::new(Reading::new(cap)))))
+    }
+
+    pub(super) fn lay(&self, reading: Arc<Reading>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reading;
+    }
+
+    pub(super) fn get(&self) -> Arc<Reading> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Reads and writes the frames of every protocol and reports them to the meter.
+#[derive(Debug)]
 pub(super) struct FrameCodec {
     meter: Arc<Meter>,
+    next: NextReading,
+    /// The bound of its connection; `None` in the one from which connections get theirs.
+    reading: Option<Arc<Reading>>,
 }
 
 impl FrameCodec {
-    pub(super) fn new(meter: Arc<Meter>) -> Self {
-        Self { meter }
+    pub(super) fn new(meter: Arc<Meter>, next: NextReading) -> Self {
+        Self { meter, next, reading: None }
+    }
+}
+
+/// libp2p clones the codec for each connection, and that one for each stream.
+impl Clone for FrameCodec {
+    fn clone(&self) -> Self {
+        let reading = self.reading.clone().unwrap_or_else(|| self.next.get());
+        Self { meter: Arc::clone(&self.meter), next: self.next.clone(), reading: Some(reading) }
     }
 }
 
@@ -103,7 +190,9 @@ impl Codec for FrameCodec {
     where
         T: AsyncRead + Unpin + Send,
     {
-        match read_frame(io, *protocol, protocol.request_cap()).await {
+        let reading = self.reading.clone().unwrap_or_else(|| self.next.get());
+        match read_in_time(io, *protocol, &reading, protocol.read_timeout()).await {
+            Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => Ok(Ask::NoRoom(*protocol)),
             Ok(bytes) if bytes.is_empty() => Ok(Ask::Broken(FrameError::Empty { protocol: *protocol })),
             Ok(bytes) => {
                 self.meter.frame(*protocol, Direction::In, Part::Request, &bytes);
@@ -117,7 +206,7 @@ impl Codec for FrameCodec {
     where
         T: AsyncRead + Unpin + Send,
     {
-        let bytes = read_frame(io, *protocol, protocol.response_cap()).await?;
+        let bytes = read_frame(io, *protocol, protocol.response_cap(), None).await?;
         if bytes.is_empty() {
             return Ok(Reply::Refused);
         }
@@ -132,6 +221,7 @@ impl Codec for FrameCodec {
         let request = match ask {
             Ask::Frame(bytes) => bytes,
             Ask::Broken(fault) => return Err(fault.into()),
+            Ask::NoRoom(protocol) => return Err(FrameError::Empty { protocol }.into()),
         };
         check_outgoing(&request, *protocol, protocol.request_cap())?;
         write_frame(io, &request).await?;
@@ -164,7 +254,31 @@ pub(super) fn check_outgoing(bytes: &[u8], protocol: Protocol, allowed: usize) -
     }
 }
 
-async fn read_frame<T>(io: &mut T, protocol: Protocol, allowed: usize) -> io::Result<Vec<u8>>
+async fn read_in_time<T>(
+    io: &mut T,
+    protocol: Protocol,
+    reading: &Reading,
+    allowed: Duration,
+) -> io::Result<Vec<u8>>
+where
+    T: AsyncRead + Unpin + Send,
+{
+    let read = read_frame(io, protocol, protocol.request_cap(), Some(reading));
+    tokio::time::timeout(allowed, read).await.unwrap_or_else(|_| {
+        let allowed_ms = u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX);
+        Err(FrameError::Slow { protocol, allowed_ms }.into())
+    })
+}
+
+/// Bytes read at a time: a bound is asked for so many more before they are.
+const CHUNK: usize = 16 * 1_024;
+
+async fn read_frame<T>(
+    io: &mut T,
+    protocol: Protocol,
+    allowed: usize,
+    reading: Option<&Reading>,
+) -> io::Result<Vec<u8>>
 where
     T: AsyncRead + Unpin + Send,
 {
@@ -174,11 +288,21 @@ where
     if announced > allowed {
         return Err(FrameError::TooLarge { protocol, announced, allowed }.into());
     }
+    let mut held = reading.map(|of| Held { of, bytes: 0 });
     let mut bytes = Vec::new();
-    // `read_to_end` grows with what arrives: an announced length alone costs nothing.
-    (&mut *io).take(u64::from(u32::from_be_bytes(prefix))).read_to_end(&mut bytes).await?;
-    if bytes.len() < announced {
-        return Err(FrameError::Short { protocol, announced, received: bytes.len() }.into());
+    while bytes.len() < announced {
+        let more = (announced - bytes.len()).min(CHUNK);
+        if let (Some(reading), Some(held)) = (reading, &mut held)
+            && !reading.take(held, more)
+        {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
+        let before = bytes.len();
+        // `read_to_end` grows with what arrives: an announced length alone costs nothing.
+        (&mut *io).take(more as u64).read_to_end(&mut bytes).await?;
+        if bytes.len() < before + more {
+            return Err(FrameError::Short { protocol, announced, received: bytes.len() }.into());
+        }
     }
     if io.read(&mut [0_u8; 1]).await? != 0 {
         return Err(FrameError::Trailing { protocol }.into());
@@ -208,11 +332,11 @@ mod tests {
     use super::*;
 
     fn block_on<F: Future>(future: F) -> F::Output {
-        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
     }
 
     fn codec() -> FrameCodec {
-        FrameCodec::new(Arc::new(Meter::default()))
+        FrameCodec::new(Arc::new(Meter::default()), NextReading::new(usize::MAX))
     }
 
     fn framed(length: u32, body: &[u8]) -> Vec<u8> {
@@ -280,7 +404,7 @@ mod tests {
                     } else {
                         match block_on(codec().read_request(&protocol, &mut wire)).unwrap() {
                             Ask::Broken(fault) => Some(fault),
-                            Ask::Frame(_) => None,
+                            Ask::Frame(_) | Ask::NoRoom(_) => None,
                         }
                     };
                     let announced = usize::try_from(announced).unwrap();
@@ -324,5 +448,53 @@ mod tests {
             Some(FrameError::TooLarge { protocol, announced, allowed })
         );
         assert!(wire.get_ref().is_empty());
+    }
+
+    #[test]
+    fn what_a_connection_has_half_sent_is_bounded_and_given_back() {
+        let next = NextReading::new(0);
+        let of_behaviour = FrameCodec::new(Arc::new(Meter::default()), next.clone());
+        next.lay(Arc::new(Reading::new(100)));
+        let mut one = of_behaviour.clone();
+        next.lay(Arc::new(Reading::new(3_000)));
+        let (mut other, mut same) = (of_behaviour.clone(), one.clone());
+        let read = |codec: &mut FrameCodec, length: usize| {
+            let wire = framed(u32::try_from(length).unwrap(), &vec![1; length]);
+            block_on(codec.read_request(&Protocol::Hello, &mut Cursor::new(wire))).unwrap()
+        };
+        for _ in 0..3 {
+            assert_eq!(read(&mut one, 100), Ask::Frame(vec![1; 100]), "what was read is given back");
+            assert_eq!(
+                read(&mut same, 101),
+                Ask::NoRoom(Protocol::Hello),
+                "a stream has the bound of its connection"
+            );
+            assert_eq!(read(&mut other, 3_000), Ask::Frame(vec![1; 3_000]), "another connection has its own");
+        }
+    }
+
+    /// Gives three bytes of a frame, and then nothing for ever.
+    struct Stalls(usize);
+
+    impl AsyncRead for Stalls {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            let Some(left) = self.0.checked_sub(1) else { return Poll::Pending };
+            self.0 = left;
+            buffer[0] = 0;
+            Poll::Ready(Ok(1))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_does_not_arrive_in_time_is_given_up() {
+        let (protocol, reading) = (Protocol::Hello, Reading::new(1_000));
+        let read = read_in_time(&mut Stalls(3), protocol, &reading, Duration::from_millis(30)).await;
+        let slow = FrameError::Slow { protocol, allowed_ms: 30 };
+        assert_eq!(framing_fault(&read.unwrap_err()), Some(slow));
+        assert_eq!(reading.used.load(Relaxed), 0);
     }
 }

@@ -18,6 +18,7 @@ use super::{
     frame::{FrameError, check_outgoing},
     protocols::Protocol,
     swarm::NetworkTask,
+    tier::Tier,
 };
 
 /// Commands that wait for the network task. Callers beyond it wait themselves.
@@ -165,6 +166,25 @@ pub(super) struct Job {
     pub(super) reply: oneshot::Sender<Result<Vec<u8>, RequestError>>,
 }
 
+/// How the network layer stands at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Gauges {
+    /// Connections to each tier, in the order of [`Tier::ALL`].
+    pub connections: [usize; Tier::ALL.len()],
+    /// Our requests that are not answered yet.
+    pub in_flight: usize,
+    /// Our requests that wait for a place in the window of their peer.
+    pub waiting: usize,
+    /// Requests of others that we have not answered yet.
+    pub unanswered: usize,
+    /// Peers that we keep connected to.
+    pub known: usize,
+    /// Vouched networks.
+    pub vouched: usize,
+    /// Identities that are denied.
+    pub blocked: usize,
+}
+
 /// What the handle asks of the task.
 #[derive(Debug)]
 pub(super) enum Command {
@@ -190,6 +210,10 @@ pub(super) enum Command {
         peer: PeerId,
         done: oneshot::Sender<()>,
     },
+    SetVouched {
+        vouched: Vec<PeerId>,
+        done: oneshot::Sender<()>,
+    },
     DialOnce {
         peer: PeerId,
         addresses: Vec<Multiaddr>,
@@ -197,6 +221,9 @@ pub(super) enum Command {
     },
     ConnectedPeers {
         done: oneshot::Sender<Vec<PeerId>>,
+    },
+    Look {
+        done: oneshot::Sender<Gauges>,
     },
     Shutdown,
     #[cfg(test)]
@@ -269,6 +296,14 @@ impl Network {
         self.ask(|done| Command::ForgetPeer { peer, done }).await
     }
 
+    /// Replaces who counts as vouched, at most 4,096. Who is a peer stays one.
+    ///
+    /// # Errors
+    /// [`ControlError::Closed`].
+    pub async fn set_vouched(&self, vouched: Vec<PeerId>) -> Result<(), ControlError> {
+        self.ask(|done| Command::SetVouched { vouched, done }).await
+    }
+
     /// Closes all connections to this peer. A known peer is dialled again after its back-off.
     ///
     /// # Errors
@@ -285,7 +320,7 @@ impl Network {
         self.ask(|done| Command::Block { peer, done }).await
     }
 
-    /// Lifts a block; a known peer is dialled at once.
+    /// Lifts a block and forgets what led to it; a known peer is dialled at once.
     ///
     /// # Errors
     /// [`ControlError::Closed`].
@@ -307,6 +342,14 @@ impl Network {
     /// [`ControlError::Closed`].
     pub async fn connected_peers(&self) -> Result<Vec<PeerId>, ControlError> {
         self.ask(|done| Command::ConnectedPeers { done }).await
+    }
+
+    /// How the layer stands now; while it is being built again nobody is connected.
+    ///
+    /// # Errors
+    /// [`ControlError::Closed`].
+    pub async fn gauges(&self) -> Result<Gauges, ControlError> {
+        self.ask(|done| Command::Look { done }).await
     }
 
     /// Our own identity.

@@ -1,6 +1,6 @@
 //! The peers we keep connected to, and the news about connections that the consumer has not had.
 //!
-//! [`Roster`]: known peers with their addresses, redial states and blocks; survives a rebuild.
+//! [`Roster`]: known peers with their addresses, redial states and blocks, and who is vouched; survives a rebuild.
 //! [`News`]: lifecycle events waiting for a slow consumer. It is bounded by the number of
 //! connections because it coalesces, yet a loss that was followed by a new connection is always
 //! told as both: the consumer must resume its channels then.
@@ -10,8 +10,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use libp2p::{Multiaddr, PeerId};
 
 use super::{
+    conduct::Misconduct,
     event::NetworkEvent,
     redial::{BackoffPolicy, Redial},
+    tier::Tier,
 };
 
 /// Peers that can be known at once: the design's largest federation.
@@ -19,6 +21,12 @@ pub(super) const KNOWN_PEERS_MAX: usize = 10_000;
 
 /// Addresses kept per peer; further ones are left out.
 const ADDRESSES_PER_PEER: usize = 16;
+
+/// Vouched networks that are remembered: as many as authors of public streams.
+const VOUCHED_MAX: usize = 4_096;
+
+/// Bans that wait to be told; beyond it nobody more is shut out until the consumer has heard.
+const BAN_NEWS_MAX: usize = 256;
 
 /// Listening addresses that wait to be told; [`super::Network::listen_addrs`] has them all.
 const LISTENING_NEWS_MAX: usize = 64;
@@ -38,22 +46,50 @@ struct KnownPeer {
 pub(super) struct Roster {
     policy: BackoffPolicy,
     known: HashMap<PeerId, KnownPeer>,
+    vouched: HashSet<PeerId>,
     blocked: HashSet<PeerId>,
     /// The earliest dial; recomputed whenever a redial state changes.
     next_due_ms: Option<u64>,
 }
 
 impl Roster {
-    pub(super) fn new(policy: BackoffPolicy) -> Self {
-        Self { policy, known: HashMap::new(), blocked: HashSet::new(), next_due_ms: None }
+    pub(super) fn new(policy: BackoffPolicy, blocked: impl IntoIterator<Item = PeerId>) -> Self {
+        Self {
+            policy,
+            known: HashMap::new(),
+            vouched: HashSet::new(),
+            blocked: blocked.into_iter().collect(),
+            next_due_ms: None,
+        }
     }
 
-    pub(super) fn knows(&self, peer: &PeerId) -> bool {
-        self.known.contains_key(peer)
+    pub(super) fn tier(&self, peer: &PeerId) -> Tier {
+        match (self.known.contains_key(peer), self.vouched.contains(peer)) {
+            (true, _) => Tier::Peer,
+            (false, true) => Tier::Vouched,
+            (false, false) => Tier::Unknown,
+        }
     }
 
     pub(super) fn known(&self) -> impl Iterator<Item = PeerId> {
         self.known.keys().copied()
+    }
+
+    pub(super) fn vouched(&self) -> usize {
+        self.vouched.len()
+    }
+
+    /// Everybody above the lowest tier.
+    pub(super) fn tiers(&self) -> impl Iterator<Item = (PeerId, Tier)> {
+        let both = self.vouched.iter().chain(self.known.keys());
+        both.map(|peer| (*peer, self.tier(peer)))
+    }
+
+    /// Replaces who is vouched; gives those for whom that changes something.
+    pub(super) fn set_vouched(&mut self, vouched: Vec<PeerId>) -> Vec<PeerId> {
+        let vouched: HashSet<PeerId> = vouched.into_iter().take(VOUCHED_MAX).collect();
+        let before = std::mem::replace(&mut self.vouched, vouched);
+        before.symmetric_difference(&self.vouched).copied().collect()
     }
 
     pub(super) fn blocked(&self) -> impl Iterator<Item = PeerId> {
@@ -162,6 +198,7 @@ pub(super) struct News {
     lost: HashSet<PeerId>,
     /// Peers with something to tell, each once, oldest first.
     changed: VecDeque<PeerId>,
+    banned: VecDeque<(PeerId, Tier, Misconduct)>,
 }
 
 impl News {
@@ -187,6 +224,15 @@ impl News {
         }
     }
 
+    /// Somebody is to be shut out; false when too many such news wait.
+    pub(super) fn banned(&mut self, peer: PeerId, tier: Tier, why: Misconduct) -> bool {
+        let room = self.banned.len() < BAN_NEWS_MAX;
+        if room {
+            self.banned.push_back((peer, tier, why));
+        }
+        room
+    }
+
     /// Every connection is gone.
     pub(super) fn all_disconnected(&mut self) {
         for peer in self.connected.clone() {
@@ -195,13 +241,16 @@ impl News {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.listening.is_empty() && self.changed.is_empty()
+        self.listening.is_empty() && self.changed.is_empty() && self.banned.is_empty()
     }
 
     /// The next event to tell.
     pub(super) fn next(&mut self) -> Option<NetworkEvent> {
         if let Some(addr) = self.listening.pop_front() {
             return Some(NetworkEvent::Listening { addr });
+        }
+        if let Some((peer, tier, why)) = self.banned.pop_front() {
+            return Some(NetworkEvent::Banned { peer, tier, why });
         }
         let peer = self.changed.pop_front()?;
         if self.lost.remove(&peer) {
@@ -234,13 +283,14 @@ mod tests {
                 NetworkEvent::Disconnected { .. } => '-',
                 NetworkEvent::Listening { .. } => 'L',
                 NetworkEvent::Request { .. } => 'R',
+                NetworkEvent::Banned { .. } => 'B',
             })
             .collect()
     }
 
     #[test]
     fn a_known_peer_is_dialled_when_due_and_not_while_blocked() {
-        let (mut roster, peer) = (Roster::new(POLICY), PeerId::random());
+        let (mut roster, peer) = (Roster::new(POLICY, []), PeerId::random());
         roster.set(peer, vec![address(1)], false, 0).unwrap();
         roster.block(peer);
         assert_eq!(roster.next_due_ms(), None);
@@ -255,7 +305,7 @@ mod tests {
 
     #[test]
     fn new_addresses_are_tried_at_once_and_the_same_ones_are_not() {
-        let (mut roster, peer) = (Roster::new(POLICY), PeerId::random());
+        let (mut roster, peer) = (Roster::new(POLICY, []), PeerId::random());
         roster.set(peer, vec![address(1)], false, 0).unwrap();
         roster.take_due(0);
         roster.change(&peer, |redial| redial.failed(0, 90));
@@ -267,9 +317,9 @@ mod tests {
 
     #[test]
     fn a_peer_without_an_address_waits_to_be_called() {
-        let (mut roster, peer) = (Roster::new(POLICY), PeerId::random());
+        let (mut roster, peer) = (Roster::new(POLICY, []), PeerId::random());
         roster.set(peer, vec![], false, 0).unwrap();
-        assert!(roster.knows(&peer));
+        assert_eq!(roster.tier(&peer), Tier::Peer);
         assert_eq!(roster.next_due_ms(), None);
     }
 

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use super::tier::Tier;
+
 const KIB: usize = 1024;
 
 /// A request protocol. The figures come from the table in the network specification.
@@ -95,6 +97,32 @@ impl Protocol {
             | Self::Mirror
             | Self::Sync => Duration::from_secs(20),
         }
+    }
+
+    /// Requests a second that one sender of a tier may make, in the long run; four seconds of them at once. A peer's are a
+    /// few times what the heaviest honest use needs (a restore, a catch-up, claims one by one); what only peers are
+    /// answered, others may hardly ask; a page of public streams is the dearest answer, and strangers get few.
+    #[must_use]
+    pub const fn requests_per_s(self, tier: Tier) -> u64 {
+        let [unknown, vouched, peer] = match self {
+            Self::Hello => [5, 10, 100],
+            Self::Pair => [5, 5, 20],
+            Self::Stream => [2, 2, 2_000],
+            Self::Claim => [5, 20, 1_000],
+            Self::Witness => [1, 5, 50],
+            Self::Guard | Self::Mirror => [1, 1, 200],
+            Self::Sync => [2, 20, 500],
+        };
+        match tier {
+            Tier::Unknown => unknown,
+            Tier::Vouched => vouched,
+            Tier::Peer => peer,
+        }
+    }
+
+    /// How long a request may take to arrive whole: less than the exchange, so that it is noticed.
+    pub(super) fn read_timeout(self) -> Duration {
+        self.timeout() * 3 / 4
     }
 
     /// Position in [`Protocol::ALL`].

@@ -24,12 +24,12 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use self::exchange::on_answered;
 use super::{
     behaviour::{self, Behaviour, BehaviourEvent},
+    conduct::Conduct,
     config::NetworkConfig,
     counters::{Meter, count},
-    event::NetworkEvent,
+    event::{NetworkEvent, Told},
     frame::{Ask, Reply},
     handle::{COMMAND_QUEUE, Command, DialFailure, Job, Listening, Network, RequestError, StartError},
     limits::Admission,
@@ -47,7 +47,12 @@ const REBUILD: BackoffPolicy = BackoffPolicy { min_ms: 200, max_ms: 30_000, stab
 type ExchangeEvent = request_response::Event<Ask, Reply>;
 
 /// An inbound request whose answer came, or was dropped.
-type Answered = (Protocol, ResponseChannel<Reply>, Option<Vec<u8>>);
+struct Answered {
+    peer: PeerId,
+    protocol: Protocol,
+    channel: ResponseChannel<Reply>,
+    told: Option<Told>,
+}
 
 /// A request that has left the window.
 struct InFlight {
@@ -87,6 +92,7 @@ pub struct NetworkTask {
     roster: Roster,
     news: News,
     admission: Admission,
+    conduct: Conduct,
     windows: Windows<Job>,
     in_flight: HashMap<(Protocol, OutboundRequestId), InFlight>,
     unanswered: FuturesUnordered<BoxFuture<'static, Answered>>,
@@ -101,7 +107,7 @@ impl NetworkTask {
     pub fn new(config: NetworkConfig) -> Result<(Self, Network, mpsc::Receiver<NetworkEvent>), StartError> {
         let limits = config.limits.clone();
         let meter = Arc::new(Meter::new(config.tap.clone()));
-        let roster = Roster::new(limits.redial);
+        let roster = Roster::new(limits.redial, config.blocked.iter().copied());
         let (swarm, listeners) = behaviour::build(&config, &config.listen, &roster, &meter)?;
         let local_peer_id = *swarm.local_peer_id();
         let (command_sender, commands) = mpsc::channel(COMMAND_QUEUE);
@@ -127,7 +133,8 @@ impl NetworkTask {
             jitter: jitter(&config),
             roster,
             news: News::default(),
-            admission: Admission::new(limits.known_rate, limits.unknown_rate, limits.unknown_total_rate, 0),
+            admission: Admission::new(limits.rates, 0),
+            conduct: Conduct::default(),
             windows: Windows::new(limits.window.max(1), limits.queue),
             in_flight: HashMap::new(),
             unanswered: FuturesUnordered::new(),
@@ -200,7 +207,7 @@ impl NetworkTask {
                     None | Some(Command::Shutdown) => return Ended::Asked,
                     Some(command) => self.on_command(&mut swarm, command),
                 },
-                Some(answered) = self.unanswered.next() => on_answered(&mut swarm, answered),
+                Some(answered) = self.unanswered.next() => self.on_answered(&mut swarm, answered),
                 () = sleep_until(redial_at.unwrap_or(self.started)), if redial_at.is_some() => {
                     self.dial_due(&mut swarm);
                 }

@@ -52,6 +52,11 @@ impl<T> Windows<T> {
         }
     }
 
+    /// How many jobs wait, of all peers.
+    pub(super) fn waiting(&self) -> usize {
+        self.peers.values().map(|window| window.waiting.len()).sum()
+    }
+
     /// A job left the window. Returns the oldest one waiting, which takes its place.
     pub(super) fn finished(&mut self, peer: PeerId) -> Option<T> {
         let window = self.peers.get_mut(&peer)?;

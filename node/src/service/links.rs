@@ -1,6 +1,7 @@
 //! The ledger's side of what travels between nodes: entries out, entries in, questions about claims.
 
 use super::core::{Core, resolve};
+use crate::network::Fault;
 use crate::store::index::Page;
 use crate::store::private::{Direction, SealedSidecar, Sidecar};
 use std::collections::BTreeSet;
@@ -9,7 +10,7 @@ use weft_protocol::clearing::intent::{Decision, SignedIntent};
 use weft_protocol::clearing::peers::Refusal;
 use weft_protocol::clearing::step::{AccordArgs, StepArgs};
 use weft_protocol::encoding::Blob;
-use weft_protocol::entry::{Entry, Kind, Payload};
+use weft_protocol::entry::{Entry, EntryError, Kind, Payload};
 use weft_protocol::ids::{ClaimId, Hash, LedgerId, PUBLIC_STREAM, StreamId};
 use weft_protocol::ledger::Rejected;
 use weft_protocol::ledger::identity::Purpose;
@@ -43,6 +44,27 @@ pub struct PushIn {
     pub sidecars: Vec<Envelope>,
     /// Paths of entries that were signed under a revoked log key.
     pub proofs: Vec<PushProof>,
+}
+
+/// What a refused entry says of the peer that sent it. What only the order of entries explains, or a version that knows
+/// more, is no fault.
+fn fault_in(refusal: &Refusal) -> Option<Fault> {
+    match refusal {
+        Refusal::Malformed(EntryError::Outer(_) | EntryError::Body(_)) => Some(Fault::Garbage),
+        Refusal::Malformed(EntryError::Op(_) | EntryError::UnknownKind(_) | EntryError::Version(_)) => {
+            Some(Fault::NotKnown)
+        }
+        Refusal::Rejected(Rejected::Signature(_) | Rejected::Key(_) | Rejected::SignatureLength { .. }) => {
+            Some(Fault::WrongSignature)
+        }
+        Refusal::Rejected(_)
+        | Refusal::Gap { .. }
+        | Refusal::Revoked { .. }
+        | Refusal::Known { .. }
+        | Refusal::Forked { .. }
+        | Refusal::Fenced { .. }
+        | Refusal::AheadOfUs { .. } => None,
+    }
 }
 
 impl Core {
@@ -154,45 +176,45 @@ impl Core {
     }
 
     /// Takes in what a peer pushed of its public stream; answers how far we then have it.
-    fn push_public(&mut self, push: &PushIn) -> Pushed {
-        let mut problem = None;
+    fn push_public(&mut self, push: &PushIn) -> (Pushed, Option<Fault>) {
+        let (mut problem, mut fault) = (None, None);
         for bytes in &push.entries {
             let of_peer = Entry::parse(&bytes.0).is_ok_and(|entry| entry.body().ledger == push.peer);
             let taken = if of_peer {
-                self.receive_public(std::slice::from_ref(bytes)).map_err(|refusal| refusal.to_string())
+                self.receive_public(std::slice::from_ref(bytes)).map_err(|refusal| {
+                    fault = fault_in(&refusal);
+                    refusal.to_string()
+                })
             } else {
                 Err("it is no entry of the network that sent it".to_owned())
             };
             if let Err(why) = taken {
-                tracing::warn!(peer = %push.peer.short(), %why, "a peer's public entry was refused");
+                tracing::debug!(peer = %push.peer.short(), %why, "a peer's public entry was refused");
                 problem = Some(short(why));
                 break;
             }
         }
-        Pushed { message: 2, next: self.engine().peers().public_next(&push.peer), problem }
+        (Pushed { message: 2, next: self.engine().peers().public_next(&push.peer), problem }, fault)
     }
 
-    /// Takes in what a peer pushed; answers how far we then have its stream.
-    pub fn push_in(&mut self, push: PushIn) -> Pushed {
+    /// Takes in what a peer pushed; answers how far we then have its stream, and says what it has done wrong.
+    pub fn push_in(&mut self, push: PushIn) -> (Pushed, Option<Fault>) {
         if push.channel == PUBLIC_STREAM {
             return self.push_public(&push);
         }
         let known = self.engine().state().channel_with(&push.peer).map(|(id, _)| id);
         let Some(channel) = known.filter(|id| *id == push.channel) else {
-            return Pushed {
-                message: 2,
-                next: 0,
-                problem: Some("there is no accord with this network".to_owned()),
-            };
+            let problem = Some("there is no accord with this network".to_owned());
+            return (Pushed { message: 2, next: 0, problem }, None);
         };
         if let Some(held) = self.time_held() {
             tracing::warn!(%held, "a peer's entries are not taken in");
             let next = self.engine().peers().stream(&channel).map_or(0, |s| s.next);
             let problem = "the clock of this network waits to be confirmed by its operator".to_owned();
-            return Pushed { message: 2, next, problem: Some(problem) };
+            return (Pushed { message: 2, next, problem: Some(problem) }, None);
         }
         self.take_sidecars(&push);
-        let mut problem = None;
+        let (mut problem, mut fault) = (None, None);
         for (place, bytes) in push.entries.iter().enumerate() {
             let path = push.proofs.iter().find(|proof| usize::from(proof.entry) == place);
             let path = path.map(|proof| &proof.path[..]);
@@ -206,13 +228,13 @@ impl Core {
                     }
                 }
                 Err(refusal @ Refusal::Fenced { .. }) => {
-                    return Pushed {
-                        message: 2,
-                        next: self.received_next(&channel),
-                        problem: Some(short(refusal.to_string())),
-                    };
+                    let problem = Some(short(refusal.to_string()));
+                    return (Pushed { message: 2, next: self.received_next(&channel), problem }, None);
                 }
-                Err(refusal) => problem = Some(refusal.to_string()),
+                Err(refusal) => {
+                    fault = fault_in(&refusal);
+                    problem = Some(refusal.to_string());
+                }
             }
             if problem.is_some() {
                 break;
@@ -220,13 +242,16 @@ impl Core {
         }
         match &problem {
             Some(why) => {
-                tracing::warn!(peer = %push.peer.short(), %why, "a peer's entry was refused");
-                self.problems.insert(push.peer, why.clone());
+                let before = self.problems.insert(push.peer, why.clone());
+                // Who repeats itself must not fill the log.
+                if before.as_ref() != Some(why) {
+                    tracing::warn!(peer = %push.peer.short(), %why, "a peer's entry was refused");
+                }
             }
             None => drop(self.problems.remove(&push.peer)),
         }
         self.guard_advance();
-        Pushed { message: 2, next: self.received_next(&channel), problem: problem.map(short) }
+        (Pushed { message: 2, next: self.received_next(&channel), problem: problem.map(short) }, fault)
     }
 
     fn received_next(&self, channel: &StreamId) -> u64 {

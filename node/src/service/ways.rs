@@ -10,11 +10,14 @@ use weft_protocol::clearing::intent::RejectCode;
 use weft_protocol::federation::route::Way;
 use weft_protocol::ids::{ClaimId, LedgerId, UnitId};
 use weft_protocol::ledger::Rejected;
+use weft_protocol::ledger::identity::Identity;
 
 /// A hop that has failed is taken last for this time.
 const FAILED_FOR_MS: u64 = 10 * 60_000;
 /// Payments whose way is remembered until they end: more than are ever open.
 const MAX_ATTEMPTS: usize = 4_096;
+/// Peers that must have an accord with a network for it to be vouched: one alone could invent any number.
+const VOUCHERS: u32 = 2;
 /// Ways shown at once.
 pub const MAX_WAYS_SHOWN: usize = 8;
 /// More attempts of one payment over other ways, without asking the payer again.
@@ -112,6 +115,19 @@ impl Core {
         let banned = self.private().bans()?.into_iter().map(|ban| ban.ledger).collect();
         self.parts.engine.set_banned(banned);
         Ok(())
+    }
+
+    /// Who is vouched (specs/network.md 3.1): networks with which at least two of our peers say that they have accords.
+    pub fn vouched(&self) -> Vec<Identity> {
+        let (engine, mut vouchers) = (self.engine(), BTreeMap::<LedgerId, u32>::new());
+        let is_peer = |ledger: &LedgerId| engine.state().channel_with(ledger).is_some();
+        for (by, of) in engine.peers().capacities().keys() {
+            if is_peer(by) && !engine.is_banned(by) && !engine.is_banned(of) {
+                *vouchers.entry(*of).or_default() += 1;
+            }
+        }
+        let vouched = vouchers.into_iter().filter(|(of, by)| *by >= VOUCHERS && !is_peer(of));
+        vouched.filter_map(|(of, _)| engine.peers().identity(&of).cloned()).collect()
     }
 
     /// The way that a payment takes now.

@@ -12,12 +12,14 @@ mod peers;
 mod people;
 mod schema;
 mod settings;
+mod shut_out;
 mod sidecars;
 
 pub use invitations::{Invitation, InvitationUse};
 pub use networks::{Ban, StoredDescriptor};
 pub use peers::LocalPeer;
 pub use people::{Erased, Person, Traces};
+pub use shut_out::{MAX_SHUT_OUT, ShutOut};
 pub use sidecars::{Direction, SIDECAR_CONTEXT, SealedSidecar, Sidecar, SidecarSalt};
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};

@@ -594,6 +594,7 @@ impl Peers {
         self.follow_own(state, entry, step);
         let decision = match &step.args {
             StepArgs::Accept(args) => Some(&args.decision),
+            StepArgs::Done(args) => Some(&args.decision),
             StepArgs::Reject(args) => args.decision.as_ref(),
             StepArgs::Key(args) => {
                 if let Ok(known) = Entry::parse(&args.entry.0) {
@@ -604,7 +605,6 @@ impl Peers {
             }
             StepArgs::Accord(_)
             | StepArgs::Propose(_)
-            | StepArgs::Done(_)
             | StepArgs::Free
             | StepArgs::Return
             | StepArgs::Stmt(_)
@@ -617,8 +617,13 @@ impl Peers {
             | StepArgs::Pause(_)
             | StepArgs::End => None,
         };
-        if let Some(word) = decision.filter(|word| word.body.decider == entry.body().ledger) {
-            self.own_words.insert(word.body.claim, *word);
+        match decision {
+            Some(word) if word.body.decider == entry.body().ledger => {
+                self.own_words.insert(word.body.claim, *word);
+            }
+            // What came past the streams stands nowhere but here: it must not be lost, or another word taken for it.
+            Some(word) => self.keep(word, Hash::ZERO),
+            None => {}
         }
         let (Some(claim), StepArgs::Reject(_)) = (step.claim, &step.args) else { return };
         let leg = Leg { claim, part: step.part };

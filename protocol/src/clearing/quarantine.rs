@@ -43,6 +43,8 @@ impl Engine {
             return;
         }
         self.quiet = true;
+        // Two starts within one tick of a clock, or a clock that went back: this one is later than all that is held.
+        self.raise_boot(self.state.head.boot.saturating_add(1));
         self.unsure_ms = self.boot();
         self.hushed = self.state.channels.keys().copied().collect();
     }

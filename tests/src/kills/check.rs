@@ -1,10 +1,10 @@
 //! What must hold between two rounds, when nobody pays and nothing is open.
 
 use super::{Answer, Book, MEMBERS, NAMES, Payment, To};
+use crate::kit::asking::stands;
 use crate::kit::{Audited, Books, Failure, Outcome, Site};
 use std::path::Path;
 use weft_api::PaymentState;
-use weft_protocol::ids::OpId;
 
 /// Balances of the members of both networks, and what the first owes the second.
 #[derive(Debug, PartialEq, Eq, Default)]
@@ -51,34 +51,17 @@ fn written_once(folders: [&Path; 2], book: &Book) -> Outcome<u64> {
     let books = [Books::read(folders[0])?, Books::read(folders[1])?];
     let times = [books[0].times(), books[1].times()];
     let one = |payment: &Payment| {
-        let op: OpId = payment.op.parse()?;
-        let times = times[payment.site].get(&op).copied().unwrap_or(0);
-        written(&books[payment.site], times, op, payment)
+        let name = NAMES[payment.site];
+        if let Answer::Refused(why) = &payment.answer {
+            let why =
+                format!("{name}: payment {} was refused ({why}), and no limit should stop it", payment.op);
+            return Err(Failure::new(why));
+        }
+        let stands = stands(&books[payment.site], &times[payment.site], &payment.op, &payment.answer);
+        stands.map_err(|why| Failure::new(format!("{name}: {why}")))
     };
     book.with(|payments, _| payments.iter().try_for_each(one))?;
     Ok(books.iter().map(|books| books.own.len() as u64).sum())
-}
-
-fn written(books: &Books, times: usize, op: OpId, payment: &Payment) -> Outcome<()> {
-    let name = NAMES[payment.site];
-    let fail = |why: String| Err(Failure::new(format!("{name}: payment {op} {why}")));
-    match &payment.answer {
-        Answer::None => fail("has no answer".to_owned()),
-        Answer::Refused(why) if times == 0 => {
-            fail(format!("was refused ({why}), and no limit should stop it"))
-        }
-        Answer::Refused(why) => fail(format!("was refused ({why}) and written")),
-        Answer::Done { .. } if times != 1 => {
-            fail(format!("was acknowledged and stands in the ledger {times} times"))
-        }
-        Answer::Done { seq, leaf, .. } => {
-            let entry = usize::try_from(*seq).ok().and_then(|seq| books.own.get(seq));
-            match entry {
-                Some(entry) if entry.op().op_id == op && entry.leaf().to_string() == *leaf => Ok(()),
-                _ => fail(format!("was acknowledged as entry {seq}, which is another")),
-            }
-        }
-    }
 }
 
 /// Asks how payments between the networks have ended: those whose end is not known, or all once more, because an

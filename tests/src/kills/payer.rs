@@ -1,15 +1,12 @@
 //! Somebody who pays all the time, and asks again with the same operation id when an answer was lost.
 
 use super::{Answer, Book, MEMBERS, NAMES, Payment, To};
-use crate::kit::{Dice, Failure, Outcome, fresh_id, payment};
+use crate::kit::asking::ask;
+use crate::kit::{Dice, Outcome, fresh_id, payment};
 use std::time::Duration;
 use tokio::sync::watch;
-use weft_client::{Client, Error};
+use weft_client::Client;
 
-/// Wait before a request is repeated.
-const AGAIN: Duration = Duration::from_millis(15);
-/// Repetitions of one request: far beyond the time a node needs to start.
-const MOST_REPEATED: u64 = 8_000;
 /// Payments of one payer in one round: enough to go on until the kill, and no more while a node takes long to start.
 const MOST_PAYMENTS: u64 = 16;
 /// Longest pause between two payments, in milliseconds.
@@ -63,26 +60,11 @@ impl Payer {
             payments.push(wish);
             payments.len() - 1
         });
-        let answer = self.ask(&payment(here[from], &name, amount), &op).await?;
-        self.book.with(|payments, _| payments[place].answer = answer);
+        let (answer, times) = ask(&self.client, &payment(here[from], &name, amount), &op).await?;
+        self.book.with(|payments, repeated| {
+            payments[place].answer = answer;
+            *repeated += times;
+        });
         Ok(())
-    }
-
-    /// Asks until there is an answer that is final for the request.
-    async fn ask(&self, payment: &weft_api::NewPayment, op: &str) -> Outcome<Answer> {
-        for _ in 0..MOST_REPEATED {
-            match self.client.pay(payment, op).await {
-                Ok(done) => return Ok(Answer::Done { seq: done.seq, leaf: done.leaf, claim: done.claim }),
-                Err(Error::Problem(problem)) if problem.status == 422 => {
-                    return Ok(Answer::Refused(problem.code));
-                }
-                Err(Error::NotReachable { .. } | Error::Interrupted { .. }) => {}
-                Err(Error::Problem(problem)) if problem.status == 503 => {}
-                Err(error) => return Err(Failure::new(format!("payment {op}: {error}"))),
-            }
-            self.book.with(|_, repeated| *repeated += 1);
-            tokio::time::sleep(AGAIN).await;
-        }
-        Err(Failure::new(format!("payment {op} got no answer after {MOST_REPEATED} requests")))
     }
 }

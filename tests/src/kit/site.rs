@@ -1,6 +1,6 @@
 //! One network: a `weftd` in a process of its own, and a client that talks to it.
 
-use super::{Failure, Outcome, Relay, fresh_id, hour, payment};
+use super::{Cell, Failure, Outcome, Relay, fresh_id, hour, payment};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -47,6 +47,10 @@ pub struct Site {
     pub mirror: bool,
     /// Whether it offers, when it invites, that payments of others pass through.
     pub passes_on: bool,
+    /// The network namespace it runs in; without one it is on loopback, behind its relay.
+    pub cell: Option<Cell>,
+    /// On loopback, peers reach it without the relay: its address changes with each start.
+    pub direct: bool,
     child: Option<Child>,
 }
 
@@ -83,6 +87,32 @@ impl Site {
         Ok(site)
     }
 
+    /// The same as [`Site::found`], in a network namespace.
+    ///
+    /// # Errors
+    /// When the node does not start.
+    pub async fn found_in(folder: &Path, name: &str, cell: Option<Cell>) -> Outcome<Self> {
+        let data = DataDir::new(folder.join(name));
+        founded(&data, &config(name)?, &[hour()], Founding::default())?;
+        let mut site = Self::of(data, name, &[]).await?;
+        site.cell = cell;
+        site.start().await?;
+        Ok(site)
+    }
+
+    /// The same as [`Site::found`], reached by its peers without a relay.
+    ///
+    /// # Errors
+    /// When the node does not start.
+    pub async fn found_direct(folder: &Path, name: &str) -> Outcome<Self> {
+        let data = DataDir::new(folder.join(name));
+        founded(&data, &config(name)?, &[hour()], Founding::default())?;
+        let mut site = Self::of(data, name, &[]).await?;
+        site.direct = true;
+        site.start().await?;
+        Ok(site)
+    }
+
     /// Where the secret of the recovery key is.
     pub fn recovery_key(&self) -> PathBuf {
         self.data.path().with_extension("recovery")
@@ -116,6 +146,8 @@ impl Site {
             http: None,
             mirror: false,
             passes_on: false,
+            cell: None,
+            direct: false,
             child: None,
             data,
         })
@@ -126,10 +158,24 @@ impl Site {
     /// # Errors
     /// When it ends or says nothing in time.
     pub async fn start(&mut self) -> Outcome<()> {
-        let mut command = Command::new(crate::binaries::weftd());
+        let (mut command, listen, external) = match &self.cell {
+            None => {
+                let command = Command::new(crate::binaries::weftd());
+                let external = (!self.direct).then(|| self.relay.multiaddr());
+                (command, "/ip4/127.0.0.1/tcp/0".to_owned(), external)
+            }
+            Some(cell) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", &cell.namespace]).arg(crate::binaries::weftd());
+                (command, cell.multiaddr(), Some(cell.multiaddr()))
+            }
+        };
         command.arg("run").arg("--data").arg(self.data.path());
-        command.args(["--listen", "/ip4/127.0.0.1/tcp/0", "--http", "127.0.0.1:0", "--external"]);
-        command.arg(self.relay.multiaddr()).args(&self.arguments);
+        command.args(["--http", "127.0.0.1:0", "--listen", &listen]);
+        if let Some(external) = external {
+            command.args(["--external", &external]);
+        }
+        command.args(&self.arguments);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let log = std::fs::File::options().create(true).append(true).open(self.log())?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
@@ -146,6 +192,11 @@ impl Site {
         self.relay.lead_to(port);
         self.child = Some(child);
         Ok(())
+    }
+
+    /// The id of the node's process, while it runs.
+    pub fn process(&self) -> Option<u32> {
+        self.child.as_ref().and_then(Child::id)
     }
 
     fn log(&self) -> PathBuf {

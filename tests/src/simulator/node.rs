@@ -295,13 +295,8 @@ impl Node {
     /// # Errors
     /// When the disk cannot be read back, or recovery is refused.
     pub(super) fn restart(&mut self, now_ms: u64) -> Result<(), Violation> {
-        let was_guarded = self.set_back_ms > 0;
         self.life += 1;
         self.open(now_ms)?;
-        if was_guarded {
-            // It had no answer yet: it asks again.
-            self.quarantine();
-        }
         self.input(now_ms, |engine, cx| engine.recover(cx)).map_err(|e| Violation::of("recovery", &e))
     }
 
@@ -321,6 +316,10 @@ impl Node {
             }
         }
         self.engine = Some(engine);
+        if self.set_back_ms > 0 {
+            // It has no answer yet: it asks, again if need be, and before that it signs nothing.
+            self.quarantine();
+        }
         let notes: Vec<_> = self.disk.iter().filter_map(Stored::cosigned).collect();
         for (by, note) in notes {
             let seen = self.input(now_ms, |engine, cx| engine.see(EvidenceType::Notes, by, &note, cx));

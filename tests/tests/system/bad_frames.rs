@@ -1,7 +1,7 @@
 //! A peer that sends what it must not: nothing of it changes the ledger, and the reason is said.
 //!
 //! The bad peer has the network identity and the signing key of a real one, so it gets as far as a peer can: what
-//! strangers send is refused before anybody looks at it.
+//! strangers send is refused before anybody looks at it. Who goes on is shut out, with the reason, until it is let in again.
 
 use std::time::Duration;
 use weft_node::clock::Clock;
@@ -35,13 +35,40 @@ impl Stranger {
         let to = peer_id_from_public_key(&key).expect("a key");
         let address = node.relay.multiaddr().parse().expect("an address");
         network.set_peer(to, vec![address]).await.expect("known");
+        let stranger = Self { network, to };
+        stranger.until_connected().await;
+        stranger
+    }
+
+    async fn until_connected(&self) {
         let connected = async {
-            while !network.connected_peers().await.expect("it runs").contains(&to) {
+            while !self.network.connected_peers().await.expect("it runs").contains(&self.to) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         tokio::time::timeout(PATIENCE, connected).await.expect("connected");
-        Self { network, to }
+    }
+
+    /// Lets the operator of a node forget what this one has done, shut out or not.
+    async fn forgiven_by(&self, node: &Site) {
+        // Who is not shut out cannot be let in; its record is forgotten all the same.
+        let _ = node.client.lift_ban(&self.network.local_peer_id().to_string()).await;
+        self.until_connected().await;
+    }
+
+    /// Sends garbage until the node has had enough, and gives its reason.
+    async fn until_shut_out_by(&self, node: &Site) -> String {
+        let id = self.network.local_peer_id().to_string();
+        let shut_out = async {
+            loop {
+                let _ = self.ask(Protocol::Hello, vec![0xff; 9]).await;
+                let bans = node.client.bans().await.expect("bans").bans;
+                if let Some(ban) = bans.into_iter().find(|ban| ban.peer_id.as_ref() == Some(&id)) {
+                    return ban.reason;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, shut_out).await.expect("shut out")
     }
 
     async fn ask(&self, protocol: Protocol, bytes: Vec<u8>) -> Result<Vec<u8>, RequestError> {
@@ -119,6 +146,8 @@ async fn a_peer_that_breaks_every_rule_changes_nothing() {
     let bad = Stranger::connect(&hull, material.seed).await;
 
     for protocol in Protocol::ALL {
+        // Every one of these is held against it: it begins anew with each protocol.
+        bad.forgiven_by(&hull).await;
         for garbage in
             [vec![0], vec![0xff; 100], b"GET / HTTP/1.1\r\n\r\n".to_vec(), vec![0xbf; 4_000], vec![0x9b; 9]]
         {
@@ -128,7 +157,11 @@ async fn a_peer_that_breaks_every_rule_changes_nothing() {
         let long = bad.ask(protocol, vec![0; protocol.request_cap() + 1]).await;
         assert!(matches!(long, Err(RequestError::TooLarge(_))), "{protocol}: {long:?}");
     }
+    let reason = bad.until_shut_out_by(&hull).await;
+    assert!(reason.contains("requests or entries that cannot be read"), "{reason}");
+    bad.forgiven_by(&hull).await;
     pushes(&bad, &material).await;
+    bad.forgiven_by(&hull).await;
     questions(&bad, &material).await;
 
     let status = hull.status().await.expect("status");

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use weft_tests::kit::Outcome;
 use weft_tests::require::{Tool, need};
 use weft_tests::source_root;
 
@@ -67,4 +68,12 @@ fn a_broken_line_ends_the_recomputation_with_its_number() {
         assert_eq!(out.status.code(), Some(1), "{line}: {said}");
         assert!(said.starts_with("line 3: ") && said.contains(why), "{line}: {said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_traffic_of_the_sample_holds_no_name_and_no_memo() -> Outcome<()> {
+    let cost = weft_tests::records::run(None, &|_| {}).await?;
+    assert_eq!((cost.networks, cost.local + cost.between + cost.refused), (4, 1_500), "{cost:?}");
+    assert!(cost.needles > 1_700 && cost.frame_bytes > 50_000, "{cost:?}");
+    Ok(())
 }

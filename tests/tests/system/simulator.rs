@@ -5,7 +5,13 @@ use weft_protocol::evidence::EvidenceType;
 use weft_tests::simulator::{Report, Topology, Violation, run, run_seed};
 
 /// Seeds that once broke something, with the story of each. They run first: what was wrong before may be again.
-const STORIES: [(Topology, u64); 21] = [
+const STORIES: [(Topology, u64); 24] = [
+    // An ACCEPT came past the streams; the middle wrote DONE by it and crashed, and after the start took the liar's
+    // REJECT for the Decision: it could not pass the ACCEPT on, and was never given what it gave.
+    (Topology::Signing(EvidenceType::Decisions), 1_052),
+    (Topology::Signing(EvidenceType::Decisions), 1_367),
+    // What came to light when notes were read back was recorded before the quarantine began, under the same boot.
+    (Topology::RestoredForging, 1_201),
     // A decider turned a claim down that never reached the last middle, which remembered the REJECT for ever.
     (Topology::Four, 9),
     (Topology::Four, 22),

@@ -1,11 +1,11 @@
-//! `weft peer routes|ping|ban|unban`, and networks that are no peers in `weft peer list --all`.
+//! `weft peer routes|ping`, and networks that are no peers in `weft peer list --all`.
 
 use crate::context::Context;
 use crate::outcome::{Exit, Outcome, Report, clean};
 use crate::progress;
 use crate::table::Table;
 use clap::Args;
-use weft_api::{Network, Networks, Way, Ways};
+use weft_api::{Networks, Way, Ways};
 use weft_client::Client;
 
 /// Shows the ways that a payment to a network could take.
@@ -25,16 +25,6 @@ pub(crate) struct Routes {
 pub(crate) struct One {
     /// The network: what we call it, what it calls itself, or its ledger
     network: String,
-}
-
-/// Shuts a network out.
-#[derive(Debug, Args)]
-pub(crate) struct Ban {
-    /// The network: what we call it, what it calls itself, or its ledger
-    network: String,
-    /// Why, for whoever reads it later
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
 }
 
 pub(super) async fn all(context: &Context, client: &Client) -> Outcome {
@@ -100,31 +90,12 @@ pub(super) async fn ping(context: &Context, client: &Client, args: &One) -> Outc
     Ok(Report::new(text, &ping, "weft.ping/1"))
 }
 
-pub(super) async fn ban(client: &Client, args: &Ban) -> Outcome {
-    let network = client.ban(&args.network, &args.reason).await?;
-    Ok(Report::new(banned(&network), &network, "weft.network/1"))
-}
-
-pub(super) async fn unban(client: &Client, args: &One) -> Outcome {
-    let network = client.unban(&args.network).await?;
-    let text = format!("{} is not shut out: payments with it can go.", clean(&network.name));
-    Ok(Report::new(text, &network, "weft.network/1"))
-}
-
-fn banned(network: &Network) -> String {
-    format!(
-        "{} is shut out: no new payment goes to it, comes from it or passes through it. What is under way goes on. \
-         `weft peer unban` lets it in again.",
-        clean(&network.name)
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::commands::peer::{Command, run};
     use crate::testing::FakeNode;
-    use weft_api::Ping;
+    use weft_api::{Network, Ping};
 
     fn network(banned: Option<&str>) -> Network {
         Network {
@@ -172,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_ping_says_how_long_and_a_ban_what_it_stops() {
+    async fn a_ping_says_how_long_and_the_list_who_is_shut_out() {
         let ping = Ping {
             schema: "weft.ping/1".into(),
             ledger: "77".repeat(32),
@@ -182,8 +153,6 @@ mod tests {
         };
         let node = FakeNode::new()
             .answering("POST /api/v1/networks/lansing/ping", 200, &ping)
-            .answering("POST /api/v1/networks/lansing/ban", 200, &network(Some("spam")))
-            .answering("POST /api/v1/networks/lansing/unban", 200, &network(None))
             .answering(
                 "GET /api/v1/networks",
                 200,
@@ -193,15 +162,6 @@ mod tests {
         let one = || One { network: "lansing".into() };
         let report = run(&node.context(), Command::Ping(one())).await.unwrap();
         assert_eq!(report.text, "lansing answers: 4.056 ms, over a new connection.");
-        let ban = Ban { network: "lansing".into(), reason: "spam".into() };
-        let report = run(&node.context(), Command::Ban(ban)).await.unwrap();
-        assert!(report.text.starts_with("lansing is shut out"), "{}", report.text);
-        assert_eq!(
-            node.body_of("POST /api/v1/networks/lansing/ban"),
-            serde_json::json!({ "reason": "spam" })
-        );
-        let report = run(&node.context(), Command::Unban(one())).await.unwrap();
-        assert!(report.text.contains("is not shut out"), "{}", report.text);
         let client = node.context().client().unwrap();
         let text = all(&node.context(), &client).await.unwrap().text;
         assert!(text.contains("lansing  further away  yes") && text.contains("shut out: spam"), "{text}");

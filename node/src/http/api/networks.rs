@@ -148,7 +148,7 @@ async fn ban(
     Ok(Json(ctx.on_ledger(act).await?))
 }
 
-/// Lets a network in again.
+/// Lets a network in again, its connections too.
 #[utoipa::path(post, operation_id = "unban", path = "/api/v1/networks/{network}/unban", tag = "networks",
     params(("network" = String, Path, description = "Name or ledger")),
     responses((status = 200, description = "It is not shut out", body = Network)))]
@@ -156,9 +156,11 @@ async fn unban(State(ctx): State<Ctx>, Named(name): Named) -> Result<Json<Networ
     let act = move |core: &mut Core| {
         let ledger = network_named(core, &name)?;
         core.set_ban(ledger, None)?;
-        Ok(view(core, &ledger, &bans(core)?))
+        Ok((ledger, view(core, &ledger, &bans(core)?)))
     };
-    Ok(Json(ctx.on_ledger(act).await?))
+    let (ledger, network) = ctx.on_ledger(act).await?;
+    ctx.app.clearing.let_in_network(ledger).await?;
+    Ok(Json(network))
 }
 
 fn bans(core: &Core) -> Result<BTreeMap<LedgerId, Ban>, ApiError> {

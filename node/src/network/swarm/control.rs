@@ -14,8 +14,9 @@ use super::{DialWaiter, NetworkTask};
 use crate::network::{
     behaviour::Behaviour,
     counters::count,
-    handle::{Command, ControlError, DialFailure, RequestError},
+    handle::{Command, ControlError, DialFailure, Gauges, RequestError},
     peers::KNOWN_PEERS_MAX,
+    tier::Tier,
 };
 
 /// Callers that wait for a single dial at once: pairing is done by hand.
@@ -31,7 +32,7 @@ impl NetworkTask {
             }
             Command::ForgetPeer { peer, done } => {
                 self.roster.forget(&peer);
-                swarm.behaviour_mut().set_known(peer, false);
+                swarm.behaviour_mut().set_tier(peer, self.roster.tier(&peer));
                 let _ = done.send(());
             }
             Command::Disconnect { peer, done } => {
@@ -44,12 +45,23 @@ impl NetworkTask {
                 swarm.behaviour_mut().block(peer);
                 let _ = done.send(());
             }
+            Command::SetVouched { vouched, done } => {
+                for peer in self.roster.set_vouched(vouched) {
+                    swarm.behaviour_mut().set_tier(peer, self.roster.tier(&peer));
+                }
+                let _ = done.send(());
+            }
             Command::Unblock { peer, done } => {
+                self.conduct.forgive(&peer);
                 swarm.behaviour_mut().unblock(peer);
                 self.roster.unblock(&peer, self.now_ms());
                 let _ = done.send(());
             }
             Command::DialOnce { peer, addresses, done } => self.dial_once(swarm, peer, addresses, done),
+            Command::Look { done } => {
+                let connections = swarm.behaviour().connections_by_tier();
+                let _ = done.send(Gauges { connections, ..self.gauges() });
+            }
             Command::ConnectedPeers { done } => {
                 let _ = done.send(swarm.connected_peers().copied().collect());
             }
@@ -80,7 +92,12 @@ impl NetworkTask {
                 self.roster.block(peer);
                 let _ = done.send(());
             }
+            Command::SetVouched { vouched, done } => {
+                self.roster.set_vouched(vouched);
+                let _ = done.send(());
+            }
             Command::Unblock { peer, done } => {
+                self.conduct.forgive(&peer);
                 self.roster.unblock(&peer, now_ms);
                 let _ = done.send(());
             }
@@ -88,12 +105,27 @@ impl NetworkTask {
                 let reason = "the network layer is starting again".to_owned();
                 let _ = done.send(Err(DialFailure::Unreachable { peer, reason }));
             }
+            Command::Look { done } => {
+                let _ = done.send(self.gauges());
+            }
             Command::ConnectedPeers { done } => {
                 let _ = done.send(Vec::new());
             }
             Command::Shutdown => {}
             #[cfg(test)]
             Command::Panic => {}
+        }
+    }
+
+    fn gauges(&self) -> Gauges {
+        Gauges {
+            connections: [0; Tier::ALL.len()],
+            in_flight: self.in_flight.len(),
+            waiting: self.windows.waiting(),
+            unanswered: self.unanswered.len(),
+            known: self.roster.known().count(),
+            vouched: self.roster.vouched(),
+            blocked: self.roster.blocked().count(),
         }
     }
 
@@ -113,7 +145,7 @@ impl NetworkTask {
         addresses: Vec<Multiaddr>,
     ) -> Result<(), ControlError> {
         self.know(peer, addresses, swarm.is_connected(&peer))?;
-        swarm.behaviour_mut().set_known(peer, true);
+        swarm.behaviour_mut().set_tier(peer, self.roster.tier(&peer));
         Ok(())
     }
 

@@ -9,10 +9,12 @@ use libp2p::{
 use super::{Answered, ExchangeEvent, InFlight, NetworkTask};
 use crate::network::{
     behaviour::Behaviour,
+    conduct::Fault,
     counters::count,
-    event::{Answer, NetworkEvent},
-    frame::{Ask, Reply, framing_fault},
+    event::{Answer, NetworkEvent, Told},
+    frame::{Ask, FrameError, Reply, framing_fault},
     handle::{Job, RequestError},
+    limits::OverRate,
     protocols::Protocol,
     window::Offer,
 };
@@ -45,9 +47,19 @@ impl NetworkTask {
                     self.on_request(swarm, peer, protocol, bytes, channel);
                 }
                 Message::Request { request: Ask::Broken(fault), .. } => {
-                    tracing::debug!(%peer, %fault, "bad frame, closing the connection");
+                    tracing::debug!(%peer, %fault, "bad frame");
                     count(&self.meter.bad_frames);
-                    swarm.close_connection(connection_id);
+                    if let Some(fault) = blame_of(&fault) {
+                        self.blame(swarm, peer, fault);
+                    }
+                    if !matches!(fault, FrameError::Slow { .. }) {
+                        swarm.close_connection(connection_id);
+                    }
+                }
+                Message::Request { request: Ask::NoRoom(_), channel, .. } => {
+                    count(&self.meter.refused_no_room);
+                    self.blame(swarm, peer, Fault::Flood);
+                    refuse(swarm, protocol, channel);
                 }
                 Message::Response { request_id, response } => {
                     let outcome = match response {
@@ -82,11 +94,16 @@ impl NetworkTask {
         bytes: Vec<u8>,
         channel: ResponseChannel<Reply>,
     ) {
-        let (known, now_ms) = (self.roster.knows(&peer), self.now_ms());
-        if let Err(over) = self.admission.admit(peer, known, bytes.len(), now_ms) {
+        let (tier, now_ms) = (self.roster.tier(&peer), self.now_ms());
+        if let Err(over) = self.admission.admit(peer, tier, protocol, bytes.len(), now_ms) {
             tracing::debug!(%peer, %protocol, ?over, "request refused");
             count(&self.meter.refused_over_rate);
-            return on_answered(swarm, (protocol, channel, None));
+            match over {
+                OverRate::Peer => self.blame(swarm, peer, Fault::Flood),
+                // Others may have done it.
+                OverRate::UnknownTogether => {}
+            }
+            return refuse(swarm, protocol, channel);
         }
         // A peer's requests never overtake the news that it connected.
         self.tell_news();
@@ -95,9 +112,35 @@ impl NetworkTask {
         let event = NetworkEvent::Request { peer, protocol, bytes, answer };
         if full || self.events.try_send(event).is_err() {
             count(&self.meter.refused_consumer_behind);
-            return on_answered(swarm, (protocol, channel, None));
+            return refuse(swarm, protocol, channel);
         }
-        self.unanswered.push(async move { (protocol, channel, answered.await.ok()) }.boxed());
+        let answered = async move { Answered { peer, protocol, channel, told: answered.await.ok() } };
+        self.unanswered.push(answered.boxed());
+    }
+
+    /// Sends the answer of a request, or refuses it, and remembers what was wrong with it. When the peer is gone there is
+    /// nothing to do.
+    pub(super) fn on_answered(&mut self, swarm: &mut Swarm<Behaviour>, answered: Answered) {
+        let Answered { peer, protocol, channel, told } = answered;
+        let Told { bytes, fault } = told.unwrap_or(Told { bytes: None, fault: None });
+        let reply = bytes.map_or(Reply::Refused, Reply::Frame);
+        let _ = swarm.behaviour_mut().exchange(protocol).send_response(channel, reply);
+        if let Some(fault) = fault {
+            self.blame(swarm, peer, fault);
+        }
+    }
+
+    /// Notes a fault of somebody, and shuts it out when it was one too many (specs/network.md 3.5).
+    fn blame(&mut self, swarm: &mut Swarm<Behaviour>, peer: PeerId, fault: Fault) {
+        let Some(why) = self.conduct.blame(peer, fault, self.now_ms()) else { return };
+        let tier = self.roster.tier(&peer);
+        // Whom nobody can be told of is not shut out for ever: it fills its record anew.
+        if self.news.banned(peer, tier, why) {
+            tracing::warn!(%peer, tier = tier.name(), %why, "somebody is shut out");
+            count(&self.meter.bans);
+            self.roster.block(peer);
+            swarm.behaviour_mut().block(peer);
+        }
     }
 
     fn on_outcome(
@@ -131,10 +174,19 @@ impl NetworkTask {
     }
 }
 
-/// Sends the answer of a request, or refuses it. When the peer is gone there is nothing to do.
-pub(super) fn on_answered(swarm: &mut Swarm<Behaviour>, (protocol, channel, answer): Answered) {
-    let reply = answer.map_or(Reply::Refused, Reply::Frame);
-    let _ = swarm.behaviour_mut().exchange(protocol).send_response(channel, reply);
+/// Refuses a request. When the peer is gone there is nothing to do.
+fn refuse(swarm: &mut Swarm<Behaviour>, protocol: Protocol, channel: ResponseChannel<Reply>) {
+    let _ = swarm.behaviour_mut().exchange(protocol).send_response(channel, Reply::Refused);
+}
+
+/// What a broken frame says of its sender. A short one says that a line broke.
+fn blame_of(fault: &FrameError) -> Option<Fault> {
+    match fault {
+        FrameError::TooLarge { .. } => Some(Fault::Oversize),
+        FrameError::Empty { .. } | FrameError::Trailing { .. } => Some(Fault::BadFrame),
+        FrameError::Slow { .. } => Some(Fault::Slow),
+        FrameError::Short { .. } => None,
+    }
 }
 
 fn outbound_error(protocol: Protocol, error: &OutboundFailure) -> RequestError {

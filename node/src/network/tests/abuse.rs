@@ -6,8 +6,8 @@ use futures::StreamExt;
 use libp2p::swarm::SwarmEvent;
 use tokio::io::AsyncWriteExt;
 
-use super::kit::{fast, node, raw_dial, raw_peer, soon, until};
-use crate::network::{Limits, Protocol, Rate, RequestError};
+use super::kit::{fast, node, node_with, raw_dial, raw_peer, soon, until};
+use crate::network::{Fault, Limits, Protocol, Rate, RequestError, Tier, TierRates};
 
 #[tokio::test]
 async fn an_oversize_announced_length_ends_the_connection_and_reaches_nobody() {
@@ -87,7 +87,7 @@ async fn the_thirty_third_stranger_is_turned_away_and_a_known_peer_is_not() {
 #[tokio::test]
 async fn a_flood_from_a_stranger_is_cut_down_while_a_known_peer_is_served() {
     let slow = Rate { messages_per_s: 1, messages_burst: 5, bytes_per_s: 1_000, bytes_burst: 10_000 };
-    let limits = Limits { unknown_rate: slow, ..fast() };
+    let limits = Limits { rates: TierRates { unknown: slow, ..fast().rates }, ..fast() };
     let mut a = node(limits).await;
     let (mut known, stranger) = (node(fast()).await, node(fast()).await);
     a.join(&mut known).await;
@@ -130,4 +130,70 @@ async fn a_third_connection_of_one_peer_is_turned_away() {
     until(|| a.net.counters().connections_denied == 1).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(a.net.connected_peers().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn who_breaks_too_many_rules_is_shut_out_with_the_reason_and_let_in_again_when_asked() {
+    let (mut a, b) = (node(fast()).await, node(fast()).await);
+    let broken = {
+        let mut raw = raw_peer(Protocol::Stream);
+        for _ in 0..10 {
+            raw_dial(&mut raw, &a).await;
+            raw.behaviour_mut().exchange.send_request(&a.peer, u32::MAX.to_be_bytes().to_vec());
+            soon(async {
+                while !matches!(raw.select_next_some().await, SwarmEvent::ConnectionClosed { .. }) {}
+            })
+            .await;
+        }
+        *raw.local_peer_id()
+    };
+    let (peer, tier, why) = a.banned().await;
+    assert_eq!((peer, tier, why.count(Fault::Oversize)), (broken, Tier::Unknown, 10));
+    assert_eq!(why.to_string(), "it sent 10 frames longer than allowed");
+
+    // A peer that floods is shut out too, and its standing connection ends.
+    let few = Rate { messages_per_s: 0, messages_burst: 10, bytes_per_s: 1_000_000, bytes_burst: 1_000_000 };
+    let limits = Limits { rates: TierRates { peer: few, ..fast().rates }, ..fast() };
+    let (mut c, mut flooder) = (node(limits).await, b);
+    c.join(&mut flooder).await;
+    let to = c.peer;
+    let flood = async || {
+        let refused =
+            |outcome: &Result<Vec<u8>, RequestError>| matches!(outcome, Err(RequestError::Refused { .. }));
+        while refused(&flooder.net.request(to, Protocol::Stream, vec![1]).await) {}
+    };
+    // The first ten are let in; nobody answers them.
+    for _ in 0..10 {
+        let net = flooder.net.clone();
+        tokio::spawn(async move { net.request(to, Protocol::Stream, vec![1]).await });
+        c.asked().await;
+    }
+    soon(futures::future::join_all((0..16).map(|_| flood()))).await;
+    let (peer, tier, why) = c.banned().await;
+    assert_eq!((peer, tier), (flooder.peer, Tier::Peer));
+    assert!(why.count(Fault::Flood) >= 1_900, "{why}");
+    until_alone(&c).await;
+    assert_eq!(c.net.counters().bans, 1);
+    c.net.unblock(flooder.peer).await.unwrap();
+    c.connected(flooder.peer).await;
+}
+
+#[tokio::test]
+async fn who_is_shut_out_at_the_start_never_connects() {
+    let b = node(fast()).await;
+    let a = node_with([5; 32], |config| config.blocked = vec![b.peer]).await;
+    // The handshake succeeds; the block speaks after it.
+    b.net.dial_once(a.peer, vec![a.addr.clone()]).await.unwrap();
+    until(|| a.net.counters().connections_denied == 1).await;
+    until_alone(&a).await;
+}
+
+/// Waits until nobody is connected.
+async fn until_alone(node: &super::kit::Node) {
+    soon(async {
+        while !node.net.connected_peers().await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
 }

@@ -17,7 +17,8 @@ use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use zeroize::Zeroizing;
 
 use crate::network::{
-    Answer, BackoffPolicy, Limits, Network, NetworkConfig, NetworkEvent, Protocol, behaviour,
+    Answer, BackoffPolicy, Limits, Misconduct, Network, NetworkConfig, NetworkEvent, Protocol, Tier,
+    behaviour,
 };
 
 /// Far above what any step takes, so that only a hang reaches it.
@@ -95,6 +96,17 @@ impl Node {
             {}
         })
         .await;
+    }
+
+    pub(crate) async fn banned(&mut self) -> (PeerId, Tier, Misconduct) {
+        soon(async {
+            loop {
+                if let NetworkEvent::Banned { peer, tier, why } = self.events.recv().await.expect("it runs") {
+                    return (peer, tier, why);
+                }
+            }
+        })
+        .await
     }
 
     pub(crate) async fn asked(&mut self) -> (PeerId, Protocol, Vec<u8>, Answer) {

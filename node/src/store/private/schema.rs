@@ -62,6 +62,15 @@ const STEPS: &[&str] = &[
         since_ms INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    CREATE TABLE shut_out (
+        peer BLOB PRIMARY KEY,
+        ledger BLOB CHECK (ledger IS NULL OR length(ledger) = 32),
+        reason TEXT NOT NULL,
+        since_ms INTEGER NOT NULL,
+        until_ms INTEGER
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Brings the file to the newest layout, in one transaction.
@@ -107,7 +116,7 @@ mod tests {
         migrate_by(&mut db, &newer).unwrap();
         db.execute("INSERT INTO later VALUES (1)", []).unwrap();
         let error = migrate(&mut db).unwrap_err();
-        assert!(matches!(error, PrivateError::NewerLayout { found: 3, known: 2 }), "{error}");
+        assert!(matches!(error, PrivateError::NewerLayout { found: 4, known: 3 }), "{error}");
     }
 
     #[test]

@@ -1,0 +1,17 @@
+//! Networks that pay each other over several hops while the wire is bad and nodes are killed: a tenth of the long run.
+
+use std::time::Duration;
+use weft_tests::federation::{Options, run};
+use weft_tests::kit::Outcome;
+use weft_tests::kit::cells::Weather;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_payment_ends_whatever_happens_to_the_wire_and_the_nodes() -> Outcome<()> {
+    let weather =
+        Weather { delay: Duration::from_millis(100), tcp_loss: 5, udp_loss: 20, ..Weather::default() };
+    let options = Options { networks: 5, payments: 100, seed: 4, weather, misfortunes: true };
+    let tally = run(&options, &mut |_| {}).await?;
+    assert_eq!(tally.acknowledged + tally.refused, 100, "{tally:?}");
+    assert!(tally.kills + tally.partitions > 0 && tally.between > tally.freed, "{tally:?}");
+    Ok(())
+}
