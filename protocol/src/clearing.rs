@@ -21,6 +21,8 @@ pub mod replay;
 pub mod restart;
 #[cfg(test)]
 mod rotation_tests;
+#[cfg(test)]
+mod round_tests;
 mod routes;
 pub mod settle;
 pub mod statement;

@@ -104,9 +104,13 @@ impl Topology {
     #[must_use]
     pub fn liar(self) -> Option<usize> {
         match self {
-            Self::Pair | Self::Three | Self::Four | Self::Restored | Self::Web | Self::LyingWeb | Self::Round => {
-                None
-            },
+            Self::Pair
+            | Self::Three
+            | Self::Four
+            | Self::Restored
+            | Self::Web
+            | Self::LyingWeb
+            | Self::Round => None,
             Self::LyingEnd | Self::ForgingEnd => Some(2),
             Self::LyingMiddle | Self::LyingSecond | Self::ForgingMiddle | Self::Signing(_) => Some(1),
             Self::RestoredForging => Some(3),

@@ -4,6 +4,7 @@
 //! holds a few hundred bytes for each claim and a hash for each entry of the stream.
 
 use super::finding::EntryRef;
+use super::netted::{self, Cleared};
 use super::settlements::{self, Settlement};
 use super::statements::StatedLine;
 use crate::clearing::accord::Accord;
@@ -143,6 +144,10 @@ pub(super) struct Side {
     #[n(9)]
     #[cbor(default)]
     pub(super) settlements: BTreeMap<Hash, Settlement>,
+    /// What netting rounds have taken off, by result.
+    #[n(10)]
+    #[cbor(default)]
+    pub(super) cleared: BTreeMap<Hash, Cleared>,
 }
 
 /// Places of a stream that are filled when entries are missing.
@@ -151,8 +156,20 @@ const MAX_STREAM_GAP: u64 = 1 << 20;
 impl Side {
     pub(super) fn new(ledger: LedgerId, peer: LedgerId, channel: StreamId, own: bool) -> Self {
         let (lines, acks, claims) = (Vec::new(), Vec::new(), BTreeMap::new());
-        let (statements, settlements) = (Vec::new(), BTreeMap::new());
-        Self { ledger, peer, channel, own, lines, acks, claims, accord: None, statements, settlements }
+        let (statements, settlements, cleared) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        Self {
+            ledger,
+            peer,
+            channel,
+            own,
+            lines,
+            acks,
+            claims,
+            accord: None,
+            statements,
+            settlements,
+            cleared,
+        }
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -208,7 +225,8 @@ impl Side {
                 self.accord = Accord::parse(&args.accord.0).ok();
             }
             self.statements.extend(StatedLine::of(line, step));
-            return settlements::say(&mut self.settlements, line, step);
+            let settled = settlements::say(&mut self.settlements, line, step);
+            return settled.or_else(|| netted::say(&mut self.cleared, line, step));
         };
         let ends = (self.ledger, self.peer);
         let said = self.claims.entry(Leg { claim, part: step.part }).or_default();
@@ -234,6 +252,10 @@ impl Side {
         };
         if let Payload::Settled(settled) = &entry.op().payload {
             settlements::book(sides, state, entry, settled);
+            return;
+        }
+        if let Payload::Netted(one) = &entry.op().payload {
+            netted::book(sides, state, entry, one);
             return;
         }
         let mut with = |channel: &StreamId, leg: Leg, act: &dyn Fn(&mut Said)| {

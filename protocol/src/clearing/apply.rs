@@ -132,9 +132,8 @@ impl Engine {
         let now_ms = cx.now_ms.max(self.state.head.time_ms);
         let known = self.peers.rounds.all().iter();
         let known = known.filter_map(|(id, round)| Some((*id, round.announced.clone()?)));
-        let active = |(id, said): &(Hash, Announcement)| {
-            now_ms <= said.says.votes_until_ms || self.is_unfinished(id)
-        };
+        let active =
+            |(id, said): &(Hash, Announcement)| now_ms <= said.says.votes_until_ms || self.is_unfinished(id);
         let active: Vec<(Hash, Announcement)> = known.filter(active).collect();
         for (id, said) in active {
             // What cannot be written now is tried again at the next look; each part stands for itself.
@@ -306,13 +305,7 @@ impl Engine {
     ///
     /// # Errors
     /// More pages than an attempt may have, or nothing can be written now.
-    pub fn publish(
-        &mut self,
-        id: &Hash,
-        attempt: u8,
-        bytes: &[u8],
-        cx: &mut Cx<'_>,
-    ) -> Result<(), Rejected> {
+    pub fn publish(&mut self, id: &Hash, attempt: u8, bytes: &[u8], cx: &mut Cx<'_>) -> Result<(), Rejected> {
         let parts = bytes.chunks(MAX_PAGE_BYTES);
         let pages = u16::try_from(parts.len()).map_err(|_| Rejected::RoundPage)?;
         for (page, part) in (0_u16..).zip(parts) {
@@ -534,13 +527,7 @@ impl Engine {
 
     /// What is held for nothing is let go: what nobody has answered or listed, and, when the time is over, what no
     /// result that we have accepted and that may still be committed takes.
-    fn drop_of(
-        &mut self,
-        id: &Hash,
-        says: &Announced,
-        now_ms: u64,
-        cx: &mut Cx<'_>,
-    ) -> Result<(), Rejected> {
+    fn drop_of(&mut self, id: &Hash, says: &Announced, now_ms: u64, cx: &mut Cx<'_>) -> Result<(), Rejected> {
         let Some(row) = self.state.rounds.get(id) else { return Ok(()) };
         let over = now_ms > says.votes_until_ms;
         let listed = row.listed.map(|(leaf, _)| leaf);

@@ -8,9 +8,9 @@
 #[cfg(feature = "simulator")]
 mod fork;
 
+pub use super::apply::{Will, Wish};
 use super::intent::{Decision, DecisionBody, Intent, Outcome, RejectCode, SignedIntent};
 use super::leg::Leg;
-pub use super::apply::{Will, Wish};
 pub use super::pay::{Path, Route};
 use super::peers::{Peers, Place, Refusal};
 use super::step::{AccordArgs, Ack, Step, StepArgs};

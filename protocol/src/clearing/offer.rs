@@ -103,9 +103,8 @@ impl Peers {
             return Err("OFFER by the wrong end of a debt");
         }
         let held = state.held.get(&(args.round, row.peer));
-        let answers = held.is_some_and(|row| {
-            (row.pair, row.amount, row.we_owe) == (args.pair, args.amount, false)
-        });
+        let answers =
+            held.is_some_and(|row| (row.pair, row.amount, row.we_owe) == (args.pair, args.amount, false));
         if !we_owe && !answers && state.successions.is_empty() {
             return Err("OFFER that answers another than ours");
         }

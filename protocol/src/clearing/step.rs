@@ -1,7 +1,7 @@
 //! A step: one line of a channel's stream (specs/clearing.md §3).
 
-use super::offer::{ApplyArgs, DropArgs, OfferArgs};
 use super::intent::{Decision, SignedIntent};
+use super::offer::{ApplyArgs, DropArgs, OfferArgs};
 use super::settle::{SettleAckArgs, SettleArgs};
 use super::statement::{StmtAckArgs, StmtArgs};
 use crate::encoding::Blob;

@@ -180,8 +180,7 @@ pub(super) fn apply_offer(
     if i128::from(args.amount.minor()) > free && !lost {
         return Err(Rejected::HeldDebt { amount: args.amount.minor(), free });
     }
-    let held =
-        HeldRow { channel: step.channel, pair: args.pair, we_owe, amount: args.amount, ended: false };
+    let held = HeldRow { channel: step.channel, pair: args.pair, we_owe, amount: args.amount, ended: false };
     let mut changes = vec![Change::Held(args.round, channel.peer, held)];
     if row.is_none() {
         let row = RoundRow { unit, since: entry.body().seq, listed: None, votes: Vec::new() };
@@ -237,7 +236,7 @@ pub(super) fn apply_voted(state: &State, entry: &Entry, voted: &Voted) -> Result
     if row.votes.iter().any(before) || voted.attempt >= MAX_ATTEMPTS || lost {
         return Err(wrong);
     }
-    if voted.accepts == voted.reason.is_some() || !in_order(&voted.lines, !voted.accepts) {
+    if voted.accepts == voted.reason.is_some() || !in_order(&voted.lines, true) {
         return Err(Rejected::RoundLines);
     }
     let mut row = row.clone();
@@ -268,7 +267,8 @@ fn check_reductions(state: &State, voted: &Voted) -> Result<(), Rejected> {
     let (mut owing, mut owed) = (0_i128, 0_i128);
     for line in &voted.lines {
         let held = state.held.get(&(voted.round, line.peer));
-        let held = held.filter(|row| !row.ended && row.we_owe == line.we_owe).map_or(0, |row| row.amount.minor());
+        let held =
+            held.filter(|row| !row.ended && row.we_owe == line.we_owe).map_or(0, |row| row.amount.minor());
         let amount = line.amount.minor();
         if amount > held {
             return Err(Rejected::RoundRange { peer: line.peer, amount, held });

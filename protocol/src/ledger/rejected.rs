@@ -283,7 +283,9 @@ pub enum Rejected {
     HeldDebt { amount: i64, free: i128 },
     #[error("debts with network {peer} are held for {MAX_HELD} rounds; no more at a time")]
     HeldMany { peer: LedgerId },
-    #[error("the debts named are not those that are held for the round, each once, in order, at most {MAX_LINES}")]
+    #[error(
+        "the debts named are not those that are held for the round, each once, in order, at most {MAX_LINES}"
+    )]
     RoundLines,
     #[error("a page of a round's result has a wrong size or place")]
     RoundPage,
@@ -291,7 +293,9 @@ pub enum Rejected {
     RoundLate { until_ms: u64, now_ms: u64 },
     #[error("the debt with network {peer} would shrink by {amount}; {held} are held for the round")]
     RoundRange { peer: LedgerId, amount: i64, held: i64 },
-    #[error("of what this network owes {owing} would be taken, of what it is owed {owed}: that changes its net position")]
+    #[error(
+        "of what this network owes {owing} would be taken, of what it is owed {owed}: that changes its net position"
+    )]
     RoundConservation { owing: i128, owed: i128 },
     #[error("{}", halted(*halt, *by_us))]
     Halted { peer: LedgerId, halt: Halt, by_us: bool },

@@ -245,7 +245,11 @@ pub fn vote_message(round: &Hash, result: &Hash, accepts: bool, ledger: &LedgerI
 }
 
 /// Signs a vote.
-pub fn sign_vote(key: &SecretKey, (round, result, accepts): (&Hash, &Hash, bool), ledger: &LedgerId) -> SigBytes {
+pub fn sign_vote(
+    key: &SecretKey,
+    (round, result, accepts): (&Hash, &Hash, bool),
+    ledger: &LedgerId,
+) -> SigBytes {
     let parts = [round.as_bytes(), result.as_bytes(), &[u8::from(accepts)][..], ledger.as_bytes()];
     key.sign(keys::NETTING_VOTE, &parts)
 }
@@ -267,8 +271,7 @@ impl Yes {
     pub fn says(&self, round: &Hash, result: &Hash, accepts: bool, identity: &Identity) -> bool {
         let message = vote_message(round, result, accepts, &self.ledger);
         let key = identity.log_key(self.epoch);
-        identity.ledger == self.ledger
-            && key.is_ok_and(|key| key.verify_message(&message, &self.sig).is_ok())
+        identity.ledger == self.ledger && key.is_ok_and(|key| key.verify_message(&message, &self.sig).is_ok())
     }
 }
 

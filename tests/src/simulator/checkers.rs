@@ -92,7 +92,11 @@ pub(super) fn is_quiet(world: &World) -> bool {
         let state = engine.state();
         let closed = state.claims.values().all(weft_protocol::ledger::state::ClaimRow::is_closed);
         let acked = node.links.values().all(|link| link.next == state.stream(&link.channel).next);
-        closed && acked && state.holds.is_empty() && unsettled(node).is_none() && is_stated(world, node)
+        closed
+            && acked
+            && state.holds.is_empty()
+            && unsettled(node).is_none()
+            && is_stated(world, node)
             && super::round::is_over(node, world.now_ms)
     })
 }

@@ -2,6 +2,7 @@
 
 use weft_protocol::clearing::weak::{self, Weak};
 use weft_protocol::evidence::EvidenceType;
+use weft_tests::simulator::round::every_crash;
 use weft_tests::simulator::{Report, Topology, Violation, run, run_seed};
 
 /// Seeds that once broke something, with the story of each. They run first: what was wrong before may be again.
@@ -96,6 +97,19 @@ fn four_networks_settle_every_payment_once() {
         "{tally}"
     );
     assert_eq!((tally.stuck, tally.returned, tally.findings), (0, 0, 0), "{tally}");
+}
+
+#[test]
+fn netting_rounds_take_the_same_off_both_ends_while_payments_go_on() {
+    let tally = hold(Topology::Round, 40).tally;
+    assert!(tally.cleared > 3 && tally.aborted > 3 && tally.netted > 100, "{tally}");
+    assert_eq!((tally.stuck, tally.findings), (0, 0), "{tally}");
+}
+
+#[test]
+fn a_crash_at_any_place_of_a_netting_round_hurts_nobody() {
+    let report = every_crash(3, 1).unwrap_or_else(|violation| panic!("{violation}"));
+    assert!(report.crashes > 100 && report.cleared > 100, "{report:?}");
 }
 
 #[test]

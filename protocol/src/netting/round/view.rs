@@ -4,7 +4,9 @@
 //! anything is its word. Nothing here is anybody's decision.
 
 use super::attempt::{Attempt, Reading, Set, Unread};
-use super::{Announced, Committed, Listed, MAX_ATTEMPT_BYTES, MAX_ATTEMPTS, RefusalReason, ResultPage, Voted, Yes};
+use super::{
+    Announced, Committed, Listed, MAX_ATTEMPT_BYTES, MAX_ATTEMPTS, RefusalReason, ResultPage, Voted, Yes,
+};
 use crate::encoding::Blob;
 use crate::entry::{Entry, Payload};
 use crate::ids::{Hash, LedgerId};
@@ -207,11 +209,7 @@ impl Rounds {
     }
 
     /// Takes in what shows a commit; `known` gives who networks are.
-    pub fn absorb_proof<'i>(
-        &mut self,
-        proof: &Committed,
-        known: impl Fn(&LedgerId) -> Option<&'i Identity>,
-    ) {
+    pub fn absorb_proof<'i>(&mut self, proof: &Committed, known: impl Fn(&LedgerId) -> Option<&'i Identity>) {
         let Some(round) = self.rounds.get_mut(&proof.round) else { return };
         for yes in &proof.yes {
             let listed = round.lists.contains_key(&yes.ledger);
@@ -271,7 +269,8 @@ impl Rounds {
             let round = self.rounds.get(id);
             !round.is_some_and(|round| self.us.is_some_and(|us| round.lists.contains_key(&us)))
         };
-        let (oldest, _) = crowd.into_iter().filter(|(id, _)| no_part(id)).min_by_key(|(id, ms)| (*ms, *id))?;
+        let (oldest, _) =
+            crowd.into_iter().filter(|(id, _)| no_part(id)).min_by_key(|(id, ms)| (*ms, *id))?;
         self.rounds.remove(&oldest);
         self.read.retain(|(id, _), _| *id != oldest);
         Some(())
