@@ -101,8 +101,8 @@ fn four_networks_settle_every_payment_once() {
 
 #[test]
 fn netting_rounds_take_the_same_off_both_ends_while_payments_go_on() {
-    let tally = hold(Topology::Round, 40).tally;
-    assert!(tally.cleared > 3 && tally.aborted > 3 && tally.netted > 100, "{tally}");
+    let tally = hold(Topology::Round, 24).tally;
+    assert!(tally.cleared > 1 && tally.aborted > 1 && tally.netted > 100, "{tally}");
     assert_eq!((tally.stuck, tally.findings), (0, 0), "{tally}");
 }
 

@@ -13,15 +13,24 @@ pub struct CrashReport {
     pub cleared: u64,
 }
 
-/// Runs a ring of so many networks once for every crash.
+/// Seeds that are looked at for one whose debts make a circle.
+const SEEDS: u64 = 30;
+
+/// Runs a ring of so many networks once for every crash, from the first seed on whose debts make a circle.
 ///
 /// # Errors
 /// What did not hold, and after which crash.
 pub fn every_crash(networks: usize, seed: u64) -> Result<CrashReport, Violation> {
-    let (tally, places) = World::ring(networks, seed, None)?.tried()?;
-    if tally.cleared == 0 {
-        return Err(Violation("nothing is cleared where nothing goes wrong".into()));
+    let mut chosen = None;
+    for seed in seed..seed + SEEDS {
+        let (tally, places) = World::ring(networks, seed, None)?.tried()?;
+        if tally.cleared > 0 {
+            chosen = Some((seed, places));
+            break;
+        }
     }
+    let nothing = || Violation("nothing is cleared where nothing goes wrong".into());
+    let (seed, places) = chosen.ok_or_else(nothing)?;
     let mut report = CrashReport::default();
     for (party, commit, records) in places {
         for keep in 0..=records {
