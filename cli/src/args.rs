@@ -3,8 +3,8 @@
 //! No option takes a secret as its value; keys and tokens are files or the environment.
 
 use crate::commands::{
-    audit, cancel, claims, forward, import, key, member, netting, pay, peer, receipt, rule, statement,
-    succession, time, unit,
+    audit, cancel, claims, dispute, forward, import, key, member, netting, pay, peer, receipt, rule,
+    statement, succession, time, unit,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -57,6 +57,9 @@ pub(crate) enum Command {
     Claims(claims::Claims),
     /// Ask for a payment to another network back
     Cancel(cancel::Cancel),
+    /// Close a hop of a payment that nothing closes any more, signed by both root sets
+    #[command(subcommand)]
+    Dispute(dispute::Command),
     /// Other networks: invite, join, confirm, list, show
     #[command(subcommand)]
     Peer(peer::Command),
@@ -127,6 +130,7 @@ mod tests {
             "weft receipt 12 --proof p",
             "weft claims --all",
             "weft cancel abcdef0123",
+            "weft dispute draft abcdef0123 --outcome free --peer lansing --part 1 --request r --good-for 3",
             "weft peer invite --unit credit --they-may-owe 100 --we-may-owe 50 --relay --expires 60",
             "weft peer join weft-invite:abc --unit credit --alias hull --root-key k --words a",
             "weft peer confirm 3 --root-key k",

@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod cancel;
 pub(crate) mod claims;
+pub(crate) mod dispute;
 pub(crate) mod forward;
 pub(crate) mod import;
 pub(crate) mod key;
@@ -32,6 +33,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
         Command::Statement(statement) => statement::run(context, statement).await,
         Command::Receipt(receipt) => receipt::run(context, receipt).await,
         Command::Claims(claims) => claims::run(context, claims).await,
+        Command::Dispute(command) => dispute::run(context, command).await,
         Command::Cancel(cancel) => cancel::run(context, cancel).await,
         Command::Peer(command) => peer::run(context, command).await,
         Command::Key(command) => key::run(context, command).await,

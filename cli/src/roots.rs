@@ -116,28 +116,35 @@ impl RootSigning {
     /// # Errors
     /// When no file was asked for, it exists, or it cannot be written.
     pub(crate) fn write(&self, request: &Request) -> Outcome {
-        let path = self.request.as_deref().unwrap_or(Path::new("weft-request"));
-        let mut words = say::heading(request);
-        words.extend(say::lines(request)?);
-        words.extend(say::how_to_sign(path));
-        write_text(path, &wrap(Form::Request, &words.join("\n"), &request.to_bytes()))?;
-        let need = request.sets.iter().map(|set| set.threshold).max().unwrap_or(1);
-        let value = Requested {
-            request: path.display().to_string(),
-            id: request.id().to_string(),
-            need,
-            not_after_ms: request.not_after_ms,
-        };
-        let text = format!(
-            "{} asks {need} of the root keys to sign; it is good until {}.\nTheir holders run `weft key sign {} --key \
-             FILE`, and send back what it writes; then `weft key submit {} SIGNATURE…`.",
-            path.display(),
-            time::moment(request.not_after_ms),
-            path.display(),
-            path.display()
-        );
-        Ok(Report::new(text, &value, "weft.request/1"))
+        write_request(self.request.as_deref().unwrap_or(Path::new("weft-request")), request)
     }
+}
+
+/// Writes a request to a file.
+///
+/// # Errors
+/// When it exists, cannot be written, or says what this program has no words for.
+pub(crate) fn write_request(path: &Path, request: &Request) -> Outcome {
+    let mut words = say::heading(request);
+    words.extend(say::lines(request)?);
+    words.extend(say::how_to_sign(path));
+    write_text(path, &wrap(Form::Request, &words.join("\n"), &request.to_bytes()))?;
+    let need = request.sets.iter().map(|set| set.threshold).max().unwrap_or(1);
+    let value = Requested {
+        request: path.display().to_string(),
+        id: request.id().to_string(),
+        need,
+        not_after_ms: request.not_after_ms,
+    };
+    let text = format!(
+        "{} asks {need} of the root keys to sign; it is good until {}.\nTheir holders run `weft key sign {} --key \
+             FILE`, and send back what it writes; then `weft key submit {} SIGNATURE…`.",
+        path.display(),
+        time::moment(request.not_after_ms),
+        path.display(),
+        path.display()
+    );
+    Ok(Report::new(text, &value, "weft.request/1"))
 }
 
 /// The root set that the node says is in force.

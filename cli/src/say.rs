@@ -8,6 +8,7 @@ use std::path::Path;
 use weft_protocol::amount::format_decimal;
 use weft_protocol::ceremony::{Request, What};
 use weft_protocol::clearing::accord::Accord;
+use weft_protocol::clearing::dispute::{Dispute, DisputeOutcome};
 use weft_protocol::entry::{Payload, Role};
 use weft_protocol::ids::{AccountId, Signer, UnitId};
 use weft_protocol::keys::signer_of;
@@ -24,7 +25,11 @@ pub(crate) fn heading(request: &Request) -> Vec<String> {
         format!("Ledger    {}", request.ledger),
         format!("Good until {}", time::moment(request.not_after_ms)),
     ];
-    for (set, name) in request.sets.iter().zip(["root keys in force", "keys of the new root set"]) {
+    let second = match request.what {
+        What::Dispute(_) => "root keys of the other network",
+        What::Op(..) | What::Accord(..) => "keys of the new root set",
+    };
+    for (set, name) in request.sets.iter().zip(["root keys in force", second]) {
         out.push(format!("Must sign {} of these {} {name}: {}", set.threshold, set.keys.len(), signers(set)));
     }
     out.push(String::new());
@@ -52,6 +57,7 @@ fn signers(set: &RootSet) -> String {
 pub(crate) fn lines(request: &Request) -> Result<Vec<String>, Failure> {
     match (&request.what, request.op()) {
         (What::Accord(bytes, _, words), _) => accord(request, &bytes.0, words),
+        (What::Dispute(bytes), _) => dispute(request, &bytes.0),
         (What::Op(..), Ok(Some(op))) => payload(request, &op.payload),
         (What::Op(..), _) => Err(no_words("its operation cannot be read")),
     }
@@ -256,6 +262,29 @@ fn accord(request: &Request, bytes: &[u8], words: &[String]) -> Result<Vec<Strin
         clean(&words.join(" "))
     ));
     Ok(out)
+}
+
+/// What both root sets close, and how.
+fn dispute(request: &Request, bytes: &[u8]) -> Result<Vec<String>, Failure> {
+    let dispute = Dispute::parse(bytes).map_err(|e| no_words(&e.to_string()))?;
+    // The hint stands under the place of the unit pair: the unit's number differs on both sides.
+    let pair = UnitId(u16::from(dispute.pair));
+    let minor = dispute.amount.minor().unsigned_abs();
+    let code = request.units.iter().find(|hint| hint.unit == pair);
+    let code = code.map_or_else(String::new, |hint| format!(" {}", clean(&hint.code)));
+    let what = match dispute.outcome {
+        DisputeOutcome::Free => "Frees it: nothing is owed for it between the two.",
+        DisputeOutcome::Bound => "Binds it: the debtor owes it to the creditor.",
+    };
+    Ok(vec![
+        format!("Closes one hop of the payment {}, part {}:", dispute.claim, dispute.part),
+        format!("  {}{code} in unit pair {} of the accord,", amount(request, pair, minor), dispute.pair),
+        format!("  from the ledger {} (debtor)", dispute.debtor),
+        format!("  to the ledger {} (creditor).", dispute.creditor),
+        what.to_owned(),
+        "Both root sets sign this; it is handed in at the creditor's node, and cannot be taken back."
+            .to_owned(),
+    ])
 }
 
 const fn role(role: Role) -> &'static str {

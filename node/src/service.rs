@@ -7,6 +7,7 @@
 
 mod asking;
 mod core;
+mod dispute;
 mod erasure;
 mod evidence;
 mod flight;

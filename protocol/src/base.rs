@@ -227,6 +227,7 @@ pub fn is_kept(state: &State, entry: &Entry) -> bool {
         | Payload::Hold(_)
         | Payload::Credit(_)
         | Payload::Release(_)
+        | Payload::DisputeClosed(_)
         | Payload::Announced(_)
         | Payload::Listed(_)
         | Payload::ResultPage(_)

@@ -9,6 +9,7 @@ mod text;
 pub use text::{Form, TextError, unwrap, wrap};
 
 use crate::clearing::accord::{Accord, AccordError};
+use crate::clearing::dispute::{Dispute, DisputeError};
 use crate::encoding::{Blob, EncodingError, decode_canonical, encode};
 use crate::entry::{Auth, EntryError, How, Kind, Op, Payload, Role, SignedOp, op_message};
 use crate::ids::{AccountId, Hash, KeyBytes, LedgerId, SigBytes, Signer, UnitId};
@@ -24,7 +25,7 @@ pub const CEREMONY_VERSION: u8 = 1;
 pub const MAX_REQUEST_BYTES: usize = 16_384;
 /// Cap of a signature file's content.
 pub const MAX_SIGNATURE_BYTES: usize = 256;
-/// Most root sets whose signatures one operation needs: the one in force, and the one that it puts in force.
+/// Most root sets whose signatures one thing needs: the one in force, and the one that it puts in force or the peer's.
 pub const MAX_SETS: usize = 2;
 
 /// What is to be signed.
@@ -36,6 +37,9 @@ pub enum What {
     /// An accord: its bytes, the pairing it belongs to on our node, and the check words that our node shows.
     #[n(1)]
     Accord(#[n(0)] Blob, #[n(1)] String, #[n(2)] Vec<String>),
+    /// A dispute: its bytes. The request is for the creditor's ledger; the second set is the debtor's.
+    #[n(2)]
+    Dispute(#[n(0)] Blob),
 }
 
 /// A hint that gives a unit its name.
@@ -76,7 +80,8 @@ pub struct Request {
     /// Short name of its network, a hint.
     #[n(2)]
     pub site: String,
-    /// The sets of which enough must sign: the one in force, then the one that the operation puts in force.
+    /// The sets of which enough must sign: the one in force, then the one that the operation puts in force, or that of the
+    /// other network.
     #[n(3)]
     pub sets: Vec<RootSet>,
     /// What is to be signed.
@@ -135,6 +140,12 @@ pub enum CeremonyError {
     /// An accord between others.
     #[error("the accord in it is not one of this ledger")]
     AccordOfOthers,
+    /// The dispute inside.
+    #[error("the dispute in it cannot be read: {0}")]
+    Dispute(#[from] DisputeError),
+    /// A dispute that another network hands in.
+    #[error("the dispute in it is handed in at the creditor's node, and this request is for another ledger")]
+    DisputeOfOthers,
     /// Its life and that of the operation differ.
     #[error("it says that it ends at {says}, and the operation in it at {ends}")]
     Life {
@@ -236,6 +247,13 @@ impl Request {
                 accord.other(&self.ledger).ok_or(CeremonyError::AccordOfOthers)?;
                 if second.is_none() { Ok(()) } else { Err(CeremonyError::OtherSet) }
             }
+            What::Dispute(bytes) => {
+                let dispute = Dispute::parse(&bytes.0)?;
+                if dispute.creditor != self.ledger {
+                    return Err(CeremonyError::DisputeOfOthers);
+                }
+                if second.is_some() { Ok(()) } else { Err(CeremonyError::OtherSet) }
+            }
         }
     }
 
@@ -256,7 +274,7 @@ impl Request {
     pub fn op(&self) -> Result<Option<Op>, CeremonyError> {
         match &self.what {
             What::Op(kind, bytes) => Ok(Some(read_op(*kind, &bytes.0)?)),
-            What::Accord(..) => Ok(None),
+            What::Accord(..) | What::Dispute(_) => Ok(None),
         }
     }
 
@@ -265,6 +283,7 @@ impl Request {
         match &self.what {
             What::Op(kind, op) => op_message(&self.ledger, *kind, signer, Role::Root, How::OwnKey, &op.0),
             What::Accord(accord, _, _) => message(ACCORD, &[&accord.0]),
+            What::Dispute(dispute) => Dispute::message(&dispute.0),
         }
     }
 

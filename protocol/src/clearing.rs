@@ -6,6 +6,7 @@
 pub mod accord;
 pub mod apply;
 pub mod convict;
+pub mod dispute;
 pub mod engine;
 pub mod guard;
 pub mod intent;

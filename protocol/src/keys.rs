@@ -17,6 +17,8 @@ pub const ENTRY: Context = Context("WEFT-ENTRY/1\n");
 pub const OP: Context = Context("WEFT-OP/1\n");
 /// A root key's signature under an accord.
 pub const ACCORD: Context = Context("WEFT-ACCORD/1\n");
+/// A dispute, by the root sets of both networks.
+pub const DISPUTE: Context = Context("WEFT-DISPUTE/1\n");
 /// The payer network's signature under an Intent.
 pub const INTENT: Context = Context("WEFT-INTENT/1\n");
 /// The decider's signature under a Decision.

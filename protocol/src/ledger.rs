@@ -9,6 +9,7 @@ pub mod author;
 pub mod authority;
 pub mod capacity;
 pub mod clearing;
+pub mod dispute;
 pub mod erasure;
 pub mod evidence;
 pub mod forward;
@@ -232,6 +233,7 @@ fn decide(state: &State, entry: &Entry, authority: &Authority) -> Result<Transit
         Payload::Release(release) => transfer::apply_release(state, release)?,
         Payload::Returned(returned) => transfer::apply_returned(state, returned)?,
         Payload::Settled(one) => settled::apply_settled(state, authority, entry, one)?,
+        Payload::DisputeClosed(closed) => dispute::apply_closed(state, closed)?,
         Payload::Erasure(erasure) => erasure::apply_erasure(state, authority, erasure, body.seq)?,
         Payload::Forward(forward) => forward::apply_forward(state, authority, forward)?,
         Payload::Capacity(capacity) => capacity::apply_capacity(state, capacity, body.time_ms)?,
@@ -329,6 +331,7 @@ fn check_author(entry: &Entry, authority: &Authority) -> Result<(), Rejected> {
         | Payload::Book(_)
         | Payload::Release(_)
         | Payload::Returned(_)
+        | Payload::DisputeClosed(_)
         | Payload::Recovered(_)
         | Payload::PeerView(_)
         | Payload::EvidenceRecorded(_)

@@ -13,6 +13,7 @@
 mod check;
 mod liar;
 mod party;
+mod people;
 mod scenario;
 mod shape;
 mod steps;
@@ -94,6 +95,37 @@ pub fn run(scenario: Scenario, weak: Option<Weak>, bounds: Bounds) -> Report {
         complete,
         broken,
     }
+}
+
+/// One way through a world: its payments begin, the first line of each way arrives, people do what they may, then all
+/// lines arrive, and everything that is left is done.
+///
+/// # Errors
+/// What is broken.
+pub fn people_first(scenario: Scenario, weak: Option<Weak>) -> Result<(), String> {
+    let search = world::Search::new(scenario, weak);
+    let mut world = search.start.clone();
+    let begin = (0..search.wishes.len()).map(|wish| world::Step::Pay { wish, crash: None });
+    let arrive = search.wishes.iter().map(|wish| {
+        let way = wish.way();
+        world::Step::Line { from: way[0], to: way[1], crash: None }
+    });
+    let deeds = (0..scenario.deeds().len()).map(|number| world::Step::Deed { number, crash: None });
+    for step in begin.chain(arrive).chain(deeds) {
+        // People do not do what the rules refuse.
+        if let Some(after) = search.after(&world, step) {
+            world = after;
+            check::safe(&search, &world)?;
+        }
+    }
+    loop {
+        let mut steps = Vec::new();
+        search.flows(&world, &mut steps);
+        let Some(after) = steps.into_iter().find_map(|step| search.after(&world, step)) else { break };
+        world = after;
+        check::safe(&search, &world)?;
+    }
+    check::ends(&search, &world)
 }
 
 #[expect(

@@ -4,11 +4,11 @@ use crate::{Client, Error, Request, escape};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 use weft_api::{
-    Bans, Claim, Claims, Confirm, ConfirmTime, Done, Erased, Evidence, EvidenceList, Forwarded, Halt,
-    ImportPayments, Imported, Invitation, Join, Member, Members, Network, Networks, NewBan, NewErasure,
+    Bans, Claim, Claims, Confirm, ConfirmTime, DisputeDraft, Done, Erased, Evidence, EvidenceList, Forwarded,
+    Halt, ImportPayments, Imported, Invitation, Join, Member, Members, Network, Networks, NewBan, NewErasure,
     NewEvidence, NewInvitation, NewMember, NewPayment, NewPeerBan, NewSettlement, NextKey, NodeTime, Pairing,
     Pairings, PeerStatement, Peers, Ping, PostOp, Receipt, Settlement, SettlementAnswer, Settlements,
-    Statement, Status, Ways,
+    SignedDispute, Statement, Status, Ways,
 };
 
 /// How long the node may take to rewrite its private store.
@@ -220,6 +220,25 @@ impl Client {
         op_id: &str,
     ) -> Result<Settlement, Error> {
         self.post(&format!("{API}/settlements/{}", escape(id)), answer, Some(op_id)).await
+    }
+
+    /// What both root sets would sign about a hop of a claim.
+    pub async fn draft_dispute(
+        &self,
+        claim: &str,
+        outcome: &str,
+        part: u8,
+        peer: Option<&str>,
+    ) -> Result<DisputeDraft, Error> {
+        let peer = peer.map_or_else(String::new, |peer| format!("&peer={}", escape(peer)));
+        let path =
+            format!("{API}/claims/{}/dispute?outcome={}&part={part}{peer}", escape(claim), escape(outcome));
+        self.get(&path).await
+    }
+
+    /// Hands a dispute in that both root sets have signed.
+    pub async fn dispute(&self, signed: &SignedDispute) -> Result<Claim, Error> {
+        self.post(&format!("{API}/disputes"), signed, None).await
     }
 
     /// Pauses payments with a peer, lets them go on, or ends the accord.

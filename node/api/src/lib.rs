@@ -4,6 +4,7 @@
 //! error is a [`Problem`] (RFC 9457). The routes and what they answer stand in `specs/openapi.json`.
 
 mod claims;
+mod disputes;
 mod forward;
 mod keys;
 mod members;
@@ -16,6 +17,7 @@ mod settlements;
 mod status;
 
 pub use claims::*;
+pub use disputes::*;
 pub use forward::*;
 pub use keys::*;
 pub use members::*;

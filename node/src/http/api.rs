@@ -2,6 +2,7 @@
 
 mod bans;
 mod claims;
+mod disputes;
 mod erasure;
 mod forward;
 mod import;
@@ -31,6 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<Ctx> {
         .merge(ops::routes())
         .merge(receipts::routes())
         .merge(claims::routes())
+        .merge(disputes::routes())
         .merge(peers::routes())
         .merge(settlements::routes())
         .merge(networks::routes())

@@ -8,6 +8,7 @@ use super::netted::{self, Cleared};
 use super::settlements::{self, Settlement};
 use super::statements::StatedLine;
 use crate::clearing::accord::Accord;
+use crate::clearing::dispute::{Dispute, DisputeOutcome};
 use crate::clearing::intent::Hop;
 use crate::clearing::leg::Leg;
 use crate::clearing::step::{Step, StepArgs};
@@ -67,6 +68,16 @@ pub(super) struct Closed {
     pub(super) done_by: Option<LedgerId>,
     #[n(2)]
     pub(super) reference: Option<Hash>,
+    /// By dispute, and what that says.
+    #[n(3)]
+    pub(super) disputed: Option<DisputeOutcome>,
+}
+
+impl Closed {
+    /// Whether the debtor owes the hop from here on.
+    pub(super) fn binds(&self) -> bool {
+        self.done_by.is_some() || self.disputed == Some(DisputeOutcome::Bound)
+    }
 }
 
 /// Value moved on the peer account, or off it.
@@ -104,6 +115,9 @@ pub(super) struct Said {
     /// After a RETURN of the peer's.
     #[n(7)]
     pub(super) got_back: Option<Moved>,
+    /// Its DISPUTE as the creditor.
+    #[n(8)]
+    pub(super) disputed: Option<(Line, DisputeOutcome)>,
 }
 
 /// An acknowledgement: at `line`, the next place expected and the head before it.
@@ -350,14 +364,24 @@ impl Said {
                 again.or_else(|| other.then_some("its Decision is on another claim"))
             }
             StepArgs::Done(args) => {
-                let closed = Closed { line, done_by: Some(args.decision.body.decider), reference };
+                let closed =
+                    Closed { line, done_by: Some(args.decision.body.decider), reference, disputed: None };
                 let again = once(&mut self.closed, closed, "it closes the hop a second time");
                 again.or_else(|| {
                     (args.decision.body.claim != claim).then_some("its Decision is on another claim")
                 })
             }
             StepArgs::Free => {
-                let closed = Closed { line, done_by: None, reference };
+                let closed = Closed { line, done_by: None, reference, disputed: None };
+                once(&mut self.closed, closed, "it closes the hop a second time")
+            }
+            StepArgs::Dispute(args) => {
+                let outcome = Dispute::parse(&args.dispute.0).map(|dispute| dispute.outcome);
+                let Ok(outcome) = outcome else { return Some("its dispute cannot be read") };
+                if reference.is_none() {
+                    return once(&mut self.disputed, (line, outcome), "it disputes the hop a second time");
+                }
+                let closed = Closed { line, done_by: None, reference, disputed: Some(outcome) };
                 once(&mut self.closed, closed, "it closes the hop a second time")
             }
             StepArgs::Return => once(&mut self.returned, line, "it returns the claim a second time"),

@@ -175,8 +175,21 @@ impl Hop<'_> {
     fn check_closed(&self, closed: &Closed, proposed: &Proposed, findings: &mut Findings) {
         let at = self.us.entry(&closed.line, &self.cross.audited);
         let mut wrong = |class, what: String| findings.add(Finding::new(class, what).at(at));
-        if let Some(decider) = closed.done_by {
-            if decider != proposed.payee {
+        if let Some(outcome) = closed.disputed {
+            let agreed = self.answer.disputed.map(|(line, said)| (Some(line.leaf), said));
+            if agreed != Some((closed.reference, outcome)) && !(agreed.is_none() && self.creditor_lags()) {
+                wrong(
+                    Class::Mismatch,
+                    format!(
+                        "it closes claim {} by a dispute that {} has not written",
+                        self.claim,
+                        self.them.ledger.short()
+                    ),
+                );
+            }
+        }
+        if closed.binds() {
+            if closed.done_by.is_some_and(|decider| decider != proposed.payee) {
                 wrong(
                     Class::Mismatch,
                     format!("claim {} is done by the word of another network than the payee's", self.claim),
@@ -198,6 +211,9 @@ impl Hop<'_> {
             }
             return;
         }
+        if closed.disputed.is_some() {
+            return;
+        }
         let reject = self.answer.answered.filter(|a| !a.accepted).map(|a| a.line.leaf);
         let known = self.answer.answered.is_some() || !self.creditor_lags();
         if known && (reject.is_none() || closed.reference != reject) {
@@ -210,7 +226,7 @@ impl Hop<'_> {
     /// What the creditor has booked must follow the debtor's DONE.
     fn check_booked(&self, findings: &mut Findings) {
         let Some(booked) = &self.answer.booked else { return };
-        let done = self.said.closed.filter(|closed| closed.done_by.is_some());
+        let done = self.said.closed.filter(Closed::binds);
         let right = done.is_some_and(|done| done.line.leaf == booked.cause)
             && self.said.proposed.and_then(|p| p.amounts).is_some_and(|(_, dst)| dst == booked.amount);
         let may_lack_it = done.is_none() && self.debtor_lags();

@@ -14,6 +14,7 @@ use crate::clearing::intent::Outcome;
 use crate::clearing::step::{RootSig, StepArgs};
 use crate::entry::{Entry, Payload};
 use crate::ids::{ClaimId, Hash, KeyBytes, LedgerId, PUBLIC_STREAM, SigBytes, StreamId};
+use crate::keys::Context;
 use crate::ledger::identity::Identity;
 use crate::log::note::VerifierKey;
 use minicbor::{Decode, Encode};
@@ -40,6 +41,16 @@ struct Tail {
     torn: bool,
 }
 
+/// Signatures of a root set under what both networks of a channel sign, until all identities are here.
+#[derive(Debug)]
+struct WaitingRoots {
+    context: Context,
+    signer: LedgerId,
+    bytes: Vec<u8>,
+    sigs: Vec<RootSig>,
+    about: About,
+}
+
 #[derive(Debug)]
 struct Waiting {
     ledger: LedgerId,
@@ -64,7 +75,7 @@ pub(super) struct Networks {
     #[cbor(skip)]
     waiting: Vec<Waiting>,
     #[cbor(skip)]
-    waiting_accords: Vec<(LedgerId, Vec<u8>, Vec<RootSig>, About)>,
+    waiting_accords: Vec<WaitingRoots>,
     /// Signatures that nobody could check: an audit with some of them is not gone on from.
     #[cbor(skip)]
     pub(super) left_out: u64,
@@ -257,8 +268,9 @@ impl Networks {
     /// Queues what has waited; what nobody can check is said.
     pub(super) fn finish(&mut self, checker: &mut Checker, findings: &mut Findings) {
         let mut unknown: BTreeMap<LedgerId, (u64, EntryRef)> = BTreeMap::new();
-        for (signer, bytes, sigs, about) in std::mem::take(&mut self.waiting_accords) {
-            self.accord(&signer, &bytes, &sigs, &about, checker, findings);
+        for WaitingRoots { context, signer, bytes, sigs, about } in std::mem::take(&mut self.waiting_accords)
+        {
+            self.root_signed(context, &signer, (&bytes, &sigs), &about, checker, findings);
         }
         for waiting in std::mem::take(&mut self.waiting) {
             let Waiting { ledger, epoch, message, sig, about } = waiting;

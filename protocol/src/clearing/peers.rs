@@ -13,6 +13,7 @@ mod strangers;
 pub use places::Place;
 pub use refusal::Refusal;
 
+use super::dispute::Disputed;
 use super::guard::{Fence, Newest, StreamHead};
 use super::intent::{Decision, RejectCode, SignedIntent};
 use super::leg::Leg;
@@ -176,6 +177,9 @@ pub struct PeerClaim {
     /// When the peer last spoke of it, in the peer's time.
     #[n(5)]
     pub heard_ms: u64,
+    /// Its DISPUTE as the creditor: both root sets have signed it, and it is for us to follow.
+    #[n(6)]
+    pub disputed: Option<Box<Disputed>>,
 }
 
 /// A PROPOSE received.
@@ -611,6 +615,7 @@ impl Peers {
             | StepArgs::StmtAck(_)
             | StepArgs::Settle(_)
             | StepArgs::SettleAck(_)
+            | StepArgs::Dispute(_)
             | StepArgs::Offer(_)
             | StepArgs::DropHold(_)
             | StepArgs::Apply(_)

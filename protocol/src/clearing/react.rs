@@ -3,6 +3,7 @@
 //! [`Engine::react`] takes one step after the other until nothing is left to do. Because it looks only at what is
 //! recorded, it does the same after a crash as it would have done before, and doing it twice does nothing.
 
+use super::dispute::Disputed;
 use super::engine::{Cx, Engine, Payee};
 use super::intent::{Intent, Outcome, RejectCode, SignedIntent};
 use super::leg::Leg;
@@ -15,6 +16,7 @@ use crate::encoding::Blob;
 use crate::entry::Payload;
 use crate::ids::{AccountId, ClaimId, Hash, StreamId, UnitId};
 use crate::ledger::clearing::{accepted_on, hop_value, room, value_in};
+use crate::ledger::dispute::{DisputeClosed, left_on_incoming};
 use crate::ledger::identity::Purpose;
 use crate::ledger::state::{Answer, ClaimRow, Closing, InHop, Origin, OutHop, State};
 use crate::ledger::transfer::{Book, Credit, End, Posting, Returned, may_credit, move_value};
@@ -97,6 +99,16 @@ enum Todo {
         out: OutHop,
         reference: Hash,
     },
+    /// What both root sets have agreed, and the creditor has said.
+    Dispute {
+        channel: StreamId,
+        disputed: Box<Disputed>,
+    },
+    CloseDispute {
+        channel: StreamId,
+        dispute: Hash,
+        postings: Vec<Posting>,
+    },
 }
 
 /// A proposal that expires later than this is refused: twice what a payer may ask for, so that clocks may differ.
@@ -153,7 +165,11 @@ impl Engine {
     fn todo_outgoing(&self, Leg { claim, part }: Leg, out: &OutHop) -> Option<Todo> {
         let said = self.peers.leg(&out.channel, &claim, part);
         let decision = self.peers.decision(&claim, &out.decider).map(|d| d.body.outcome);
+        let disputed = said.and_then(|said| said.disputed.clone());
         match out.closing {
+            Closing::Open if disputed.is_some() => {
+                disputed.map(|disputed| Todo::Dispute { channel: out.channel, disputed })
+            }
             Closing::Open if decision == Some(Outcome::Accept) => Some(Todo::Done { out: out.clone() }),
             Closing::Open => match said.and_then(|s| s.answer) {
                 Some(PeerAnswer::Reject(leaf, _)) => Some(Todo::Free { out: out.clone(), reject: leaf }),
@@ -209,14 +225,24 @@ impl Engine {
             let value = known.or_else(|| self.proposed_value(channel, part, proposal))?;
             return Some(Todo::Book { channel, done, value, decided });
         }
+        if said.closing == Some(PeerClosing::Free)
+            && let Some((dispute, postings)) = left_on_incoming(&self.state, &claim, part, &channel)
+        {
+            return Some(Todo::CloseDispute { channel, dispute, postings });
+        }
         let answered = hop.is_some_and(|h| h.answer != Answer::None) || said.refused.is_some();
         if booked || answered || said.closing.is_some() {
             return None;
         }
         match out.map(|out| (out, out.closing)) {
+            // A hop bound by dispute has no Decision to pass on; nor has one on which both root sets have spoken before us.
+            Some((out, Closing::Done(_))) if self.peers.decision(&claim, &out.decider).is_none() => {
+                return None;
+            }
             Some((out, Closing::Done(_))) => {
                 return Some(Todo::PassAccept { channel, leaf: proposal.leaf, out: out.clone() });
             }
+            Some((_, Closing::Freed(_))) if hop.is_some_and(|hop| hop.disputed.is_some()) => return None,
             Some((out, Closing::Freed(_))) => {
                 return Some(Todo::PassReject { channel, leaf: proposal.leaf, out: out.clone() });
             }
@@ -535,6 +561,15 @@ impl Engine {
                 let payload = Payload::Returned(Returned { claim, part, channel, reference, postings });
                 self.own(payload, channel.as_bytes(), claim.as_bytes(), part, cx)
             }
+            Todo::Dispute { channel, disputed } => {
+                let Disputed { leaf, args } = *disputed;
+                self.step_of(channel, leg, Some(leaf), StepArgs::Dispute(Box::new(args)), cx)
+            }
+            Todo::CloseDispute { channel, dispute, postings } => {
+                let payload =
+                    Payload::DisputeClosed(DisputeClosed { claim, part, channel, dispute, postings });
+                self.own(payload, channel.as_bytes(), claim.as_bytes(), part, cx)
+            }
             Todo::GotBack { out, reference } => {
                 let to = match out.origin {
                     Origin::Hold { account, .. } => account,
@@ -580,7 +615,10 @@ pub(super) fn forget_if_settled(state: &State, peers: &mut Peers, claim: &ClaimI
         let out = row.and_then(|row| row.outgoing.as_ref());
         peers.leg(channel, claim, *part).is_none_or(|said| {
             let closed = match (&said.proposal, said.closing) {
-                (None, _) | (Some(_), Some(PeerClosing::Free)) => true,
+                (None, _) => true,
+                (Some(_), Some(PeerClosing::Free)) => {
+                    left_on_incoming(state, claim, *part, channel).is_none()
+                }
                 (Some(_), Some(PeerClosing::Done(_))) => hop.is_some_and(|h| h.booked.is_some()),
                 (Some(_), None) => false,
             };

@@ -101,6 +101,7 @@ fn claim_of(entry: &Entry) -> Option<ClaimId> {
         Payload::Credit(credit) => Some(credit.claim),
         Payload::Book(book) => Some(book.claim),
         Payload::Returned(returned) => Some(returned.claim),
+        Payload::DisputeClosed(closed) => Some(closed.claim),
         Payload::Recovered(recovered) => recovered.lost_step().and_then(|step| step.claim),
         Payload::Genesis(_)
         | Payload::KeyBound(_)

@@ -5,6 +5,7 @@
 //! differs stops nothing, it is shown to people.
 
 use super::accord::{MAX_PAIRS, UnitPair};
+use super::dispute::{self, DisputeOutcome};
 use super::engine::{Cx, Engine};
 use super::leg::Leg;
 use super::offer;
@@ -93,6 +94,13 @@ fn effect_of(
         StepArgs::Done(_) => Some((Act::Done, key, trail.open(&key)?)),
         StepArgs::Free => Some((Act::Freed, key, trail.open(&key)?)),
         StepArgs::Return => Some((Act::GaveBack, key, returned(key)?)),
+        StepArgs::Dispute(_) => {
+            let act = match dispute::closes(step)? {
+                DisputeOutcome::Bound => Act::Done,
+                DisputeOutcome::Free => Act::Freed,
+            };
+            Some((act, key, trail.open(&key)?))
+        }
         StepArgs::Accord(_)
         | StepArgs::Accept(_)
         | StepArgs::Reject(_)
@@ -155,6 +163,7 @@ impl Peers {
             | StepArgs::Return
             | StepArgs::Stmt(_)
             | StepArgs::Settle(_)
+            | StepArgs::Dispute(_)
             | StepArgs::Offer(_)
             | StepArgs::DropHold(_)
             | StepArgs::Apply(_)

@@ -1,5 +1,6 @@
 //! A step: one line of a channel's stream (specs/clearing.md §3).
 
+use super::dispute::DisputeArgs;
 use super::intent::{Decision, SignedIntent};
 use super::offer::{ApplyArgs, DropArgs, OfferArgs};
 use super::settle::{SettleAckArgs, SettleArgs};
@@ -125,6 +126,8 @@ pub enum StepArgs {
     Settle(SettleArgs),
     /// What became of it.
     SettleAck(SettleAckArgs),
+    /// Both root sets close a hop.
+    Dispute(Box<DisputeArgs>),
     /// A debt that its writer holds for a netting round.
     Offer(OfferArgs),
     /// It is held no more.
@@ -159,7 +162,7 @@ pub struct Step {
 impl Step {
     /// The step types of this version (the others of the table are numbers reserved for later versions).
     pub fn known_type(code: u16) -> Option<u8> {
-        u8::try_from(code).ok().filter(|t| matches!(t, 0..=10 | 14..=17 | 19 | 20))
+        u8::try_from(code).ok().filter(|t| matches!(t, 0..=10 | 13..=17 | 19 | 20))
     }
 
     /// Field 2.
@@ -176,6 +179,7 @@ impl Step {
             StepArgs::StmtAck(_) => 8,
             StepArgs::Settle(_) => 9,
             StepArgs::SettleAck(_) => 10,
+            StepArgs::Dispute(_) => 13,
             StepArgs::Offer(_) => 15,
             StepArgs::DropHold(_) => 16,
             StepArgs::Apply(_) => 17,
@@ -216,6 +220,7 @@ impl<C> Encode<C> for Step {
             StepArgs::StmtAck(args) => args.encode(e, ctx)?,
             StepArgs::Settle(args) => args.encode(e, ctx)?,
             StepArgs::SettleAck(args) => args.encode(e, ctx)?,
+            StepArgs::Dispute(args) => args.encode(e, ctx)?,
             StepArgs::Offer(args) => args.encode(e, ctx)?,
             StepArgs::DropHold(args) => args.encode(e, ctx)?,
             StepArgs::Apply(args) => args.encode(e, ctx)?,
@@ -269,6 +274,7 @@ impl<'b, C> Decode<'b, C> for Step {
                         8 => StepArgs::StmtAck(d.decode_with(ctx)?),
                         9 => StepArgs::Settle(d.decode_with(ctx)?),
                         10 => StepArgs::SettleAck(d.decode_with(ctx)?),
+                        13 => StepArgs::Dispute(Box::new(d.decode_with(ctx)?)),
                         15 => StepArgs::Offer(d.decode_with(ctx)?),
                         16 => StepArgs::DropHold(d.decode_with(ctx)?),
                         17 => StepArgs::Apply(d.decode_with(ctx)?),

@@ -17,6 +17,8 @@ pub enum Weak {
     TellsAndForgets,
     /// A decider says yes when the first part has come.
     PartsAlone,
+    /// A creditor may free a hop by dispute while it is bound, or undecided, further on.
+    DisputeAnywhere,
 }
 
 #[cfg(feature = "simulator")]

@@ -5,6 +5,7 @@ use crate::clearing::step::Step;
 use crate::encoding::{EncodingError, check_shape, encodes_to};
 use crate::ids::{Hash, OpId};
 use crate::ledger::capacity::Capacity;
+use crate::ledger::dispute::DisputeClosed;
 use crate::ledger::erasure::Erasure;
 use crate::ledger::evidence::{EvidenceRecorded, FreezeLifted};
 use crate::ledger::forward::Forward;
@@ -142,6 +143,8 @@ payloads! {
     0x0508 Returned(Returned),
     /// Value owed between networks that moved outside.
     0x050c Settled(Settled),
+    /// A payment credited whose hop both root sets have freed.
+    0x050e DisputeClosed(DisputeClosed),
     /// A netting round announced.
     0x0c01 Announced(Announced),
     /// Debts listed for a round.
@@ -193,6 +196,7 @@ impl Kind {
             Self::Release => "release",
             Self::Returned => "returned",
             Self::Settled => "settled",
+            Self::DisputeClosed => "dispute-closed",
             Self::Announced => "netting-announced",
             Self::Listed => "netting-listed",
             Self::ResultPage => "netting-result-page",
@@ -216,6 +220,7 @@ impl Kind {
             Self::Step(8) => "step-stmt-ack",
             Self::Step(9) => "step-settle",
             Self::Step(10) => "step-settle-ack",
+            Self::Step(13) => "step-dispute",
             Self::Step(14) => "step-key",
             Self::Step(15) => "step-offer",
             Self::Step(16) => "step-drop-hold",

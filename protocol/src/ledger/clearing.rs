@@ -31,7 +31,7 @@ use crate::ids::{ClaimId, LedgerId, StreamId};
 use crate::keys;
 use crate::ledger::identity::{Purpose, RootSet, is_identity};
 use crate::ledger::transfer::{Posting, move_value};
-use crate::ledger::{halt, netting, settled, settlement};
+use crate::ledger::{dispute, halt, netting, settled, settlement};
 use std::collections::BTreeMap;
 
 /// Signatures inside a step that our own identity can judge.
@@ -62,6 +62,7 @@ pub(super) fn step_signatures(identity: &Identity, step: &Step) -> Result<Vec<Si
         }
         StepArgs::Accept(AcceptArgs { decision: d, .. }) => Ok(decision(d)?.into_iter().collect()),
         StepArgs::Reject(RejectArgs { decision: Some(d), .. }) => Ok(decision(d)?.into_iter().collect()),
+        StepArgs::Dispute(args) => dispute::signatures(identity, args),
         StepArgs::Reject(_)
         | StepArgs::Done(_)
         | StepArgs::Free
@@ -100,6 +101,19 @@ pub fn accord_signatures_of(
     accord: &[u8],
     sigs: &[crate::clearing::step::RootSig],
 ) -> Result<Vec<SigCheck>, Rejected> {
+    root_signatures_of(keys::ACCORD, root, accord, sigs)
+}
+
+/// The signatures of one certain root set under what both networks of a channel sign, a quorum of them.
+///
+/// # Errors
+/// A signer outside the set, one twice, or too few.
+pub fn root_signatures_of(
+    context: keys::Context,
+    root: &RootSet,
+    bytes: &[u8],
+    sigs: &[crate::clearing::step::RootSig],
+) -> Result<Vec<SigCheck>, Rejected> {
     let mut seen = std::collections::BTreeSet::new();
     let mut checks = Vec::new();
     for sig in sigs {
@@ -107,7 +121,7 @@ pub fn accord_signatures_of(
         if !seen.insert(sig.signer) {
             return Err(Rejected::SignedTwice { signer: sig.signer });
         }
-        checks.push(SigCheck { key, message: keys::message(keys::ACCORD, &[accord]), sig: sig.sig });
+        checks.push(SigCheck { key, message: keys::message(context, &[bytes]), sig: sig.sig });
     }
     if seen.len() < usize::from(root.threshold) {
         return Err(Rejected::RootQuorum { need: root.threshold, have: seen.len() });
@@ -169,6 +183,7 @@ fn apply_step_of(state: &State, entry: &Entry, step: &Step, lost: bool) -> Resul
         StepArgs::StmtAck(args) => settlement::answer_statement(state, entry, step, &channel, args)?,
         StepArgs::Settle(args) => settled::apply_settle(state, entry, step, &channel, args)?,
         StepArgs::SettleAck(args) => settled::apply_settle_ack(state, step, args)?,
+        StepArgs::Dispute(args) => dispute::apply_dispute(state, entry, step, &mut channel, args)?,
         StepArgs::Offer(args) => netting::apply_offer(state, entry, step, &channel, args, lost)?,
         StepArgs::DropHold(args) => netting::apply_drop(state, &channel, *args)?,
         StepArgs::Apply(args) => netting::apply_apply(state, entry, step, &channel, args)?,
@@ -205,7 +220,9 @@ fn check_form(step: &Step) -> Result<(), Rejected> {
         // By it one knows who begins and who answers.
         StepArgs::Offer(_) | StepArgs::Apply(_) => (false, step.reference.is_some()),
         StepArgs::StmtAck(_) | StepArgs::Settle(_) | StepArgs::SettleAck(_) => (false, true),
-        StepArgs::Reject(RejectArgs { decision: Some(_), .. }) => (true, step.reference.is_some()),
+        StepArgs::Reject(RejectArgs { decision: Some(_), .. }) | StepArgs::Dispute(_) => {
+            (true, step.reference.is_some())
+        }
         StepArgs::Propose(_)
         | StepArgs::Accept(_)
         | StepArgs::Reject(_)
@@ -457,6 +474,9 @@ impl Context<'_> {
         if row.outgoing.as_ref().is_some_and(bound) {
             return Err(Rejected::BoundDownstream);
         }
+        if row.incoming.get(&self.step.channel).is_some_and(|hop| hop.disputed.is_some()) {
+            return Err(Rejected::AlreadyAnswered { claim: self.claim() });
+        }
         if row.incoming.get(&self.step.channel).is_some_and(|hop| hop.due.is_some()) {
             return Err(Rejected::AlreadyDecided { claim: self.claim() });
         }
@@ -591,7 +611,7 @@ pub(crate) fn accepted_on<'s>(
     (due || (part == 0 && row.channel == *channel)).then_some(row)
 }
 
-fn new_in_hop() -> InHop {
+pub(super) fn new_in_hop() -> InHop {
     InHop {
         answer: Answer::None,
         booked: None,
@@ -600,10 +620,11 @@ fn new_in_hop() -> InHop {
         done: None,
         due: None,
         exchanged: None,
+        disputed: None,
     }
 }
 
-fn lower_open(channel: &mut ChannelRow, out: &OutHop) {
+pub(super) fn lower_open(channel: &mut ChannelRow, out: &OutHop) {
     let open = channel.open_out.entry(out.pair).or_default();
     *open = open.saturating_sub(out.value().position().minor().unsigned_abs());
 }

@@ -33,6 +33,7 @@ impl Payload {
             Self::Book(b) => (b.postings.clone(), None, Some(b.claim)),
             Self::Release(r) => (r.postings.clone(), None, None),
             Self::Returned(r) => (r.postings.clone(), None, Some(r.claim)),
+            Self::DisputeClosed(d) => (d.postings.clone(), None, Some(d.claim)),
             Self::Settled(Settled { postings: Some(postings), .. }) => (postings.clone(), None, None),
             Self::Netted(n) => (n.postings.clone(), None, None),
             Self::Recovered(r) if !r.postings.is_empty() => {

@@ -243,6 +243,8 @@ pub enum Rejected {
     NonceUsed { claim: ClaimId },
     #[error("the hop is closed already, or not in the state that this step needs")]
     HopState,
+    #[error("the dispute does not fit: {why}")]
+    DisputeMismatch { why: &'static str },
     // Statements
     #[error("a statement covers what stands before it: {expected:?} of the two streams, got {got:?}")]
     StatementCut { expected: (u64, u64), got: (u64, u64) },

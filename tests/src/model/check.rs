@@ -173,7 +173,9 @@ fn settled(search: &Search, world: &World, index: usize, party: &Party) -> Resul
     }
     for name in own_accounts::NAMES {
         let left = state.balance(&own_accounts::id(name), HOUR);
-        if left != 0 {
+        // A payee that has what its network gave up by dispute stands on `disputed`.
+        let given_up = search.scenario.disputes() && *name == *"disputed";
+        if left != 0 && !given_up {
             return Err(format!("network {index} has {left} left on {name}"));
         }
     }
@@ -245,11 +247,17 @@ fn outcome(search: &Search, world: &World, wish: usize) -> Result<(), String> {
     if credited.is_some_and(|amount| amount != asked.amount) {
         return Err(format!("{credited:?} was credited, {} was meant", asked.amount));
     }
+    // People have given it up where the payee has it already.
+    if search.scenario.disputes() && credited.is_some() && !matches!(ends, (true, true, _)) {
+        return Ok(());
+    }
     match (ends, credited) {
         ((true, true, _) | (false, _, true), _) => Err(format!("payment {wish} ended as {ends:?}")),
         ((true, false, false), None) if honest_way => Err("paid, and the payee has nothing".into()),
         ((false, true, false), Some(_)) if honest_way => Err("freed, and the payee has it".into()),
-        ((true, false, true), _) if honest_way => Err("given back among honest networks".into()),
+        ((true, false, true), _) if honest_way && !search.scenario.disputes() => {
+            Err("given back among honest networks".into())
+        }
         ((false, false, false), Some(_)) if honest_way => Err("not ended, and the payee has it".into()),
         _ => Ok(()),
     }

@@ -1,6 +1,8 @@
 //! The worlds that are searched: small enough to be searched whole.
 
 use super::liar::Lie;
+use super::people::Deed;
+use weft_protocol::clearing::dispute::DisputeOutcome::{Bound, Free};
 
 /// A world: a line of networks, the payments wished for, and what may go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +43,16 @@ pub enum Scenario {
     ThreeSetBack,
     /// Three networks, one payment; two of them are set back, also at once.
     ThreeSetBackTwo,
+    /// Two networks, one payment; its hop is closed by dispute.
+    PairDispute,
+    /// Three networks, one payment; its hops are closed by dispute, each in either way.
+    ThreeDispute,
+    /// Three networks, one payment; the first hop may be freed by dispute.
+    ThreeDisputeFirst,
+    /// Two networks that pay each other, with statements whenever people want them.
+    PairStatements,
+    /// Two networks, one payment; what is owed is settled by one and taken back, and answered by the other.
+    PairSettles,
 }
 
 /// A payment that is wished for.
@@ -67,7 +79,7 @@ impl Wish {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 23] = [
         Self::Pair,
         Self::PairCrossing,
         Self::Three,
@@ -86,6 +98,11 @@ impl Scenario {
         Self::PairSetBackTwice,
         Self::ThreeSetBack,
         Self::ThreeSetBackTwo,
+        Self::PairDispute,
+        Self::ThreeDispute,
+        Self::ThreeDisputeFirst,
+        Self::PairStatements,
+        Self::PairSettles,
     ];
 
     /// Its name on the command line.
@@ -110,6 +127,11 @@ impl Scenario {
             Self::PairSetBackTwice => "pair-set-back-twice",
             Self::ThreeSetBack => "three-set-back",
             Self::ThreeSetBackTwo => "three-set-back-two",
+            Self::PairDispute => "pair-dispute",
+            Self::ThreeDispute => "three-dispute",
+            Self::ThreeDisputeFirst => "three-dispute-first",
+            Self::PairStatements => "pair-statements",
+            Self::PairSettles => "pair-settles",
         }
     }
 
@@ -125,7 +147,13 @@ impl Scenario {
     /// How many networks stand in the line.
     pub(super) fn networks(self) -> usize {
         match self {
-            Self::Pair | Self::PairCrossing | Self::PairSetBack | Self::PairSetBackTwice => 2,
+            Self::Pair
+            | Self::PairCrossing
+            | Self::PairSetBack
+            | Self::PairSetBackTwice
+            | Self::PairDispute
+            | Self::PairStatements
+            | Self::PairSettles => 2,
             Self::Four
             | Self::FourCrash
             | Self::LyingDeciderFar
@@ -141,17 +169,48 @@ impl Scenario {
         let there = |amount| Wish { from: 0, to: last, amount };
         let back = |amount| Wish { from: last, to: 0, amount };
         match self {
-            Self::PairCrossing | Self::ThreeCrossing => vec![there(60), back(50)],
+            Self::PairCrossing | Self::ThreeCrossing | Self::PairStatements => vec![there(60), back(50)],
             Self::ThreeFull => vec![there(60), there(70)],
             _ => vec![there(60)],
         }
+    }
+
+    /// What people may do, each once.
+    pub(super) fn deeds(self) -> &'static [Deed] {
+        match self {
+            Self::PairDispute => {
+                &[Deed::Dispute { debtor: 0, outcome: Free }, Deed::Dispute { debtor: 0, outcome: Bound }]
+            }
+            Self::ThreeDispute => &[
+                Deed::Dispute { debtor: 0, outcome: Free },
+                Deed::Dispute { debtor: 0, outcome: Bound },
+                Deed::Dispute { debtor: 1, outcome: Free },
+                Deed::Dispute { debtor: 1, outcome: Bound },
+            ],
+            Self::ThreeDisputeFirst => &[Deed::Dispute { debtor: 0, outcome: Free }],
+            Self::PairStatements => {
+                &[Deed::State { by: 0, to: 1 }, Deed::State { by: 1, to: 0 }, Deed::State { by: 0, to: 1 }]
+            }
+            Self::PairSettles => &[
+                Deed::Propose { by: 1, to: 0, amount: 40 },
+                Deed::Withdraw { by: 1, to: 0 },
+                Deed::Answer { by: 0, to: 1, accept: true },
+                Deed::Answer { by: 0, to: 1, accept: false },
+            ],
+            _ => &[],
+        }
+    }
+
+    /// Whether hops are closed by dispute: a payment that its payee has may then have come back to its payer.
+    pub(super) fn disputes(self) -> bool {
+        self.deeds().iter().any(|deed| matches!(deed, Deed::Dispute { .. }))
     }
 
     /// How many commits may be cut short.
     pub(super) fn crashes(self) -> u8 {
         match self {
             Self::Pair => 2,
-            Self::PairCrossing | Self::Three | Self::FourCrash => 1,
+            Self::PairCrossing | Self::Three | Self::FourCrash | Self::PairDispute | Self::PairSettles => 1,
             _ => 0,
         }
     }

@@ -19,7 +19,7 @@ use weft_protocol::ledger::transfer::Posting;
 /// The shape of a state.
 pub(super) fn of(search: &Search, world: &World) -> u64 {
     let mut out = DefaultHasher::new();
-    (world.late, world.begun, world.crashes, world.set_backs, world.restarted).hash(&mut out);
+    (world.late, world.begun, world.done, world.crashes, world.set_backs, world.restarted).hash(&mut out);
     for ((to, _), decision) in &world.words {
         (to, word(decision)).hash(&mut out);
     }
@@ -103,6 +103,13 @@ pub(super) fn tag(entry: &Entry) -> u64 {
             Payload::Returned(back) => {
                 (back.claim, back.channel).hash(out);
                 postings(&back.postings, out);
+            }
+            Payload::DisputeClosed(closed) => {
+                (closed.claim, closed.part).hash(out);
+                postings(&closed.postings, out);
+            }
+            Payload::Settled(settled) => {
+                (settled.act as u8, settled.channel, settled.amount.minor(), settled.we_owed).hash(out);
             }
             Payload::Recovered(recovered) => recovered.lost().as_ref().map(tag).hash(out),
             Payload::Succession(terms) => format!("{terms:?}").hash(out),

@@ -46,6 +46,12 @@ impl Model for Search {
         if !world.late && world.begun != 0 {
             steps.push(Step::Late);
         }
+        for number in 0..self.scenario.deeds().len() {
+            let quiet = world.party(self.scenario.deeds()[number].at()).is_none_or(|p| is_guarded(&p.engine));
+            if world.done & (1 << number) == 0 && !quiet {
+                steps.extend(self.crashes(world).map(|crash| Step::Deed { number, crash }));
+            }
+        }
         self.restarts(world, steps);
         for seat in &world.seats {
             if let Seat::Liar(liar) = &**seat {

@@ -19,9 +19,11 @@ use weft_protocol::clearing::restart::GuardStep;
 use weft_protocol::clearing::weak::{self, Weak};
 use weft_protocol::encoding::Blob;
 use weft_protocol::entry::{How, Op, Payload, Role, SignedOp};
-use weft_protocol::ids::{AccountId, ClaimId, Hash, LedgerId, OpId};
+use weft_protocol::ids::{AccountId, ClaimId, Hash, LedgerId, OpId, UnitId};
 use weft_protocol::ledger::transfer::Hold;
 
+/// What is counted.
+pub(super) const UNIT: UnitId = HOUR;
 /// When everything happens, until time passes the expiry of all.
 const NOW_MS: u64 = START_MS + 10_000;
 /// How long a claim may be accepted.
@@ -61,6 +63,8 @@ pub(super) struct World {
     pub begun: u8,
     /// Decisions on their way outside the streams: to whom, and which. They may come at any time, again, or never.
     pub words: BTreeMap<(usize, Hash), Decision>,
+    /// Which deeds of people have been done; bit by bit.
+    pub done: u16,
     pub crashes: u8,
     pub set_backs: u8,
     /// How often somebody was set back so far.
@@ -102,7 +106,7 @@ impl World {
 
     /// One input to an honest network, and its commit: whole, or cut short by a crash after so many records. `None`
     /// when the commit has no more records than that.
-    fn commit<R>(
+    pub(super) fn commit<R>(
         &mut self,
         index: usize,
         crash: Option<u8>,
@@ -171,6 +175,8 @@ pub(super) enum Step {
     Guard { who: usize, from: usize },
     /// Its root set says that the rest is lost.
     Succession { who: usize },
+    /// People do what they may do once in this world; the commit may be cut short.
+    Deed { number: usize, crash: Option<u8> },
     /// A liar speaks.
     Lie(Move),
 }
@@ -248,6 +254,7 @@ impl Search {
             late: false,
             begun: 0,
             words: BTreeMap::new(),
+            done: 0,
             crashes: scenario.crashes(),
             set_backs: scenario.set_backs(),
             restarted: 0,
@@ -394,6 +401,7 @@ impl Search {
             }
             Step::Guard { who, from } => self.guard(world, who, from),
             Step::Succession { who } => self.succeed(world, who),
+            Step::Deed { number, crash } => self.deed(world, number, crash),
             Step::Lie(lie) => {
                 let Seat::Liar(liar) = Arc::make_mut(&mut world.seats[lie.liar()]) else { return None };
                 let word = liar.say(self, lie)?;

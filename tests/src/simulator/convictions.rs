@@ -120,6 +120,7 @@ fn decision_in(args: &StepArgs) -> Option<&Decision> {
         | StepArgs::StmtAck(_)
         | StepArgs::Settle(_)
         | StepArgs::SettleAck(_)
+        | StepArgs::Dispute(_)
         | StepArgs::Offer(_)
         | StepArgs::DropHold(_)
         | StepArgs::Apply(_)

@@ -97,6 +97,12 @@ impl Keys {
         quorum.fold(SignedOp::unsigned(op), |signed, key| signed.signed(ledger, key, Role::Root, How::OwnKey))
     }
 
+    /// Signatures of a quorum of the root set under what both networks of a channel sign.
+    pub fn root_sigs(&self, context: keys::Context, bytes: &[u8]) -> Vec<RootSig> {
+        let quorum = self.roots.iter().take(usize::from(self.threshold));
+        quorum.map(|k| RootSig { signer: k.public().signer(), sig: k.sign(context, &[bytes]) }).collect()
+    }
+
     fn unused(&self, purpose: &str) -> KeyBytes {
         SecretKey::from_seed(&self.seed_of(purpose).0).public().bytes()
     }
@@ -233,11 +239,6 @@ pub fn accord(a: (&LedgerId, &Keys), b: (&LedgerId, &Keys), pair: UnitPair) -> A
         disputers: [1, 1],
     };
     let bytes = accord.to_bytes();
-    let sign = |keys: &Keys| {
-        let quorum = keys.roots.iter().take(usize::from(keys.threshold));
-        quorum
-            .map(|k| RootSig { signer: k.public().signer(), sig: k.sign(keys::ACCORD, &[&bytes]) })
-            .collect()
-    };
+    let sign = |keys: &Keys| keys.root_sigs(keys::ACCORD, &bytes);
     AccordArgs { sigs_a: sign(a.1), sigs_b: sign(b.1), accord: Blob(bytes) }
 }

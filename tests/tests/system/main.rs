@@ -11,6 +11,7 @@ mod ceremony;
 mod citations;
 mod corruptions;
 mod demo;
+mod dispute;
 mod erasure;
 mod exchange;
 mod exports;

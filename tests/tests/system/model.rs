@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 use weft_protocol::clearing::weak::Weak;
-use weft_tests::model::{Bounds, Scenario, run};
+use weft_tests::model::{Bounds, Scenario, people_first, run};
 
 /// Longer than any of these searches takes on a slow machine.
 const AT_MOST: Duration = Duration::from_secs(900);
@@ -57,6 +57,30 @@ fn a_reject_that_overtakes_is_found_to_break_things() {
 #[test]
 fn a_contradiction_that_undoes_is_found_to_break_things() {
     breaks(Scenario::TwoFacedDecider, Weak::ContradictionUndoes);
+}
+
+#[test]
+fn disputes_of_a_hop_leave_both_ends_agreed_on_every_way() {
+    some(Scenario::PairDispute);
+}
+
+#[test]
+fn disputes_of_every_hop_in_either_way_leave_no_middle_to_pay() {
+    some(Scenario::ThreeDispute);
+}
+
+#[test]
+fn statements_and_settlements_between_payments_are_agreed() {
+    some(Scenario::PairStatements);
+    some(Scenario::PairSettles);
+}
+
+#[test]
+fn a_dispute_that_frees_a_middle_upstream_while_it_is_open_downstream_is_found_to_break_things() {
+    // A middle is freed upstream, accepted downstream afterwards, and pays out of its own pocket.
+    assert_eq!(people_first(Scenario::ThreeDisputeFirst, None), Ok(()));
+    let broken = people_first(Scenario::ThreeDisputeFirst, Some(Weak::DisputeAnywhere));
+    assert!(broken.as_ref().is_err_and(|why| why.contains("free upstream")), "{broken:?}");
 }
 
 #[test]

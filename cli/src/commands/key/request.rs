@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 use std::io::{BufRead, Read, Write};
 use std::path::{Path, PathBuf};
-use weft_api::{Confirm, RootSignature};
+use weft_api::{Confirm, RootSignature, SignedDispute};
 use weft_client::Client;
 use weft_protocol::ceremony::{Collected, Form, Request, Signature, What, unwrap, wrap};
 use weft_protocol::ids::Signer;
@@ -74,8 +74,12 @@ fn stale(request: &Request) -> Failure {
 }
 
 fn missing(request: &Request, collected: &Collected) -> Option<Failure> {
+    let second = match request.what {
+        What::Dispute(_) => " of the other network's root set",
+        What::Op(..) | What::Accord(..) => " of the new root set",
+    };
     let progress = request.progress(collected);
-    let lacking = progress.iter().zip(["", " of the new root set"]).filter(|(set, _)| set.missing() > 0);
+    let lacking = progress.iter().zip(["", second]).filter(|(set, _)| set.missing() > 0);
     let parts: Vec<String> = lacking
         .map(|(set, name)| {
             let (have, need) = (set.have.len(), set.need);
@@ -140,6 +144,10 @@ pub(super) async fn submit(client: &Client, args: &Submit) -> Outcome {
         leaf: None,
     };
     let signers = value.signers.len();
+    let one = |(signer, sig): (Signer, weft_protocol::ids::SigBytes)| RootSignature {
+        signer: signer.to_string(),
+        sig: sig.to_string(),
+    };
     let text = match &request.what {
         What::Op(..) => {
             let done = roots::post(client, &request, &collected).await?;
@@ -147,14 +155,22 @@ pub(super) async fn submit(client: &Client, args: &Submit) -> Outcome {
             format!("Done, with {signers} signatures. Receipt code {} (entry {}).", done.leaf, done.seq)
         }
         What::Accord(_, pairing, words) => {
-            let one = |(signer, sig): (Signer, weft_protocol::ids::SigBytes)| RootSignature {
-                signer: signer.to_string(),
-                sig: sig.to_string(),
-            };
             let confirm = Confirm { words: words.clone(), signatures: collected.iter().map(one).collect() };
             client.confirm(pairing, &confirm).await?;
             format!(
                 "Our side has signed, with {signers} keys. Payments can go when the other network has too: see `weft peer list`."
+            )
+        }
+        What::Dispute(dispute) => {
+            let signed = SignedDispute {
+                dispute: data_encoding::HEXLOWER.encode(&dispute.0),
+                signatures: collected.iter().map(one).collect(),
+            };
+            let claim = client.dispute(&signed).await?;
+            format!(
+                "The hop of payment {} is closed here, with {signers} signatures; the other network's node follows by itself: \
+                 see `weft claims --all`.",
+                claim.claim
             )
         }
     };

@@ -96,7 +96,7 @@ fn parse(claim: &str) -> Result<ClaimId, ApiError> {
     claim.parse().map_err(|e| ApiError::malformed("malformed-path", e))
 }
 
-fn known(core: &Core, contacts: &Contacts, id: &ClaimId) -> Result<Claim, ApiError> {
+pub(super) fn known(core: &Core, contacts: &Contacts, id: &ClaimId) -> Result<Claim, ApiError> {
     let unknown = || ApiError::not_found("unknown-claim", format!("this network knows no claim {id}"));
     view(core, &Look::at(core, contacts, &BTreeSet::from([*id]))?, id).ok_or_else(unknown)
 }

@@ -1,19 +1,21 @@
 //! What others have signed inside a step: accords, Intents, Decisions, identity entries.
 
-use super::{MAX_WAITING_ACCORDS, Networks};
+use super::{MAX_WAITING_ACCORDS, Networks, WaitingRoots};
 use crate::audit::finding::{Class, Finding, Findings};
 use crate::audit::signatures::{About, Checker, Job};
 use crate::clearing::accord::Accord;
+use crate::clearing::dispute::Dispute;
 use crate::clearing::intent::Decision;
 use crate::clearing::step::{RootSig, Step, StepArgs};
 use crate::entry::Entry;
 use crate::ids::{LedgerId, SigBytes};
-use crate::keys;
+use crate::keys::{self, Context};
 use crate::ledger::SigCheck;
-use crate::ledger::clearing::accord_signatures_of;
+use crate::ledger::clearing::root_signatures_of;
 
 const DECISION: &str = "the decider's signature under its Decision";
 const ACCORD: &str = "a root signature under the accord";
+const DISPUTE: &str = "a root signature under the dispute";
 
 impl Networks {
     /// Signatures inside a step that the writer's own ledger does not vouch for. `us` is set for steps of ours, where
@@ -74,14 +76,20 @@ impl Networks {
                     }
                 };
                 for (signer, sigs) in [(accord.a, &args.sigs_a), (accord.b, &args.sigs_b)] {
-                    if Some(&signer) != us && self.waiting_accords.len() < MAX_WAITING_ACCORDS {
-                        self.waiting_accords.push((
-                            signer,
-                            args.accord.0.clone(),
-                            sigs.clone(),
-                            about(ACCORD),
-                        ));
+                    self.wait(keys::ACCORD, us, signer, (&args.accord.0, sigs), about(ACCORD));
+                }
+            }
+            StepArgs::Dispute(args) => {
+                let dispute = match Dispute::parse(&args.dispute.0) {
+                    Ok(dispute) => dispute,
+                    Err(why) => {
+                        let About { entry, file, .. } = about("");
+                        return findings.add(Finding::error(why.to_string()).at(entry).in_file(&*file));
                     }
+                };
+                for end in [dispute.debtor, dispute.creditor] {
+                    let sigs = args.sigs_of(&dispute, &end);
+                    self.wait(keys::DISPUTE, us, end, (&args.dispute.0, sigs), about(DISPUTE));
                 }
             }
             StepArgs::Free
@@ -98,27 +106,41 @@ impl Networks {
         }
     }
 
-    /// The signatures of one root set under an accord.
-    pub(super) fn accord(
+    /// Signatures of a root set are looked at when all identities are here.
+    fn wait(
         &mut self,
+        context: Context,
+        us: Option<&LedgerId>,
+        signer: LedgerId,
+        (bytes, sigs): (&[u8], &[RootSig]),
+        about: About,
+    ) {
+        if Some(&signer) != us && self.waiting_accords.len() < MAX_WAITING_ACCORDS {
+            let (bytes, sigs) = (bytes.to_vec(), sigs.to_vec());
+            self.waiting_accords.push(WaitingRoots { context, signer, bytes, sigs, about });
+        }
+    }
+
+    /// The signatures of one root set under what both networks of a channel sign.
+    pub(super) fn root_signed(
+        &mut self,
+        context: Context,
         signer: &LedgerId,
-        bytes: &[u8],
-        sigs: &[RootSig],
+        (bytes, sigs): (&[u8], &[RootSig]),
         about: &About,
         checker: &mut Checker,
         findings: &mut Findings,
     ) {
         let finding = |class, what: String| Finding::new(class, what).at(about.entry).in_file(&*about.file);
         let Some(identity) = self.identities.get(signer) else {
-            let what =
-                format!("the signatures of {} under the accord, as its identity is not here", signer.short());
+            let what = format!("{} of {}, as its identity is not here", about.what, signer.short());
             self.left_out = self.left_out.saturating_add(1);
             return findings.add(finding(Class::NotChecked, what));
         };
         // Where it was signed in the other ledger is not known here: any root set that ever was in force may have.
         let former = identity.former.iter().rev().map(|former| &former.set);
-        let by_former = former.filter_map(|set| accord_signatures_of(set, bytes, sigs).ok()).next();
-        match accord_signatures_of(&identity.root, bytes, sigs).or_else(|why| by_former.ok_or(why)) {
+        let by_former = former.filter_map(|set| root_signatures_of(context, set, bytes, sigs).ok()).next();
+        match root_signatures_of(context, &identity.root, bytes, sigs).or_else(|why| by_former.ok_or(why)) {
             Ok(checks) => {
                 for check in checks {
                     self.clearing_signatures = self.clearing_signatures.saturating_add(1);
@@ -129,7 +151,7 @@ impl Networks {
             Err(why) => {
                 findings.add(finding(
                     Class::Error,
-                    format!("the accord is not signed by {}: {why}", signer.short()),
+                    format!("{}: not signed by {}: {why}", about.what, signer.short()),
                 ));
             }
         }

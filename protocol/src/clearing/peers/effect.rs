@@ -2,6 +2,7 @@
 
 use super::{Finding, PeerAnswer, PeerClaim, PeerClosing, Peers, Proposal};
 use crate::clearing::accord::{Accord, channel_id};
+use crate::clearing::dispute::{DisputeArgs, DisputeOutcome, Disputed, is_ours};
 use crate::clearing::intent::{Decision, Intent, Outcome, RejectCode, SignedIntent};
 use crate::clearing::leg::Leg;
 use crate::clearing::step::{AccordArgs, Step, StepArgs};
@@ -124,12 +125,49 @@ impl Peers {
             StepArgs::StmtAck(args) => self.hear_answer(state, entry, step, args),
             StepArgs::Settle(args) => self.hear_settle(state, entry, step, args),
             StepArgs::SettleAck(args) => self.hear_settle_ack(state, entry, step, *args),
+            StepArgs::Dispute(args) => self.dispute(state, entry, step, args),
             StepArgs::Offer(args) => self.hear_offer(state, entry, step, args),
             StepArgs::DropHold(args) => self.hear_drop(step, *args),
             StepArgs::Apply(args) => self.hear_apply(state, entry, step, args),
             StepArgs::Pause(args) => self.halt(step, Some(*args)),
             StepArgs::End => self.halt(step, None),
         }
+    }
+
+    /// A creditor's is kept for us to follow, when our root set has signed it, too. A debtor's names ours and closes.
+    fn dispute(
+        &mut self,
+        state: &State,
+        entry: &Entry,
+        step: &Step,
+        args: &DisputeArgs,
+    ) -> Result<(), &'static str> {
+        let dispute = self.read_dispute(state, entry, step, args)?;
+        let leaf = entry.leaf();
+        if dispute.creditor == entry.body().ledger {
+            let disputed = &mut self.claim_mut(step)?.disputed;
+            if step.reference.is_some() || disputed.is_some() {
+                return Err("DISPUTE of a creditor twice, or as if it were the debtor");
+            }
+            if is_ours(state, args, &dispute) {
+                *disputed = Some(Box::new(Disputed { leaf, args: args.clone() }));
+            }
+            return Ok(());
+        }
+        let hop = state.leg(&dispute.claim, step.part).and_then(|row| row.incoming.get(&step.channel));
+        let ours = hop.and_then(|hop| hop.disputed);
+        let follows =
+            ours.is_some_and(|ours| (Some(ours.leaf), ours.outcome) == (step.reference, dispute.outcome));
+        if !follows {
+            let said = self.leg(&step.channel, &dispute.claim, step.part).and_then(|s| s.proposal.as_ref());
+            let lost = said.is_some_and(|proposal| is_before_a_loss(state, proposal));
+            return if lost { Ok(()) } else { Err("DISPUTE of a debtor without ours") };
+        }
+        let closing = match dispute.outcome {
+            DisputeOutcome::Bound => PeerClosing::Done(leaf),
+            DisputeOutcome::Free => PeerClosing::Free,
+        };
+        self.close(step, closing, |_| Ok(()))
     }
 
     fn halt(&mut self, step: &Step, args: Option<PauseArgs>) -> Result<(), &'static str> {

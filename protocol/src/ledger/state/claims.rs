@@ -5,6 +5,7 @@ use crate::amount::Amount;
 use crate::clearing::intent::Outcome;
 use crate::clearing::rate::{Exchanged, HopValue};
 use crate::ids::{AccountId, ClaimId, Hash, LedgerId, StreamId, UnitId};
+use crate::ledger::dispute::DisputedHop;
 use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
 
@@ -160,6 +161,9 @@ pub struct InHop {
     /// The peer's unit in our books: of what is due, or was booked.
     #[n(6)]
     pub exchanged: Option<Exchanged>,
+    /// What both root sets have said about it.
+    #[n(7)]
+    pub disputed: Option<DisputedHop>,
 }
 
 impl InHop {

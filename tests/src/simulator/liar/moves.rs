@@ -57,6 +57,7 @@ impl Liar {
             | StepArgs::StmtAck(_)
             | StepArgs::Settle(_)
             | StepArgs::SettleAck(_)
+            | StepArgs::Dispute(_)
             | StepArgs::Offer(_)
             | StepArgs::DropHold(_)
             | StepArgs::Apply(_)

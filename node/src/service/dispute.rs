@@ -1,0 +1,101 @@
+//! Disputes, as people ask for them: what both root sets would sign, and what they have signed (specs/clearing.md §15).
+
+use super::core::Core;
+use weft_api::{DisputeDraft, RootSignature, Roots};
+use weft_protocol::amount::format_decimal;
+use weft_protocol::clearing::dispute::{Dispute, DisputeArgs, DisputeOutcome};
+use weft_protocol::clearing::step::RootSig;
+use weft_protocol::encoding::Blob;
+use weft_protocol::ids::{ClaimId, LedgerId};
+use weft_protocol::ledger::Rejected;
+use weft_protocol::ledger::identity::{Identity, RootSet};
+
+impl Core {
+    /// Peers with whom a hop of this part of a claim is open.
+    fn open_hops(&self, claim: &ClaimId, part: u8) -> Vec<LedgerId> {
+        let (state, peers) = (self.engine().state(), self.engine().peers());
+        let out = state.leg(claim, part).and_then(|row| row.outgoing.as_ref());
+        let is_open = |channel| {
+            let ours = out.is_some_and(|out| {
+                out.channel == channel && out.closing == weft_protocol::ledger::state::Closing::Open
+            });
+            let said = peers.leg(&channel, claim, part);
+            ours || said.is_some_and(|said| said.proposal.is_some() && said.closing.is_none())
+        };
+        state.channels.iter().filter(|(id, _)| is_open(**id)).map(|(_, row)| row.peer).collect()
+    }
+
+    /// What both root sets would sign about a hop. Without a peer the hop has to be the only open one here.
+    ///
+    /// # Errors
+    /// No such open hop, or several.
+    pub fn draft_dispute(
+        &self,
+        claim: ClaimId,
+        part: u8,
+        peer: Option<LedgerId>,
+        outcome: DisputeOutcome,
+    ) -> Result<DisputeDraft, Rejected> {
+        let peer = match (peer, &self.open_hops(&claim, part)[..]) {
+            (Some(peer), _) => peer,
+            (None, [only]) => *only,
+            (None, []) => return Err(Rejected::UnknownClaim { claim }),
+            (None, _) => {
+                return Err(Rejected::DisputeMismatch { why: "two hops are open here: name the peer" });
+            }
+        };
+        let dispute = self.engine().dispute_of(claim, part, &peer, outcome)?;
+        let state = self.engine().state();
+        let (_, row) = state.channel_with(&peer).ok_or(Rejected::NoAccord { peer })?;
+        let terms = row.accord.pairs.get(usize::from(dispute.pair));
+        let unit = terms.and_then(|terms| state.units.get(&terms.booked_unit(row.we_are_a)));
+        let theirs = self.engine().peers().identity(&peer).ok_or(Rejected::NotIntroduced { ledger: peer })?;
+        let roots = |ledger: &LedgerId| -> Result<Roots, Rejected> {
+            Ok(shown(if *ledger == peer { theirs } else { state.identity()? }))
+        };
+        Ok(DisputeDraft {
+            schema: "weft.dispute-draft/1".to_owned(),
+            dispute: data_encoding::HEXLOWER.encode(&dispute.to_bytes()),
+            creditor: dispute.creditor.to_string(),
+            creditor_name: self.name_of_network(&dispute.creditor),
+            creditor_roots: roots(&dispute.creditor)?,
+            debtor: dispute.debtor.to_string(),
+            debtor_name: self.name_of_network(&dispute.debtor),
+            debtor_roots: roots(&dispute.debtor)?,
+            unit: unit.map_or_else(String::new, |unit| unit.code.clone()),
+            amount: format_decimal(dispute.amount.minor(), unit.map_or(0, |unit| unit.scale)),
+        })
+    }
+
+    /// Takes in a dispute with the signatures of both root sets; a key in both sets counts for both.
+    ///
+    /// # Errors
+    /// The rule broken; nothing changed.
+    pub fn take_in_dispute(
+        &mut self,
+        bytes: &[u8],
+        signatures: &[RootSignature],
+    ) -> Result<ClaimId, Rejected> {
+        let wrong = |why| Rejected::DisputeMismatch { why };
+        let dispute = Dispute::parse(bytes).map_err(|_| wrong("it cannot be read"))?;
+        let sigs: Option<Vec<RootSig>> = signatures
+            .iter()
+            .map(|one| Some(RootSig { signer: one.signer.parse().ok()?, sig: one.sig.parse().ok()? }))
+            .collect();
+        let sigs = sigs.ok_or(wrong("one of its signatures cannot be read"))?;
+        let unknown = |ledger| Rejected::NotIntroduced { ledger };
+        let debtor = self.engine().peers().identity(&dispute.debtor).ok_or(unknown(dispute.debtor))?;
+        let ours = &self.engine().state().identity()?.root;
+        let of =
+            |set: &RootSet| sigs.iter().filter(|sig| set.key_of(sig.signer).is_some()).copied().collect();
+        let (sigs_debtor, sigs_creditor) = (of(&debtor.root), of(ours));
+        let args = DisputeArgs { dispute: Blob(bytes.to_vec()), sigs_debtor, sigs_creditor };
+        self.with_engine(|engine, cx| engine.dispute(args, cx))?;
+        Ok(dispute.claim)
+    }
+}
+
+fn shown(identity: &Identity) -> Roots {
+    let keys = identity.root.keys.iter().map(ToString::to_string).collect();
+    Roots { threshold: identity.root.threshold, keys }
+}
