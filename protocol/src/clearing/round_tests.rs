@@ -488,6 +488,7 @@ fn a_vote_keeps_the_rules_of_our_own_debts() {
     let refused = write(network, Vec::new(), true, true).unwrap_err();
     assert_eq!(refused.code(), "round-late");
     write(network, Vec::new(), false, true).unwrap();
+    network.now_ms += 1;
     let refused = write(network, Vec::new(), false, true).unwrap_err();
     assert_eq!(refused.code(), "round-state");
 }
