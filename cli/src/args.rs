@@ -136,6 +136,7 @@ mod tests {
             "weft peer confirm 3 --root-key k",
             "weft peer list",
             "weft peer show hull",
+            "weft peer write-off hull --root-key k",
             "weft key new k",
             "weft key show k --recovery",
             "weft key words k",

@@ -142,6 +142,23 @@ fn payload(request: &Request, payload: &Payload) -> Result<Vec<String>, Failure>
             );
             out
         }
+        Payload::WriteOff(off) => {
+            let mut out = vec![format!(
+                "Writes off the network at the other end of channel {}, last heard {}.",
+                off.channel,
+                time::moment(off.heard_ms)
+            )];
+            for posting in &off.postings {
+                let (minor, sign) = (posting.delta.unsigned_abs(), if posting.delta < 0 { '-' } else { '+' });
+                out.push(format!(
+                    "  {} {sign}{} of {}",
+                    account(request, &posting.account),
+                    amount(request, posting.unit, minor),
+                    unit(request, posting.unit)
+                ));
+            }
+            out
+        }
         Payload::AccountClosed(closed) => {
             vec![format!("Closes the account {}.", account(request, &closed.account))]
         }

@@ -30,3 +30,4 @@ pub mod statement;
 pub mod stating;
 pub mod step;
 pub mod weak;
+pub mod writeoff;

@@ -28,6 +28,7 @@ pub mod succession;
 pub mod transfer;
 pub mod units;
 pub mod witness;
+pub mod writeoff;
 
 pub use rejected::Rejected;
 pub use state::State;
@@ -233,6 +234,7 @@ fn decide(state: &State, entry: &Entry, authority: &Authority) -> Result<Transit
         Payload::Release(release) => transfer::apply_release(state, release)?,
         Payload::Returned(returned) => transfer::apply_returned(state, returned)?,
         Payload::Settled(one) => settled::apply_settled(state, authority, entry, one)?,
+        Payload::WriteOff(off) => writeoff::apply_write_off(state, authority, body.time_ms, off)?,
         Payload::DisputeClosed(closed) => dispute::apply_closed(state, closed)?,
         Payload::Erasure(erasure) => erasure::apply_erasure(state, authority, erasure, body.seq)?,
         Payload::Forward(forward) => forward::apply_forward(state, authority, forward)?,
@@ -326,6 +328,7 @@ fn check_op(state: &State, entry: &Entry) -> Result<(), Rejected> {
 fn check_author(entry: &Entry, authority: &Authority) -> Result<(), Rejected> {
     let by_node = match &entry.op().payload {
         Payload::Settled(settled) => settled.act.is_of_node(),
+        Payload::WriteOff(off) => off.act == writeoff::WriteOffAct::TakenBack,
         Payload::End(_)
         | Payload::Credit(_)
         | Payload::Book(_)

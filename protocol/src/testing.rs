@@ -218,6 +218,20 @@ impl TestNetwork {
         result
     }
 
+    /// Looks again at what is open, so much later.
+    pub fn later(&mut self, after_ms: u64) {
+        self.now_ms = self.now_ms.saturating_add(after_ms);
+        self.with_cx(|engine, cx| engine.tick(cx));
+    }
+
+    /// Hands in what both root sets have signed about a hop.
+    ///
+    /// # Errors
+    /// The rule it breaks.
+    pub fn dispute(&mut self, args: crate::clearing::dispute::DisputeArgs) -> Result<(), Rejected> {
+        self.with_cx(|engine, cx| engine.dispute(args, cx))
+    }
+
     /// Submits a signed operation.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use weft_api::{
     Halt, ImportPayments, Imported, Invitation, Join, Member, Members, Network, Networks, NewBan, NewErasure,
     NewEvidence, NewInvitation, NewMember, NewPayment, NewPeerBan, NewSettlement, NextKey, NodeTime, Pairing,
     Pairings, PeerStatement, Peers, Ping, PostOp, Receipt, Settlement, SettlementAnswer, Settlements,
-    SignedDispute, Statement, Status, Ways,
+    SignedDispute, Statement, Status, Ways, WriteOffDraft,
 };
 
 /// How long the node may take to rewrite its private store.
@@ -239,6 +239,11 @@ impl Client {
     /// Hands a dispute in that both root sets have signed.
     pub async fn dispute(&self, signed: &SignedDispute) -> Result<Claim, Error> {
         self.post(&format!("{API}/disputes"), signed, None).await
+    }
+
+    /// What writing a peer off would say.
+    pub async fn draft_write_off(&self, peer: &str) -> Result<WriteOffDraft, Error> {
+        self.get(&format!("{API}/peers/{}/write-off", escape(peer))).await
     }
 
     /// Pauses payments with a peer, lets them go on, or ends the accord.

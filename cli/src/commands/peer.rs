@@ -9,6 +9,7 @@ mod evidence;
 mod networks;
 mod settle;
 mod show;
+mod write_off;
 
 use crate::context::Context;
 use crate::outcome::{Exit, Failure, Outcome, Report, clean};
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Resume(settle::Which),
     /// End the accord with a peer: no new payments
     End(settle::Which),
+    /// Write off a peer that nobody has heard for 30 days, signed by our root set
+    WriteOff(write_off::WriteOff),
     /// Show the ways that a payment to a network could take
     Routes(networks::Routes),
     /// Ask a network, peer or not, whether it is there
@@ -172,6 +175,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
         Command::Show(args) => show::one(context, &client, &args.alias).await,
         Command::Statement(args) => settle::statement(&client, &args).await,
         Command::Settle(args) => settle::settle(&client, args).await,
+        Command::WriteOff(args) => write_off::run(&client, args).await,
         Command::Pause(which) => settle::halt(&client, &which, "pause").await,
         Command::Resume(which) => settle::halt(&client, &which, "resume").await,
         Command::End(which) => settle::halt(&client, &which, "end").await,

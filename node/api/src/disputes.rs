@@ -38,3 +38,31 @@ pub struct SignedDispute {
     /// Quorums of both root sets.
     pub signatures: Vec<RootSignature>,
 }
+
+/// What writing a peer off would say: `GET /api/v1/peers/{peer}/write-off`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WriteOffDraft {
+    /// Name of this schema: `weft.write-off-draft/1`.
+    pub schema: String,
+    /// The payload for the root set to sign, hex (specs/kinds.md 5.11).
+    pub payload: String,
+    /// When the peer was last heard.
+    pub heard_ms: u64,
+    /// From when on it can be written off.
+    pub from_ms: u64,
+    /// What it moves.
+    pub lines: Vec<WriteOffLine>,
+}
+
+/// What writing a peer off moves on one account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WriteOffLine {
+    /// Account id.
+    pub account: String,
+    /// Whose it is.
+    pub name: String,
+    /// Code of the unit.
+    pub unit: String,
+    /// Decimal, with its sign.
+    pub amount: String,
+}

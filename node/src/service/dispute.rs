@@ -1,14 +1,18 @@
-//! Disputes, as people ask for them: what both root sets would sign, and what they have signed (specs/clearing.md §15).
+//! Disputes and write-offs, as people ask for them: what root sets would sign, and what they have signed (specs/clearing.md
+//! §15, §16).
 
 use super::core::Core;
-use weft_api::{DisputeDraft, RootSignature, Roots};
+use std::collections::BTreeMap;
+use weft_api::{DisputeDraft, RootSignature, Roots, WriteOffDraft, WriteOffLine};
 use weft_protocol::amount::format_decimal;
 use weft_protocol::clearing::dispute::{Dispute, DisputeArgs, DisputeOutcome};
 use weft_protocol::clearing::step::RootSig;
 use weft_protocol::encoding::Blob;
-use weft_protocol::ids::{ClaimId, LedgerId};
-use weft_protocol::ledger::Rejected;
+use weft_protocol::ids::{AccountId, ClaimId, LedgerId};
 use weft_protocol::ledger::identity::{Identity, RootSet};
+use weft_protocol::ledger::transfer::Posting;
+use weft_protocol::ledger::writeoff::LOST_AFTER_MS;
+use weft_protocol::ledger::{Rejected, own_accounts};
 
 impl Core {
     /// Peers with whom a hop of this part of a claim is open.
@@ -98,4 +102,39 @@ impl Core {
 fn shown(identity: &Identity) -> Roots {
     let keys = identity.root.keys.iter().map(ToString::to_string).collect();
     Roots { threshold: identity.root.threshold, keys }
+}
+
+impl Core {
+    /// What writing a peer off would say. `seen_ms`: when it was last in contact, as far as this node knows.
+    ///
+    /// # Errors
+    /// No accord.
+    pub fn draft_write_off(&self, peer: &LedgerId, seen_ms: u64) -> Result<WriteOffDraft, Rejected> {
+        let off = self.engine().write_off_of(peer, seen_ms)?;
+        let state = self.engine().state();
+        let own = |name: &&str| (own_accounts::id(name), (*name).to_owned());
+        let names: BTreeMap<AccountId, String> = own_accounts::NAMES.iter().map(own).collect();
+        let line = |posting: &Posting| {
+            let unit = state.units.get(&posting.unit);
+            let of_peer = || {
+                (posting.account == own_accounts::peer(&state.ledger().ok()?, peer))
+                    .then(|| self.name_of_network(peer))
+            };
+            let person = || self.private().person(&posting.account).ok().flatten().map(|person| person.name);
+            let name = names.get(&posting.account).cloned().or_else(of_peer).or_else(person);
+            WriteOffLine {
+                account: posting.account.to_string(),
+                name: name.unwrap_or_default(),
+                unit: unit.map_or_else(String::new, |unit| unit.code.clone()),
+                amount: format_decimal(posting.delta, unit.map_or(0, |unit| unit.scale)),
+            }
+        };
+        Ok(WriteOffDraft {
+            schema: "weft.write-off-draft/1".to_owned(),
+            payload: data_encoding::HEXLOWER.encode(&weft_protocol::encoding::encode(&off)),
+            heard_ms: off.heard_ms,
+            from_ms: off.heard_ms.saturating_add(LOST_AFTER_MS),
+            lines: off.postings.iter().map(line).collect(),
+        })
+    }
 }

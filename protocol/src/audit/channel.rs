@@ -158,8 +158,12 @@ pub(super) struct Side {
     #[n(9)]
     #[cbor(default)]
     pub(super) settlements: BTreeMap<Hash, Settlement>,
-    /// What netting rounds have taken off, by result.
+    /// What was written off of the peer's account, and came back: unit pair, unit, amount on the account.
     #[n(10)]
+    #[cbor(default)]
+    pub(super) written_off: Vec<(u8, UnitId, i64)>,
+    /// What netting rounds have taken off, by result.
+    #[n(11)]
     #[cbor(default)]
     pub(super) cleared: BTreeMap<Hash, Cleared>,
 }
@@ -171,6 +175,7 @@ impl Side {
     pub(super) fn new(ledger: LedgerId, peer: LedgerId, channel: StreamId, own: bool) -> Self {
         let (lines, acks, claims) = (Vec::new(), Vec::new(), BTreeMap::new());
         let (statements, settlements, cleared) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        let (accord, written_off) = (None, Vec::new());
         Self {
             ledger,
             peer,
@@ -179,9 +184,10 @@ impl Side {
             lines,
             acks,
             claims,
-            accord: None,
+            accord,
             statements,
             settlements,
+            written_off,
             cleared,
         }
     }
@@ -266,6 +272,17 @@ impl Side {
         };
         if let Payload::Settled(settled) = &entry.op().payload {
             settlements::book(sides, state, entry, settled);
+            return;
+        }
+        if let Payload::WriteOff(off) = &entry.op().payload {
+            if let (Some(side), Some(row)) = (sides.get_mut(&off.channel), state.channels.get(&off.channel)) {
+                for posting in off.postings.iter().filter(|posting| posting.account == row.account) {
+                    let pairs = (0_u8..).zip(&row.accord.pairs);
+                    let mut of_unit = pairs.filter(|(_, p)| p.booked_unit(row.we_are_a) == posting.unit);
+                    let pair = of_unit.next().map_or(0, |(pair, _)| pair);
+                    side.written_off.push((pair, posting.unit, posting.delta));
+                }
+            }
             return;
         }
         if let Payload::Netted(one) = &entry.op().payload {

@@ -279,6 +279,10 @@ pub(super) fn in_flight(one: &Side, other: &Side) -> BTreeMap<u8, i128> {
             *difference = difference.saturating_add(i128::from(booked.delta));
         }
     }
+    for (pair, _, delta) in one.written_off.iter().chain(&other.written_off) {
+        let difference = by_pair.entry(*pair).or_default();
+        *difference = difference.saturating_add(i128::from(*delta));
+    }
     for booked in one.cleared.values().chain(other.cleared.values()).filter_map(|one| one.booked.as_ref()) {
         let difference = by_pair.entry(booked.pair).or_default();
         *difference = difference.saturating_add(i128::from(booked.delta));
@@ -304,6 +308,10 @@ pub(super) fn booked(side: &Side) -> BTreeMap<UnitId, i128> {
     for booked in side.settlements.values().filter_map(|settlement| settlement.booked.as_ref()) {
         let sum = sums.entry(booked.unit).or_default();
         *sum = sum.saturating_add(i128::from(booked.delta));
+    }
+    for (_, unit, delta) in &side.written_off {
+        let sum = sums.entry(*unit).or_default();
+        *sum = sum.saturating_add(i128::from(*delta));
     }
     for booked in side.cleared.values().filter_map(|cleared| cleared.booked.as_ref()) {
         let sum = sums.entry(booked.unit).or_default();

@@ -86,7 +86,7 @@ impl Peers {
             && let Some((id, _)) = state.channel_with(&netted.line.peer)
             && let Some(stream) = self.stream_mut(&id)
         {
-            stream.applies.remove(&netted.result);
+            stream.netting.applies.remove(&netted.result);
         }
     }
 
@@ -121,7 +121,7 @@ impl Engine {
 
     /// Whether a peer has applied on this channel what we do not know to be accepted by all.
     pub(super) fn awaits_commit(&self, id: &StreamId) -> bool {
-        self.peers.stream(id).is_some_and(|stream| !stream.applies.is_empty())
+        self.peers.stream(id).is_some_and(|stream| !stream.netting.applies.is_empty())
     }
 
     /// Does everything that netting rounds ask of us now.
@@ -225,7 +225,8 @@ impl Engine {
             }
             let we_are_a = self.state.channels.get(&channel).is_some_and(|row| row.we_are_a);
             let a_owes = we_owe == we_are_a;
-            let theirs = self.peers.stream(&channel).and_then(|stream| stream.netting.get(id)).copied();
+            let theirs =
+                self.peers.stream(&channel).and_then(|stream| stream.netting.offers.get(id)).copied();
             let (amount, reference) = if we_owe {
                 let Some(offer) = theirs.filter(|offer| !offer.dropped) else { continue };
                 let args = offer.args;
@@ -268,7 +269,7 @@ impl Engine {
         }
         let held = self.state.held.iter().filter(|((round, _), row)| round == id && !row.ended);
         let answered = held.filter(|(_, row)| {
-            let theirs = self.peers.stream(&row.channel).and_then(|stream| stream.netting.get(id));
+            let theirs = self.peers.stream(&row.channel).and_then(|stream| stream.netting.offers.get(id));
             theirs.is_some_and(|offer| !offer.dropped)
         });
         let line = |((_, peer), row): (&(Hash, LedgerId), &netting::HeldRow)| Line {
@@ -485,7 +486,8 @@ impl Engine {
             }
             return Ok(());
         }
-        let theirs = self.peers.stream(&channel).and_then(|stream| stream.applies.get(result)).copied();
+        let theirs =
+            self.peers.stream(&channel).and_then(|stream| stream.netting.applies.get(result)).copied();
         if let (false, Some((_, leaf))) = (row.booked, theirs) {
             let payload = netted(self)?;
             self.own(payload, channel.as_bytes(), result.as_bytes(), 0, cx)?;
@@ -506,7 +508,7 @@ impl Engine {
                 let late = line.said_ms.is_some_and(|said| now_ms >= said.saturating_add(SHOW_AFTER_MS));
                 let stream =
                     self.state.channel_with(&line.line.peer).and_then(|(id, _)| self.peers.stream(&id));
-                let answered = stream.is_some_and(|stream| stream.applied.contains(&vote.result));
+                let answered = stream.is_some_and(|stream| stream.netting.applied.contains(&vote.result));
                 line.line.we_owe && late && !answered
             };
             let shown = self.peers.rounds.get(id).is_some_and(|round| round.has_shown(&vote.result));

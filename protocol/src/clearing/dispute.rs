@@ -259,8 +259,10 @@ impl Engine {
         let open = said.is_some_and(|said| said.proposal.is_some() && said.closing.is_none());
         let leg = Leg { claim: dispute.claim, part: dispute.part };
         let ours = self.state.leg(&leg.claim, leg.part).and_then(|row| row.incoming.get(&dispute.channel));
-        if ours.and_then(|hop| hop.disputed.as_ref()).is_some_and(|known| known.outcome == dispute.outcome) {
-            return Ok(());
+        match ours.and_then(|hop| hop.disputed) {
+            Some(known) if known.outcome == dispute.outcome => return Ok(()),
+            Some(_) => return Err(Rejected::HopState),
+            None => {}
         }
         if !open {
             return Err(Rejected::HopState);
@@ -295,6 +297,98 @@ mod tests {
             amount: Amount::new(60).unwrap(),
             outcome: DisputeOutcome::Free,
         }
+    }
+
+    use crate::ids::AccountId;
+    use crate::ledger::own_accounts;
+    use crate::testing::TestNetwork;
+
+    /// What both root sets of tests sign.
+    fn signed(bytes: &Dispute, debtor: &TestNetwork, creditor: &TestNetwork) -> DisputeArgs {
+        let dispute = bytes.to_bytes();
+        let sign = |network: &TestNetwork| {
+            let key = network.root();
+            vec![RootSig { signer: key.public().signer(), sig: key.sign(keys::DISPUTE, &[&dispute]) }]
+        };
+        let (sigs_debtor, sigs_creditor) = (sign(debtor), sign(creditor));
+        DisputeArgs { dispute: Blob(dispute), sigs_debtor, sigs_creditor }
+    }
+
+    /// hull pays bob 60; lansing has said yes, and hull has not heard of it.
+    fn decided() -> (TestNetwork, TestNetwork, AccountId, AccountId, ClaimId) {
+        let (mut hull, mut lansing) = (TestNetwork::new(1), TestNetwork::new(2));
+        let (ada, bob) = (hull.member(), lansing.member());
+        hull.accord(&mut lansing, 1_000);
+        let claim = hull.pay(ada, bob, &mut lansing, 60).unwrap();
+        hull.deliver(&mut lansing, usize::MAX);
+        (hull, lansing, ada, bob, claim)
+    }
+
+    #[test]
+    fn what_a_payee_has_and_its_network_gives_up_stands_on_disputed() {
+        let (mut hull, mut lansing, ada, bob, claim) = decided();
+        let dispute = lansing.engine.dispute_of(claim, 0, &hull.ledger(), DisputeOutcome::Free).unwrap();
+        assert_eq!(
+            hull.engine.dispute_of(claim, 0, &lansing.ledger(), DisputeOutcome::Free),
+            Ok(dispute.clone())
+        );
+        let args = signed(&dispute, &hull, &lansing);
+        // hull signs nothing towards lansing for a while, so the yes and the dispute reach it together.
+        hull.engine.hushed.insert(dispute.channel);
+        let unsigned = DisputeArgs { sigs_debtor: Vec::new(), ..args.clone() };
+        assert!(matches!(lansing.dispute(unsigned), Err(Rejected::RootQuorum { need: 1, have: 0 })));
+        assert!(matches!(hull.dispute(args.clone()), Err(Rejected::DisputeMismatch { .. })));
+        lansing.dispute(args.clone()).unwrap();
+        assert_eq!(lansing.dispute(args), Ok(()));
+        lansing.deliver(&mut hull, usize::MAX);
+        hull.engine.hushed.clear();
+        hull.later(1);
+        assert_eq!(hull.balance(&ada), 0);
+        hull.settle(&mut lansing);
+        assert_eq!((hull.balance(&ada), lansing.balance(&bob)), (0, 60));
+        let own = |id: AccountId| lansing.balance(&id);
+        assert_eq!((own(own_accounts::incoming()), own(own_accounts::disputed())), (0, -60));
+        assert!(hull.state().is_closed(&claim) && lansing.state().is_closed(&claim));
+        assert!(hull.engine.peers().findings().is_empty() && lansing.engine.peers().findings().is_empty());
+        let disputed = |entry: &Entry| entry.kind() == crate::entry::Kind::DisputeClosed;
+        assert_eq!(lansing.own().iter().filter(|entry| disputed(entry)).count(), 1);
+    }
+
+    #[test]
+    fn a_done_that_crosses_a_dispute_stands() {
+        let (mut hull, mut lansing, ada, bob, claim) = decided();
+        let dispute = lansing.engine.dispute_of(claim, 0, &hull.ledger(), DisputeOutcome::Free).unwrap();
+        let args = signed(&dispute, &hull, &lansing);
+        lansing.dispute(args).unwrap();
+        hull.settle(&mut lansing);
+        assert_eq!((hull.balance(&ada), lansing.balance(&bob)), (-60, 60));
+        assert_eq!(lansing.balance(&own_accounts::disputed()), 0);
+        assert!(hull.engine.peers().findings().is_empty() && lansing.engine.peers().findings().is_empty());
+    }
+
+    #[test]
+    fn what_comes_back_at_once_is_not_bound_and_nothing_is_disputed_twice() {
+        let (mut hull, mut lansing) = (TestNetwork::new(1), TestNetwork::new(2));
+        let (ada, bob) = (hull.member(), lansing.member());
+        hull.accord(&mut lansing, 1_000);
+        let claim = hull.pay(ada, bob, &mut lansing, 60).unwrap();
+        // lansing has the proposal and has not decided.
+        let channel = lansing.state().channel_with(&hull.ledger()).unwrap().0;
+        lansing.engine.hushed.insert(channel);
+        hull.deliver(&mut lansing, usize::MAX);
+        lansing.engine.hushed.clear();
+        let of = |outcome| lansing.engine.dispute_of(claim, 0, &hull.ledger(), outcome).unwrap();
+        let (bound, free) = (of(DisputeOutcome::Bound), of(DisputeOutcome::Free));
+        assert_eq!(lansing.dispute(signed(&bound, &hull, &lansing)), Err(Rejected::HopState));
+        let other = Dispute { amount: Amount::new(61).unwrap(), ..free.clone() };
+        let refused = lansing.dispute(signed(&other, &hull, &lansing));
+        assert!(matches!(refused, Err(Rejected::DisputeMismatch { .. })));
+        lansing.dispute(signed(&free, &hull, &lansing)).unwrap();
+        assert_eq!(lansing.dispute(signed(&bound, &hull, &lansing)), Err(Rejected::HopState));
+        hull.settle(&mut lansing);
+        assert_eq!((hull.balance(&ada), lansing.balance(&bob)), (0, 0));
+        assert!(hull.state().is_closed(&claim) && lansing.state().is_closed(&claim));
+        assert_eq!(lansing.dispute(signed(&free, &hull, &lansing)), Ok(()));
     }
 
     #[test]

@@ -222,6 +222,9 @@ impl Engine {
         if self.hushed.contains(&id) {
             return Err(Rejected::NotHeard { peer: *peer });
         }
+        if self.state.written_off.contains_key(&id) {
+            return Err(Rejected::WrittenOff { peer: *peer });
+        }
         crate::ledger::halt::check_open(channel)?;
         if let Some(halt) = self.peers.stream(&id).and_then(|stream| stream.halt) {
             return Err(Rejected::Halted { peer: *peer, halt, by_us: false });
@@ -283,6 +286,7 @@ impl Engine {
         let claim = self.peers.absorb(&self.state, &entry);
         self.batch.records.push(Record::Received(Box::new(entry)));
         self.convict_contradictions(cx);
+        self.look_at_write_offs(cx);
         if let Some(claim) = claim {
             self.react(&claim, cx);
         } else if let Some((id, _)) = self.state.channel_with(peer) {
@@ -497,6 +501,7 @@ impl Engine {
         claims.extend(self.state.claims.iter().filter(|(_, row)| !row.is_closed()).map(|((c, _), _)| *c));
         claims.extend(self.state.decisions.iter().filter(|(_, row)| !row.credited).map(|(c, _)| *c));
         self.recover_evidence(cx);
+        self.look_at_write_offs(cx);
         self.look_at_rounds(cx);
         let channels: Vec<StreamId> = self.state.channels.keys().copied().collect();
         channels.iter().for_each(|id| self.look_at_settlements(id, cx));

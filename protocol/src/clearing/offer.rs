@@ -13,6 +13,7 @@ use crate::ids::{ClaimId, Hash};
 use crate::ledger::netting::{LineRow, MAX_HELD};
 use crate::ledger::state::State;
 use minicbor::{Decode, Encode};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Arguments of OFFER.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -76,6 +77,20 @@ pub struct PeerOffer {
     pub dropped: bool,
 }
 
+/// What a peer has said on a channel about netting rounds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct PeerNetting {
+    /// Its OFFERs, by round.
+    #[n(0)]
+    pub offers: BTreeMap<Hash, PeerOffer>,
+    /// What it has applied and we have not booked, by result: of which round, and its leaf.
+    #[n(1)]
+    pub applies: BTreeMap<Hash, (Hash, Hash)>,
+    /// Results of which it has booked what we have applied.
+    #[n(2)]
+    pub applied: BTreeSet<Hash>,
+}
+
 /// What an APPLY moves: who owed says it, and then owes so much less.
 pub(super) fn moved(step: &Step) -> Option<(Act, Leg, Value)> {
     let StepArgs::Apply(args) = &step.args else { return None };
@@ -110,25 +125,25 @@ impl Peers {
         }
         let peer = row.peer;
         let stream = self.stream_mut(&step.channel).ok_or("OFFER on no stream")?;
-        if stream.netting.contains_key(&args.round) {
+        if stream.netting.offers.contains_key(&args.round) {
             return if state.successions.is_empty() { Err("OFFER twice for one round") } else { Ok(()) };
         }
-        if stream.netting.len() >= 4 * MAX_HELD {
+        if stream.netting.offers.len() >= 4 * MAX_HELD {
             let held = |round: &Hash| state.held.get(&(*round, peer)).is_some_and(|row| !row.ended);
-            stream.netting.retain(|round, offer| !offer.dropped && held(round));
+            stream.netting.offers.retain(|round, offer| !offer.dropped && held(round));
         }
-        if stream.netting.len() >= 4 * MAX_HELD {
+        if stream.netting.offers.len() >= 4 * MAX_HELD {
             return Err("OFFER beyond those that may be held");
         }
         let offer = PeerOffer { leaf: entry.leaf(), args: *args, dropped: false };
-        stream.netting.insert(args.round, offer);
+        stream.netting.offers.insert(args.round, offer);
         Ok(())
     }
 
     /// A peer's DROP_HOLD.
     pub(super) fn hear_drop(&mut self, step: &Step, args: DropArgs) -> Result<(), &'static str> {
         let stream = self.stream_mut(&step.channel).ok_or("DROP_HOLD on no stream")?;
-        if let Some(offer) = stream.netting.get_mut(&args.round) {
+        if let Some(offer) = stream.netting.offers.get_mut(&args.round) {
             offer.dropped = true;
         }
         Ok(())
@@ -162,13 +177,13 @@ impl Peers {
         let stream = self.stream_mut(&step.channel).ok_or("APPLY on no stream")?;
         if we_owed {
             // Its answer: it has booked what we have said.
-            stream.applied.insert(args.result);
+            stream.netting.applied.insert(args.result);
             return if line.said_ms.is_some() { Ok(()) } else { Err("APPLY that answers none") };
         }
-        if line.booked || stream.applies.contains_key(&args.result) {
+        if line.booked || stream.netting.applies.contains_key(&args.result) {
             return Err("APPLY twice");
         }
-        stream.applies.insert(args.result, (args.round, entry.leaf()));
+        stream.netting.applies.insert(args.result, (args.round, entry.leaf()));
         Ok(())
     }
 }

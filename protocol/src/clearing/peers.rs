@@ -17,7 +17,7 @@ use super::dispute::Disputed;
 use super::guard::{Fence, Newest, StreamHead};
 use super::intent::{Decision, RejectCode, SignedIntent};
 use super::leg::Leg;
-use super::offer::PeerOffer;
+use super::offer::PeerNetting;
 use super::settle::{Offered, SettleAnswer};
 use super::statement::{Trail, Value};
 use super::stating::{Answered, Asked};
@@ -142,18 +142,14 @@ pub struct PeerStream {
     /// Whether it lets new payments over the channel.
     #[n(12)]
     pub halt: Option<Halt>,
-    /// What it has said about debts in netting rounds.
+    /// When the last of its entries was written, in the peer's time.
     #[n(13)]
     #[cbor(default)]
-    pub(super) netting: BTreeMap<Hash, PeerOffer>,
-    /// What it has applied and we have not booked, by result: of which round, and its leaf.
+    pub heard_ms: u64,
+    /// What it has said in netting rounds.
     #[n(14)]
     #[cbor(default)]
-    pub(super) applies: BTreeMap<Hash, (Hash, Hash)>,
-    /// Results of which it has booked what we have applied.
-    #[n(15)]
-    #[cbor(default)]
-    pub(super) applied: BTreeSet<Hash>,
+    pub(super) netting: PeerNetting,
 }
 
 /// What a peer has said about a claim on one channel.
@@ -253,9 +249,8 @@ impl PeerStream {
             offers: BTreeMap::new(),
             settle_answers: BTreeMap::new(),
             halt: None,
-            netting: BTreeMap::new(),
-            applies: BTreeMap::new(),
-            applied: BTreeSet::new(),
+            heard_ms: 0,
+            netting: PeerNetting::default(),
         }
     }
 
@@ -551,6 +546,7 @@ impl Peers {
         stream.next = header.sseq.saturating_add(1);
         stream.head = entry.leaf();
         stream.boot = entry.body().boot;
+        stream.heard_ms = stream.heard_ms.max(entry.body().time_ms);
         stream.acked = stream.acked.max(step.ack.next);
         if let Some(trail) = self.own_trails.get_mut(&step.channel) {
             trail.forget(step.ack.next);

@@ -119,6 +119,7 @@ fn claim_of(entry: &Entry) -> Option<ClaimId> {
         | Payload::Hold(_)
         | Payload::Release(_)
         | Payload::Settled(_)
+        | Payload::WriteOff(_)
         | Payload::Announced(_)
         | Payload::Listed(_)
         | Payload::ResultPage(_)

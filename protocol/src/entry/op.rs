@@ -17,6 +17,7 @@ use crate::ledger::succession::{Recovered, Succession};
 use crate::ledger::transfer::{Book, Credit, End, Hold, Release, Returned, Reversal, Transfer};
 use crate::ledger::units::UnitDefined;
 use crate::ledger::witness::PeerView;
+use crate::ledger::writeoff::WriteOff;
 use crate::netting::round::{Announced, Committed, Listed, Netted, ResultPage, Voted};
 use minicbor::encode::{self, Encode, Encoder, Write};
 
@@ -143,6 +144,8 @@ payloads! {
     0x0508 Returned(Returned),
     /// Value owed between networks that moved outside.
     0x050c Settled(Settled),
+    /// A peer that is lost written off, or heard again.
+    0x050d WriteOff(WriteOff),
     /// A payment credited whose hop both root sets have freed.
     0x050e DisputeClosed(DisputeClosed),
     /// A netting round announced.
@@ -196,6 +199,7 @@ impl Kind {
             Self::Release => "release",
             Self::Returned => "returned",
             Self::Settled => "settled",
+            Self::WriteOff => "write-off",
             Self::DisputeClosed => "dispute-closed",
             Self::Announced => "netting-announced",
             Self::Listed => "netting-listed",

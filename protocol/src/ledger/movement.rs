@@ -33,6 +33,7 @@ impl Payload {
             Self::Book(b) => (b.postings.clone(), None, Some(b.claim)),
             Self::Release(r) => (r.postings.clone(), None, None),
             Self::Returned(r) => (r.postings.clone(), None, Some(r.claim)),
+            Self::WriteOff(w) if !w.postings.is_empty() => (w.postings.clone(), None, None),
             Self::DisputeClosed(d) => (d.postings.clone(), None, Some(d.claim)),
             Self::Settled(Settled { postings: Some(postings), .. }) => (postings.clone(), None, None),
             Self::Netted(n) => (n.postings.clone(), None, None),
@@ -44,6 +45,7 @@ impl Payload {
             | Self::KeyBound(_)
             | Self::Succession(_)
             | Self::Recovered(_)
+            | Self::WriteOff(_)
             | Self::Settled(_)
             | Self::KeyRevoked(_)
             | Self::RootChanged(_)

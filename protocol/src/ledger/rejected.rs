@@ -245,6 +245,10 @@ pub enum Rejected {
     HopState,
     #[error("the dispute does not fit: {why}")]
     DisputeMismatch { why: &'static str },
+    #[error("network {peer} was heard at {heard_ms}: only 30 days after that can it be written off")]
+    WriteOffEarly { peer: LedgerId, heard_ms: u64 },
+    #[error("network {peer} is written off here: no new payments with it until it is heard again")]
+    WrittenOff { peer: LedgerId },
     // Statements
     #[error("a statement covers what stands before it: {expected:?} of the two streams, got {got:?}")]
     StatementCut { expected: (u64, u64), got: (u64, u64) },

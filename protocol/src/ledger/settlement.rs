@@ -49,8 +49,13 @@ pub struct StatementRow {
 
 /// What is owed over a channel by our books, by unit pair and in its position unit: above zero A owes B.
 pub fn positions(state: &State, channel: &ChannelRow) -> Vec<i64> {
+    let id = state.channel_with(&channel.peer).map(|(id, _)| id);
+    let written_off = id.and_then(|id| state.written_off.get(&id));
     let of = |pair: &crate::clearing::accord::UnitPair| {
-        let owed = state.balance(&channel.account, pair.booked_unit(channel.we_are_a));
+        let unit = pair.booked_unit(channel.we_are_a);
+        // What is written off is owed all the same.
+        let off = written_off.map_or(0, |row| row.taken_from(&channel.account, unit));
+        let owed = state.balance(&channel.account, unit).wrapping_add(off);
         if channel.we_are_a { owed } else { owed.wrapping_neg() }
     };
     let mut positions: Vec<i64> = channel.accord.pairs.iter().map(of).collect();

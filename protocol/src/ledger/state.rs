@@ -22,6 +22,7 @@ use super::settlement::StatementRow;
 use super::succession::SuccessionRow;
 use super::units::UnitDefined;
 use super::witness::ViewRow;
+use super::writeoff::WriteOffRow;
 use super::{Rejected, Transition, own_accounts};
 use crate::clearing::accord::Accord;
 use crate::entry::{Kind, Role};
@@ -178,6 +179,8 @@ pub struct State {
     pub settlements: BTreeMap<Hash, SettlementRow>,
     #[cbor(n(19), with = "super::witness::table", has_nil)]
     pub capacity: BTreeMap<LedgerId, CapacityRow>,
+    #[cbor(n(24), with = "super::witness::table", has_nil)]
+    pub written_off: BTreeMap<StreamId, WriteOffRow>,
     #[cbor(n(22), with = "super::witness::table", has_nil)]
     pub rounds: BTreeMap<Hash, RoundRow>,
     #[cbor(n(23), with = "super::witness::table", has_nil)]
@@ -244,6 +247,7 @@ pub enum Change {
     Statement(StreamId, Box<StatementRow>),
     Settlement(Hash, SettlementRow),
     Capacity(LedgerId, CapacityRow),
+    WriteOff(StreamId, Option<WriteOffRow>),
     Round(Hash, Box<RoundRow>),
     Held(Hash, LedgerId, HeldRow),
 }
@@ -423,6 +427,8 @@ impl State {
             Change::Accused(ledger, row) => drop(self.accused.insert(ledger, row)),
             Change::View(peer, origin, row) => drop(self.views.insert((peer, origin), row)),
             Change::Capacity(peer, row) => drop(self.capacity.insert(peer, row)),
+            Change::WriteOff(id, Some(row)) => drop(self.written_off.insert(id, row)),
+            Change::WriteOff(id, None) => drop(self.written_off.remove(&id)),
             Change::Round(round, row) => drop(self.rounds.insert(round, *row)),
             Change::Held(round, peer, row) => drop(self.held.insert((round, peer), row)),
             Change::Erased(account, row) => drop(self.erased.insert(account, row)),

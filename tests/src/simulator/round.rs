@@ -3,7 +3,7 @@
 
 mod crashes;
 
-pub use crashes::{CrashReport, every_crash};
+pub use crashes::{CrashReport, every_crash, some_crashes};
 
 use super::Violation;
 use super::founding::{HOUR, START_MS};

@@ -2,7 +2,7 @@
 
 use weft_protocol::clearing::weak::{self, Weak};
 use weft_protocol::evidence::EvidenceType;
-use weft_tests::simulator::round::every_crash;
+use weft_tests::simulator::round::some_crashes;
 use weft_tests::simulator::{Report, Topology, Violation, run, run_seed};
 
 /// Seeds that once broke something, with the story of each. They run first: what was wrong before may be again.
@@ -108,8 +108,9 @@ fn netting_rounds_take_the_same_off_both_ends_while_payments_go_on() {
 
 #[test]
 fn a_crash_at_any_place_of_a_netting_round_hurts_nobody() {
-    let report = every_crash(3, 1).unwrap_or_else(|violation| panic!("{violation}"));
-    assert!(report.crashes > 100 && report.cleared > 100, "{report:?}");
+    // `weft-tests simulator --only round` tries every one.
+    let report = some_crashes(3, 1, 5).unwrap_or_else(|violation| panic!("{violation}"));
+    assert!(report.crashes > 15 && report.cleared > 15, "{report:?}");
 }
 
 #[test]

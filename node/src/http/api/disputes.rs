@@ -1,4 +1,5 @@
-//! `/api/v1/claims/…/dispute` and `/api/v1/disputes`: a hop that both root sets close.
+//! `/api/v1/claims/…/dispute`, `/api/v1/disputes`, `/api/v1/peers/…/write-off`: a hop that both root sets close, a peer that
+//! ours writes off.
 
 use crate::http::error::ApiError;
 use crate::http::request::{Asked, Given, Named};
@@ -9,13 +10,13 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use weft_api::{Claim, DisputeDraft, SignedDispute};
+use weft_api::{Claim, DisputeDraft, SignedDispute, WriteOffDraft};
 use weft_protocol::clearing::dispute::{DisputeOutcome, MAX_DISPUTE_BYTES};
 use weft_protocol::ids::ClaimId;
 use weft_protocol::ledger::identity::MAX_ROOT_KEYS;
 
 pub(in crate::http) fn routes() -> OpenApiRouter<Ctx> {
-    OpenApiRouter::new().routes(routes!(draft)).routes(routes!(take_in))
+    OpenApiRouter::new().routes(routes!(draft)).routes(routes!(take_in)).routes(routes!(write_off))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -79,6 +80,21 @@ async fn take_in(
     .await
 }
 
+/// What writing a peer off would say that nobody hears from any more: for our root set to sign and to hand in as an operation.
+#[utoipa::path(get, operation_id = "draftWriteOff", path = "/api/v1/peers/{peer}/write-off", tag = "peers",
+    params(("peer" = String, Path, description = "What we call it, or its ledger id")),
+    responses((status = 200, description = "For our root set to sign", body = WriteOffDraft)))]
+async fn write_off(State(ctx): State<Ctx>, Named(name): Named) -> Result<Json<WriteOffDraft>, ApiError> {
+    let contacts = ctx.app.clearing.contacts();
+    ctx.on_ledger(move |core| {
+        let unknown = || ApiError::not_found("unknown-peer", format!("no peer is called \"{name}\" here"));
+        let peer = core.peer_called(&name).ok_or_else(unknown)?;
+        let seen_ms = contacts.get(&peer).and_then(|(_, seen_ms)| *seen_ms).unwrap_or(0);
+        Ok(Json(core.draft_write_off(&peer, seen_ms)?))
+    })
+    .await
+}
+
 #[cfg(test)]
 mod tests {
     use crate::http::testkit::Node;
@@ -92,6 +108,7 @@ mod tests {
         node.get(&format!("{path}?outcome=won")).await.problem(400, "outcome");
         node.get(&format!("{path}?outcome=free&peer=york")).await.problem(404, "unknown-peer");
         node.get("/api/v1/claims/xyz/dispute?outcome=free").await.problem(400, "malformed-path");
+        node.get("/api/v1/peers/york/write-off").await.problem(404, "unknown-peer");
         let none = r#"{"dispute":"00","signatures":[]}"#;
         node.post("/api/v1/disputes", None, none).await.problem(422, "dispute-mismatch");
         let long = format!(r#"{{"dispute":"{}","signatures":[]}}"#, "00".repeat(300));

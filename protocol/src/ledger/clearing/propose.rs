@@ -18,6 +18,9 @@ impl Context<'_> {
         let bad = |why| Err(Rejected::HopMismatch { why });
         if !self.lost {
             halt::check_open(channel)?;
+            if self.state.written_off.contains_key(&self.step.channel) {
+                return Err(Rejected::WrittenOff { peer: channel.peer });
+            }
         }
         let intent = args.intent.parse()?;
         let (part, place) = self.own_part(&args.intent.intent.0, &intent)?;
