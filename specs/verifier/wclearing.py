@@ -1,7 +1,7 @@
 """Our own entries in clearing (specs/clearing.md §6, §7): what a step or its other half does to the state."""
 
-from wcbor import Refused
-from wentry import (IDENTITY, Entry, accord_id, booked_unit, channel_of, claim_of, decision_message, exchanges, peer_account,
+from wcbor import Refused, decode
+from wentry import (DISPUTE, IDENTITY, Entry, accord_id, booked_unit, channel_of, claim_of, decision_message, exchanges, peer_account,
                     read_accord, read_intent)
 from wkeys import sha256, signer_of, tagged
 
@@ -52,8 +52,15 @@ def scaled(minor, num, den, up):
     return whole if whole <= 1 << 62 else None
 
 
+def added(postings):
+    sums = {}
+    for account, unit, delta in postings:
+        sums[account, unit] = sums.get((account, unit), 0) + delta
+    return [[account, unit, delta] for (account, unit), delta in sorted(sums.items()) if delta]
+
+
 def new_in():
-    return [[0, []], None, None, False, None, None, None]
+    return [[0, []], None, None, False, None, None, None, None]
 
 
 class Clearing:
@@ -115,7 +122,7 @@ class Clearing:
     def _step(self, entry, _):
         step, t = entry.payload, entry.kind - 0x0B00
         form = FORMS.get(t, (True, True))
-        if t == 3 and 1 in step[5]:
+        if t == 13 or (t == 3 and 1 in step[5]):
             form = (True, 4 in step)
         need((3 in step, 4 in step) == form, "step-form")
         whole = 3 not in step or (t == 2 and 1 in step[5])
@@ -127,14 +134,14 @@ class Clearing:
         channel[5] = step[1][0]
         return getattr(self, f"_step_{t}")(entry, step, channel)
 
-    def _own_root_sigs(self, accord_bytes, sigs):
+    def _own_root_sigs(self, accord_bytes, sigs, context=b"WEFT-ACCORD/1\n"):
         root, seen = self.identity()[2], set()
         for signer, sig in sigs:
             key = next((key for key in root[1] if signer_of(key) == signer), None)
             need(key is not None, "unknown-signer")
             need(signer not in seen, "signed-twice")
             seen.add(signer)
-            self.checks.append((key, b"WEFT-ACCORD/1\n" + accord_bytes, sig))
+            self.checks.append((key, context + accord_bytes, sig))
         need(len(seen) >= root[0], "root-quorum")
 
     def _accord(self, entry, step):
@@ -186,6 +193,7 @@ class Clearing:
     def _step_1(self, entry, step, channel):
         (data, sig), hop_number = step[5][0], step[5][1]
         need(len(channel) == 8 or self.lost is not None, "halted")
+        need(step[0] not in self.t["written_off"] or self.lost is not None, "written-off")
         intent = read_intent(data)
         route, hops, place = self._part(step, data, intent)
         need(entry.time < intent[6] <= entry.time + 7 * DAY, "expires")
@@ -309,6 +317,7 @@ class Clearing:
         out = row[1]
         bound = out is not None and out[4] == [UPSTREAM, [step[0]]] and out[6][0] != FREED
         need(not bound, "bound-downstream")
+        need(step[0] not in row[0] or row[0][step[0]][7] is None, "already-answered")
         need(step[0] not in row[0] or row[0][step[0]][5] is None, "already-decided")
         if 1 in step[5]:
             decision = step[5][1]
@@ -353,6 +362,99 @@ class Clearing:
         onward = (not out[8] and out[6][0] != FREED) if ours else hop[0][0] == ACCEPTED
         need(not onward and not here and hop[1] is not None and hop[2] is None, "hop-state")
         hop[2] = entry.leaf
+
+    # Disputes (§15)
+
+    def _step_13(self, entry, step, channel):
+        data = step[5][0]
+        dispute, us, part = DISPUTE(decode(data, 256)), self.ident[0], step.get(6, 0)
+        need([dispute[1], dispute[2], dispute[3]] == [step[0], step[3], part], "dispute-mismatch")
+        need({dispute[4], dispute[5]} == {us, channel[0]}, "dispute-mismatch")
+        of_debtor, outcome = dispute[4] == us, dispute[8]
+        need((4 in step) == of_debtor, "step-form")
+        row = self._row_or_new(step, part, entry.time + 7 * DAY)
+        if of_debtor:
+            out = row[1]
+            need(out is not None, "unknown-claim")
+            need(out[0] == step[0] and out[6][0] == OPEN, "hop-state")
+            need([out[1], self.position([out[2], out[3], out[9]])] == [dispute[6], dispute[7]], "dispute-mismatch")
+            if outcome == 2:
+                self._lower(channel, out)
+            out[6] = [FREED if outcome == 2 else DONE, [entry.leaf]]
+        else:
+            out = row[1]
+            onward = out is not None and out[4] == [UPSTREAM, [step[0]]] and out[6][0] != FREED
+            value = self._coming(step[3], part, step[0])
+            need(value is None or self.position(value) == dispute[7], "dispute-mismatch")
+            hop = row[0].setdefault(step[0], new_in())
+            need(hop[7] is None and hop[1] is None, "hop-state")
+            if outcome == 2:
+                need(not onward, "bound-downstream")
+                hop[0] = [2, [entry.leaf]]
+            else:
+                decided = self._accepted_on(step[3], part, step[0]) is not None
+                need(hop[0][0] != 2 and (decided or onward), "hop-state")
+            hop[7] = [entry.leaf, outcome, False]
+        self._own_root_sigs(data, step[5][1 if of_debtor else 2], b"WEFT-DISPUTE/1\n")
+
+    def _coming(self, claim, part, key):
+        """What an in-hop would bring, as far as our own entries say."""
+        row = self.t["claims"].get((claim, part), [{}, None])
+        decided, out, hop = self._accepted_on(claim, part, key), row[1], row[0].get(key)
+        if decided:
+            return hop[5] + [hop[6]] if hop is not None and hop[5] is not None else decided[2] + [None]
+        if out is not None and out[4] == [UPSTREAM, [key]]:
+            return [out[2], out[3], out[10]]
+        return None
+
+    def _kind_050e(self, entry, _):
+        claim, part, key, dispute, postings = (entry.payload[i] for i in range(5))
+        hop = self._claim_of(claim, part)[0].get(key)
+        need(hop is not None and hop[7] is not None and hop[7] == [dispute, 2, False], "hop-state")
+        need(self._accepted_on(claim, part, key) is not None and hop[1] is None, "hop-state")
+        unit, amount, _ = self._coming(claim, part, key)
+        self.exactly(postings, move(own_account("disputed"), own_account("incoming"), unit, amount))
+        hop[7][2] = True
+
+    # Write-offs (§16). A row is [time, next, back].
+
+    def _kind_050d(self, entry, authority):
+        p, rows = entry.payload, self.t["written_off"]
+        act, key, heard, following, postings = p[0], p[1], p[2], p[3], p.get(4, [])
+        channel = self._channel(key)
+        if act == 0:
+            need(key not in rows, "nothing-to-do")
+            authority.root_quorum(self.identity()[2])
+            seen = max([view[3] for (peer, _), view in self.t["views"].items() if peer == channel[0]], default=0)
+            need(entry.time - max(heard, seen) >= 30 * DAY and following >= channel[5], "write-off-early")
+            back, gone, hops = self._lost_with(key, channel)
+            need(postings == added(back + gone), "postings-differ")
+            for out in hops:
+                out[4][1][1] = own_account("disputed")
+            rows[key] = [entry.time, following, added([[a, u, -d] for a, u, d in back])]
+        else:
+            need(key in rows and following > rows[key][1], "nothing-to-do")
+            need(postings == rows[key][2], "postings-differ")
+            del rows[key]
+        if postings:
+            self.post(postings)
+
+    def _lost_with(self, key, channel):
+        disputed, back, gone, hops = own_account("disputed"), [], [], []
+        side = 0 if channel[4] else 1
+        for pair in channel[2][5]:
+            unit = booked_unit(pair, side)
+            owed = self.t["balances"].get((channel[1], unit), 0)
+            back += [[channel[1], unit, -owed], [disputed, unit, owed]]
+        for (claim, part), row in self.t["claims"].items():
+            out, hop = row[1], row[0].get(key)
+            if out is not None and out[0] == key and out[6][0] == OPEN and out[4][0] == HOLD and out[4][1][1] != disputed:
+                gone += [[disputed, out[2], -out[3]], [out[4][1][1], out[2], out[3]]]
+                hops.append(out)
+            if hop is not None and hop[1] is None and hop[7] is None and self._accepted_on(claim, part, key) is not None:
+                unit, amount, _ = self._coming(claim, part, key)
+                back += [[disputed, unit, -amount], [own_account("incoming"), unit, amount]]
+        return back, gone, hops
 
     # The other halves (6.10)
 

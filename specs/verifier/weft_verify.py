@@ -241,6 +241,12 @@ def settlement(run, v):
     channels_of(run, v["ledgers"], all_entries)
 
 
+def disputes(run, v):
+    states = ledgers_of(run, v["ledgers"], {})
+    for case in v["invalid"]:
+        refused_entry(run, states[case["of"]], case)
+
+
 def channels_of(run, ledgers, all_entries):
     """Both sides of the channel of the first two ledgers, as an audit holds them against each other."""
     sides, known = [], [unhex(ledger["ledger"]) for ledger in ledgers[:2]]
@@ -404,7 +410,7 @@ def federation(run, v):
 
 FILES = {"encoding": encoding, "keys": keys, "entries": entries, "identity": identity, "postings": postings,
          "clearing": clearing, "exchange": exchange, "log": log, "wire": wwire.wire, "sealed": wseal.sealed, "witness": witness,
-         "evidence": evidence, "federation": federation, "erasure": entries, "settlement": settlement,
+         "evidence": evidence, "federation": federation, "erasure": entries, "settlement": settlement, "disputes": disputes,
          "mirror": wmirror.mirror, "netting": wnetting.netting}
 
 

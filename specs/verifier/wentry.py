@@ -13,7 +13,7 @@ PUBLIC = IDENTITY | {SUCCESSION, UNIT_DEFINED, CAPACITY}
 ZERO16, ZERO32 = bytes(16), bytes(32)
 H, U8, U16, U32, U64 = fixed(32), uint(8), uint(16), uint(32), uint(64)
 STEPS = {0: "ACCORD", 1: "PROPOSE", 2: "ACCEPT", 3: "REJECT", 4: "DONE", 5: "FREE", 6: "RETURN", 7: "STMT", 8: "STMT_ACK",
-         9: "SETTLE", 10: "SETTLE_ACK", 14: "KEY", 19: "PAUSE", 20: "END"}
+         9: "SETTLE", 10: "SETTLE_ACK", 13: "DISPUTE", 14: "KEY", 19: "PAUSE", 20: "END"}
 
 ROLE, HOW, OWNER, PURPOSE = one_of(*range(7)), one_of(*range(5)), one_of(*range(7)), one_of(*range(1, 7))
 AUTH = tuple_of(fixed(8), ROLE, HOW, blob)
@@ -32,6 +32,7 @@ DECISION = tuple_of(record(k0=U8, k1=H, k2=U32, k3=H, k4=one_of(1, 2), k5=U16), 
 ROOT_SIGS = list_of(tuple_of(fixed(8), fixed(64)))
 IN_FLIGHT = tuple_of(U64, list_of(U64), H)
 STATEMENT = record(k0=tuple_of(U64, U64), k1=list_of(sint(64)), k2=IN_FLIGHT, k3=IN_FLIGHT)
+DISPUTE = record(k0=one_of(1), k1=fixed(16), k2=H, k3=U8, k4=H, k5=H, k6=U8, k7=amount, k8=one_of(1, 2))
 ARGS = {
     0: record(k0=blob, k1=ROOT_SIGS, k2=ROOT_SIGS),
     1: record(k0=tuple_of(blob, fixed(64)), k1=U8),
@@ -42,6 +43,7 @@ ARGS = {
     8: record(k0=one_of(0, 1, 2, 3), k1=STATEMENT),
     9: record(k0=U8, k1=amount, k2=boolean, k3=H, k4=boolean),
     10: record(k0=one_of(0, 1, 2)),
+    13: record(k0=blob, k1=ROOT_SIGS, k2=ROOT_SIGS),
     14: record(k0=blob),
     19: record(k0=boolean),
 }
@@ -69,6 +71,8 @@ PAYLOADS = {
     0x0508: record(k0=H, k1=U8, k2=fixed(16), k3=H, k4=POSTINGS),
     0x050C: record(optional=(5, 6, 7), k0=one_of(*range(6)), k1=fixed(16), k2=U8, k3=amount, k4=boolean, k5=H, k6=H,
                    k7=POSTINGS),
+    0x050D: record(lists=(4,), k0=one_of(0, 1), k1=fixed(16), k2=U64, k3=U64, k4=POSTINGS),
+    0x050E: record(k0=H, k1=U8, k2=fixed(16), k3=H, k4=POSTINGS),
     0x0D01: record(k0=H, k1=text, k2=U64, k3=H, k4=H),
     0x0E01: record(k0=H, k1=H, k2=one_of(1, 2, 3, 4, 6)),
     0x0E02: record(k0=H),

@@ -172,7 +172,7 @@ class State(Clearing, Statements):
               "channels", "claims", "decisions", "nonces")
     # Tables of later versions, by field: absent when empty.
     LATER = {15: "views", 16: "accused", 17: "successions", 18: "erased", 19: "capacity", 20: "statements",
-             21: "settlements"}
+             21: "settlements", 24: "written_off"}
 
     def __init__(self):
         self.ident, self.head = None, [0, ZERO32, 0, 0]
@@ -232,6 +232,8 @@ class State(Clearing, Statements):
             return row[:6] + [sorted(row[6]), dict(sorted(row[7].items()))] + row[8:]
         if name == "settlements":
             return without_tail(row)
+        if name == "written_off":
+            return row
         if name == "statements":
             return row if row[1] is not None else row[:1]
         if name == "claims":
@@ -286,7 +288,8 @@ class State(Clearing, Statements):
         signed = bool(entry.auth)
         by_node = (0x0B00 <= entry.kind < 0x0F00 and entry.kind != 0x0E02) or 0x0504 <= entry.kind <= 0x0508
         by_node = by_node or entry.kind in (0x0106, 0x1101)
-        by_node = by_node or (entry.kind == 0x050C and entry.payload[0] in (4, 5))
+        by_node = by_node or (entry.kind == 0x050C and entry.payload[0] in (4, 5)) or entry.kind == 0x050E
+        by_node = by_node or (entry.kind == 0x050D and entry.payload[0] == 1)
         need(not (by_node and signed), "node-only")
         need(by_node or signed, "unsigned")
         getattr(self, f"_kind_{entry.kind:04x}", self._step)(entry, authority)

@@ -39,6 +39,11 @@ class Statements:
         sign = 1 if channel[4] else -1
         out = [sign * self.t["balances"].get((channel[1], booked_unit(pair, self._side(channel))), 0)
                for pair in channel[2][5]]
+        for key, row in self.t["written_off"].items():
+            if self.t["channels"][key] is channel:
+                taken = {(account, unit): delta for account, unit, delta in row[2]}
+                for number, pair in enumerate(channel[2][5]):
+                    out[number] += sign * taken.get((channel[1], booked_unit(pair, self._side(channel))), 0)
         for key, pair, amount, we_owed, stage, *_ in self.t["settlements"].values():
             if stage == ACCEPTING and self.t["channels"][key] is channel:
                 out[pair] += amount if we_owed == channel[4] else -amount

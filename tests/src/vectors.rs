@@ -34,6 +34,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("identity.json", identity::vectors()),
         ("postings.json", postings::vectors()),
         ("clearing.json", clearing::vectors()),
+        ("disputes.json", clearing::disputes::vectors()),
         ("exchange.json", clearing::exchange::vectors()),
         ("log.json", log::vectors()),
         ("wire.json", wire::vectors()),

@@ -1,5 +1,6 @@
 //! Three networks on a line: accords, payments over one and two hops, one refused; every entry of every ledger.
 
+pub(super) mod disputes;
 pub(super) mod exchange;
 pub(super) mod refused;
 
@@ -51,7 +52,13 @@ fn commitment(payee: &str) -> Hash {
 }
 
 fn payee(_: &ClaimId, sealed: &Hash) -> Payee {
-    if *sealed == commitment("bob") { Payee::Account(PAYEE) } else { Payee::Unknown }
+    if *sealed == commitment("bob") {
+        Payee::Account(PAYEE)
+    } else if *sealed == commitment("late") {
+        Payee::Missing
+    } else {
+        Payee::Unknown
+    }
 }
 
 impl Network {
