@@ -26,6 +26,9 @@ struct Arc {
     used: u64,
 }
 
+/// How many hops a stop is away, and by which arc it was reached, forth or back.
+type Reached = (i64, Option<(usize, bool)>);
+
 /// The part of the map between payer and payee.
 struct Flow {
     stops: Vec<Stop>,
@@ -100,9 +103,10 @@ impl Flow {
 
     fn place(&mut self, known: &mut BTreeMap<Stop, usize>, stop: Stop) -> usize {
         *known.entry(stop).or_insert_with(|| {
+            let place = self.stops.len();
             self.stops.push(stop);
             self.around.push(Vec::new());
-            self.stops.len() - 1
+            place
         })
     }
 
@@ -117,9 +121,9 @@ impl Flow {
             let fits = way.iter().map(|(arc, forth)| self.left(*arc, *forth)).min()?.min(left);
             for (arc, forth) in way {
                 let arc = &mut self.arcs[arc];
-                arc.used = if forth { arc.used + fits } else { arc.used - fits };
+                arc.used = if forth { arc.used.saturating_add(fits) } else { arc.used.saturating_sub(fits) };
             }
-            left -= fits;
+            left = left.saturating_sub(fits);
         }
         (left == 0).then_some(())
     }
@@ -127,12 +131,12 @@ impl Flow {
     /// What an arc can still take, forth, or give back.
     fn left(&self, arc: usize, forth: bool) -> u64 {
         let arc = &self.arcs[arc];
-        if forth { arc.room - arc.used } else { arc.used }
+        if forth { arc.room.saturating_sub(arc.used) } else { arc.used }
     }
 
     /// The shortest way of what is left; a hop turned back counts as one hop less (Bellman and Ford, with a queue).
     fn shortest(&self) -> Option<Vec<(usize, bool)>> {
-        let mut best: Vec<Option<(i64, Option<(usize, bool)>)>> = vec![None; self.stops.len()];
+        let mut best: Vec<Option<Reached>> = vec![None; self.stops.len()];
         best[self.source] = Some((0, None));
         let mut queue = VecDeque::from([self.source]);
         let mut queued = vec![false; self.stops.len()];
@@ -141,8 +145,11 @@ impl Flow {
             let Some((hops, _)) = best[at] else { continue };
             for arc in self.around[at].iter().copied() {
                 let forth = self.arcs[arc].from == at;
-                let (to, hops) =
-                    if forth { (self.arcs[arc].to, hops + 1) } else { (self.arcs[arc].from, hops - 1) };
+                let (to, hops) = if forth {
+                    (self.arcs[arc].to, hops.saturating_add(1))
+                } else {
+                    (self.arcs[arc].from, hops.saturating_sub(1))
+                };
                 if self.left(arc, forth) == 0 || best[to].is_some_and(|(known, _)| known <= hops) {
                     continue;
                 }
@@ -167,9 +174,10 @@ impl Flow {
         while left > 0 && parts.len() < MAX_PARTS {
             let (width, arcs) = self.widest()?;
             for arc in &arcs {
-                self.arcs[*arc].used -= width;
+                let arc = &mut self.arcs[*arc];
+                arc.used = arc.used.saturating_sub(width);
             }
-            left -= width;
+            left = left.saturating_sub(width);
             parts.push((self.path(&arcs), width));
         }
         (left == 0).then_some(parts)
