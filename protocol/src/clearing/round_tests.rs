@@ -473,7 +473,9 @@ fn a_vote_keeps_the_rules_of_our_own_debts() {
         let sig = sign_vote(&key, (&round, &result, accepts == sign), &ledger);
         let reason = (!accepts).then_some(RefusalReason::Person);
         let voted = Voted { round, attempt: 0, result, accepts, reason, epoch: 0, sig, lines, aborted: None };
-        network.with_cx(|engine, cx| engine.own(Payload::Voted(voted), &[], &[], 0, cx))
+        // Another operation each time: the same one would be refused as done.
+        let about = network.now_ms.to_be_bytes();
+        network.with_cx(|engine, cx| engine.own(Payload::Voted(voted), &[], &about, 0, cx))
     };
     let more = |line: &Line| Line { amount: Amount::new(line.amount.minor() + 1).unwrap(), ..*line };
     let refused = write(network, held.iter().map(more).collect(), true, true).unwrap_err();

@@ -31,7 +31,7 @@ const PUBLIC_ENTRIES: usize = 16;
 pub(super) fn announce(world: &mut World, index: usize) {
     let now_ms = world.now_ms;
     let many = world.rounds >= if world.is_calm() { 1 } else { MOST };
-    if !world.has_rounds || many || now_ms < FROM_MS || now_ms > START_MS + 45_000 {
+    if !world.has_rounds || many || !(FROM_MS..=START_MS + 45_000).contains(&now_ms) {
         return;
     }
     if world.rounds > 0 && !world.random.chance(30) {

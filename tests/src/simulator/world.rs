@@ -80,6 +80,9 @@ pub(super) struct CrashAt {
     pub keep: usize,
 }
 
+/// Where a crash can be tried: network, its commit, records of that.
+pub(super) type Places = Vec<(usize, u64, usize)>;
+
 /// A run.
 #[derive(Debug)]
 pub struct World {
@@ -106,7 +109,7 @@ pub struct World {
     /// Commits of each network so far.
     commits: Vec<u64>,
     /// Those that hold something about a round: network, commit, records.
-    about_rounds: Vec<(usize, u64, usize)>,
+    about_rounds: Places,
     /// Whether networks are set back: what was acknowledged may then be lost, and only convictions are judged.
     pub(super) restores: bool,
 }
@@ -135,7 +138,7 @@ impl World {
     }
 
     /// Runs to the end; where a crash could be tried.
-    pub(super) fn tried(mut self) -> Result<(Tally, Vec<(usize, u64, usize)>), Violation> {
+    pub(super) fn tried(mut self) -> Result<(Tally, Places), Violation> {
         self.live()?;
         Ok((self.tally, self.about_rounds))
     }
