@@ -82,6 +82,8 @@ struct Shared {
     links: Mutex<BTreeMap<PeerId, LinkEnd>>,
     pairing: tokio::sync::Mutex<()>,
     inbound: Arc<Semaphore>,
+    /// Told when the first connection to a peer stands.
+    came: Notify,
 }
 
 /// What the rest of the module holds of a running link.
@@ -137,6 +139,7 @@ impl Clearing {
             links: Mutex::new(BTreeMap::new()),
             pairing: tokio::sync::Mutex::new(()),
             inbound: Arc::new(Semaphore::new(MAX_INBOUND)),
+            came: Notify::new(),
         });
         let clearing = Self(shared);
         let peers = clearing.0.ledger.run(|core| {
@@ -206,6 +209,9 @@ impl Clearing {
         if let Some(link) = links.get_mut(&peer) {
             link.seen_ms = now_ms;
             link.connected.send_replace(connected);
+            if connected {
+                self.0.came.notify_one();
+            }
         }
     }
 
@@ -350,6 +356,11 @@ impl Clearing {
             (link.ledger, (connected, seen_ms))
         };
         links.values().map(contact).collect()
+    }
+
+    /// Waits until a peer has come since this was asked last.
+    pub(crate) async fn somebody_came(&self) {
+        self.0.came.notified().await;
     }
 
     /// Whether a connection to a peer stands.

@@ -27,7 +27,7 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NetworkSection {
-    /// Addresses to listen on, as multiaddresses. Loopback with any free port until told otherwise.
+    /// Addresses to listen on, as multiaddresses, of TCP and of QUIC. Loopback with any free ports until told otherwise.
     pub listen: Vec<String>,
     /// Addresses to tell others, when they differ from the listening ones.
     pub external: Vec<String>,
@@ -66,11 +66,13 @@ pub struct FederationSection {
     pub sync_every_s: u64,
     /// Least time between two entries that tell how much an accord lets pass, in seconds.
     pub capacity_every_s: u64,
+    /// How often letters are fetched from peers, and written to peers that are away, in seconds.
+    pub letters_every_s: u64,
 }
 
 impl Default for FederationSection {
     fn default() -> Self {
-        Self { sync_every_s: 300, capacity_every_s: 600 }
+        Self { sync_every_s: 300, capacity_every_s: 600, letters_every_s: 60 }
     }
 }
 
@@ -83,7 +85,7 @@ impl Default for WitnessSection {
 impl Default for NetworkSection {
     fn default() -> Self {
         Self {
-            listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
+            listen: ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"].map(str::to_owned).to_vec(),
             external: Vec::new(),
             redial_min_ms: 2_000,
             redial_max_ms: 600_000,
@@ -157,7 +159,9 @@ impl Config {
         }
         for address in self.network.listen.iter().chain(&self.network.external) {
             if address.parse::<crate::network::Multiaddr>().is_err() {
-                return bad(format!("\"{address}\" is not a multiaddress, such as /ip4/0.0.0.0/tcp/7600"));
+                return bad(format!(
+                    "\"{address}\" is not a multiaddress, such as /ip4/0.0.0.0/tcp/7600 or /ip4/0.0.0.0/udp/7600/quic-v1"
+                ));
             }
         }
         if !self.http.listen.is_empty() && self.http.listen.parse::<std::net::SocketAddr>().is_err() {

@@ -11,6 +11,7 @@ mod api;
 mod auth;
 mod csv;
 mod error;
+mod metrics;
 mod openapi;
 mod request;
 mod server;

@@ -10,6 +10,7 @@ pub mod demo;
 pub mod federation;
 pub mod http;
 pub mod keystore;
+pub mod mailbox;
 mod mirror;
 pub mod network;
 pub mod node;

@@ -12,6 +12,7 @@ use crate::store::{Disk, RealDisk};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -244,6 +245,9 @@ impl Node {
         let http_task = tokio::spawn(http::serve(app, unix, tcp, stopping));
         let asking = crate::witness::run(ledger.clone(), clearing.clone(), Clock, stop.subscribe());
         tokio::spawn(asking);
+        let every = Duration::from_secs(config.federation.letters_every_s.max(1));
+        let letters = crate::mailbox::run(ledger.clone(), clearing.clone(), Clock, every, stop.subscribe());
+        tokio::spawn(letters);
         tokio::spawn(crate::mirror::push(ledger.clone(), clearing.clone(), Clock, stop.subscribe()));
         tokio::spawn(crate::mirror::restore(ledger.clone(), clearing.clone(), stop.subscribe()));
         Ok(Self {
@@ -269,6 +273,11 @@ impl Node {
     /// Where peers reach the node.
     pub async fn listen_addresses(&self) -> Vec<Multiaddr> {
         self.network.listen_addrs().await
+    }
+
+    /// The network layer.
+    pub fn network(&self) -> &Network {
+        &self.network
     }
 
     /// What opening found that people should know.

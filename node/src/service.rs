@@ -15,6 +15,7 @@ mod forward;
 mod found;
 mod guard;
 mod keys;
+mod letters;
 mod links;
 mod mirror;
 mod notes;
@@ -38,6 +39,7 @@ pub use flight::Proposed;
 pub use found::NewLedger;
 pub use guard::{GuardReport, GuardStep};
 pub use keys::NextKeyError;
+pub use letters::LetterOut;
 pub use links::{Outgoing, PushIn, short};
 pub use mirror::{MirrorJob, MirrorView, OpenPiece};
 pub use open::{OpenFailure, Opened, open};
@@ -119,6 +121,11 @@ impl Ledger {
     pub async fn close(&self) {
         // When the thread is gone already there is nothing to end.
         let _ = self.tasks.send(Job::Close).await;
+    }
+
+    /// Tasks that wait for the thread, those it works on not counted.
+    pub fn waiting(&self) -> u64 {
+        self.tasks.max_capacity().saturating_sub(self.tasks.capacity()) as u64
     }
 
     /// Rises with every group that became durable.

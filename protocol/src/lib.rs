@@ -17,6 +17,7 @@ pub mod federation;
 pub mod ids;
 pub mod keys;
 pub mod ledger;
+pub mod letter;
 pub mod log;
 pub mod mirror;
 pub mod netting;

@@ -21,6 +21,7 @@ import waudit
 import wevidence
 import wfederation
 import wlog
+import wletters
 import wmirror
 import wnetting
 import wpublic
@@ -411,7 +412,7 @@ def federation(run, v):
 FILES = {"encoding": encoding, "keys": keys, "entries": entries, "identity": identity, "postings": postings,
          "clearing": clearing, "exchange": exchange, "log": log, "wire": wwire.wire, "sealed": wseal.sealed, "witness": witness,
          "evidence": evidence, "federation": federation, "erasure": entries, "settlement": settlement, "disputes": disputes,
-         "mirror": wmirror.mirror, "netting": wnetting.netting}
+         "mirror": wmirror.mirror, "letters": wletters.letters, "netting": wnetting.netting}
 
 
 def vectors(folder):

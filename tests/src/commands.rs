@@ -5,6 +5,7 @@ pub(crate) mod crossing;
 pub(crate) mod federation;
 pub(crate) mod hostile;
 pub(crate) mod kills;
+pub(crate) mod memory;
 pub(crate) mod model;
 pub(crate) mod netting;
 pub(crate) mod powerloss;

@@ -8,6 +8,7 @@ pub mod federation;
 pub mod hostile;
 pub mod kills;
 pub mod kit;
+pub mod memory;
 pub mod model;
 pub mod netting;
 pub mod powerloss;

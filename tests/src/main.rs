@@ -5,7 +5,8 @@ mod commands;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    corruptions, crossing, federation, hostile, kills, model, netting, powerloss, rebuild, records, simulator,
+    corruptions, crossing, federation, hostile, kills, memory, model, netting, powerloss, rebuild, records,
+    simulator,
 };
 use std::process::ExitCode;
 
@@ -36,6 +37,11 @@ enum Command {
     /// The hostile peer of `hostile`
     #[command(hide = true)]
     HostileAttacker(hostile::Attacker),
+    /// What a node with a large ledger and silent peers holds in memory
+    Memory(memory::Arguments),
+    /// The node of `memory`
+    #[command(hide = true)]
+    MemoryHere(memory::Here),
     /// Bundles corrupted at random, judged by two auditors
     Corruptions(corruptions::Arguments),
     /// Random graphs of debts, solved in every way there is
@@ -63,6 +69,8 @@ fn main() -> ExitCode {
         Command::Kills(arguments) => kills::run(&arguments),
         Command::Hostile(arguments) => hostile::run(&arguments),
         Command::HostileAttacker(arguments) => hostile::attack(&arguments),
+        Command::Memory(arguments) => memory::run(&arguments),
+        Command::MemoryHere(arguments) => memory::here(&arguments),
         Command::Corruptions(arguments) => corruptions::run(&arguments),
         Command::Netting(arguments) => netting::run(&arguments),
         Command::PowerlossWorker(arguments) => powerloss::work(&arguments),

@@ -12,6 +12,7 @@ mod federation;
 mod identity;
 mod keys;
 mod kit;
+mod letters;
 mod log;
 mod mirror;
 mod netting;
@@ -39,6 +40,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("log.json", log::vectors()),
         ("wire.json", wire::vectors()),
         ("sealed.json", sealed::vectors()),
+        ("letters.json", letters::vectors()),
         ("mirror.json", mirror::vectors()),
         ("evidence.json", evidence::vectors()),
         ("witness.json", witness::vectors()),

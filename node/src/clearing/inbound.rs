@@ -3,6 +3,7 @@
 //! `None` refuses a request without a word: nothing was done.
 
 use super::Clearing;
+use crate::mailbox::host::{self, HostError};
 use crate::network::{Answer as Way, Fault, PeerId, Protocol};
 use crate::service::{PushIn, ServiceError};
 use weft_protocol::encoding::{Blob, EncodingError};
@@ -58,7 +59,7 @@ const fn questions(protocol: Protocol) -> &'static [u8] {
     match protocol {
         Protocol::Hello | Protocol::Claim => &[1],
         Protocol::Stream | Protocol::Witness | Protocol::Guard => &[1, 3],
-        Protocol::Pair | Protocol::Mirror => &[1, 3, 5],
+        Protocol::Pair | Protocol::Mirror | Protocol::Mailbox => &[1, 3, 5],
         Protocol::Sync => &[1, 3, 5, 7],
     }
 }
@@ -107,7 +108,8 @@ impl Clearing {
             (Protocol::Witness, Some(ledger)) => self.witness_in(ledger, bytes).await,
             (Protocol::Guard, Some(ledger)) => self.guard_in(ledger, bytes).await,
             (Protocol::Mirror, Some(ledger)) => self.mirror_in(ledger, bytes).await,
-            (Protocol::Witness | Protocol::Guard | Protocol::Mirror, None) => {
+            (Protocol::Mailbox, Some(ledger)) => self.letters_in(ledger, bytes).await,
+            (Protocol::Witness | Protocol::Guard | Protocol::Mirror | Protocol::Mailbox, None) => {
                 return Err(Refused::Other("there is no accord with this network".to_owned()));
             }
         };
@@ -157,6 +159,16 @@ impl Clearing {
             self.follow_identity(peer).await;
         }
         Ok(Replied { bytes: pushed.to_bytes(), fault })
+    }
+
+    /// A peer puts, fetches or has taken letters.
+    async fn letters_in(&self, peer: LedgerId, bytes: &[u8]) -> Result<Vec<u8>, Refused> {
+        let bytes = bytes.to_vec();
+        let answered = self.0.ledger.run(move |core| host::answer(core, peer, &bytes)).await?;
+        answered.map_err(|error| match error {
+            HostError::Unreadable(why) => Refused::Unreadable(why),
+            HostError::Stopped(_) | HostError::Store(_) => Refused::Other(error.to_string()),
+        })
     }
 
     async fn evidence_in(&self, from: LedgerId, bytes: &[u8]) -> Result<Vec<u8>, Refused> {

@@ -18,6 +18,7 @@ mod status;
 mod time;
 
 use super::state::Ctx;
+use crate::service::Core;
 use utoipa_axum::router::OpenApiRouter;
 
 /// All routes with their descriptions.
@@ -39,4 +40,10 @@ pub(super) fn routes() -> OpenApiRouter<Ctx> {
         .merge(bans::routes())
         .merge(keys::routes())
         .merge(import::routes())
+}
+
+/// Payments with other networks that have not ended.
+pub(super) fn open_claims(core: &Core) -> u64 {
+    let state = core.engine().state();
+    claims::ids(core).iter().filter(|id| !state.is_closed(id)).count() as u64
 }

@@ -60,6 +60,7 @@ fn router(ctx: Ctx) -> Router {
     let (router, _) = api::routes().split_for_parts();
     openapi::route(router)
         .route(super::witness::PATH, axum::routing::post(super::witness::add_checkpoint))
+        .route(super::metrics::PATH, axum::routing::get(super::metrics::metrics))
         .fallback(|| async {
             ApiError::not_found("no-such-path", "the API has no such path: see /api/v1/openapi.json")
         })

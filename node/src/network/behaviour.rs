@@ -17,7 +17,7 @@ use libp2p::{
     },
     dns, identify,
     identity::Keypair,
-    memory_connection_limits, noise, ping,
+    memory_connection_limits, noise, ping, quic,
     request_response::{self, ProtocolSupport},
     swarm::{self, NetworkBehaviour},
     tcp, yamux,
@@ -36,6 +36,10 @@ use super::{
 
 /// How long a new connection may take to be encrypted and multiplexed.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes under way on one QUIC stream, and on all of a connection: two of the longest frames, and a window of the usual ones.
+const QUIC_STREAM_WINDOW: u32 = 1_024 * 1_024;
+const QUIC_CONNECTION_WINDOW: u32 = 2 * 1_024 * 1_024;
 
 /// Dials under way at once; further ones fail and are tried again later.
 const PENDING_OUTBOUND_MAX: u32 = 64;
@@ -64,6 +68,7 @@ pub(super) struct Behaviour {
     guard: Exchange,
     mirror: Exchange,
     sync: Exchange,
+    mailbox: Exchange,
 }
 
 impl Behaviour {
@@ -110,6 +115,7 @@ impl Behaviour {
             guard: exchange(Protocol::Guard),
             mirror: exchange(Protocol::Mirror),
             sync: exchange(Protocol::Sync),
+            mailbox: exchange(Protocol::Mailbox),
         }
     }
 
@@ -124,6 +130,7 @@ impl Behaviour {
             Protocol::Guard => &mut self.guard,
             Protocol::Mirror => &mut self.mirror,
             Protocol::Sync => &mut self.sync,
+            Protocol::Mailbox => &mut self.mailbox,
         }
     }
 
@@ -187,27 +194,34 @@ pub(super) fn build(
     Ok((swarm, listeners))
 }
 
+/// TCP with Noise and Yamux, and QUIC beside it; names are looked up for both.
 pub(super) fn transport(keys: &Keypair, limits: &Limits) -> Boxed<(PeerId, StreamMuxerBox)> {
-    let tcp = || tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
-    match dns::tokio::Transport::system(tcp()) {
-        Ok(named) => secured(named, keys, limits),
+    match dns::tokio::Transport::system(both(keys, limits)) {
+        Ok(named) => named.boxed(),
         Err(error) => {
             tracing::warn!(%error, "no resolver: peers can be reached at IP addresses only");
-            secured(tcp(), keys, limits)
+            both(keys, limits)
         }
     }
 }
 
-fn secured<T>(transport: T, keys: &Keypair, limits: &Limits) -> Boxed<(PeerId, StreamMuxerBox)>
-where
-    T: Transport + Send + Unpin + 'static,
-    T::Output: futures::AsyncRead + futures::AsyncWrite + Unpin + Send + 'static,
-    T::Error: Send + Sync + 'static,
-    T::Dial: Send + 'static,
-    T::ListenerUpgrade: Send + 'static,
-{
+fn both(keys: &Keypair, limits: &Limits) -> Boxed<(PeerId, StreamMuxerBox)> {
     let noise = noise::Config::new(keys).expect("an ed25519 key signs a noise key");
     let mut yamux = yamux::Config::default();
     yamux.set_max_num_streams(limits.max_streams);
-    transport.upgrade(Version::V1Lazy).authenticate(noise).multiplex(yamux).timeout(HANDSHAKE_TIMEOUT).boxed()
+    let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise)
+        .multiplex(yamux)
+        .timeout(HANDSHAKE_TIMEOUT);
+    let mut config = quic::Config::new(keys);
+    config.handshake_timeout = HANDSHAKE_TIMEOUT;
+    config.max_concurrent_stream_limit = u32::try_from(limits.max_streams).unwrap_or(u32::MAX);
+    config.max_stream_data = QUIC_STREAM_WINDOW;
+    config.max_connection_data = QUIC_CONNECTION_WINDOW;
+    let quic = quic::tokio::Transport::new(config);
+    // QUIC is asked first: an address is for one of them.
+    let quic = quic.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let tcp = tcp.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    quic.or_transport(tcp).map(|either, _| either.into_inner()).boxed()
 }

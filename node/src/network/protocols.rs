@@ -28,11 +28,13 @@ pub enum Protocol {
     Mirror,
     /// Public streams of everybody, passed on by everybody. Open to all.
     Sync,
+    /// Sealed letters for a peer that is away, kept by a peer of both. For peers with an accord.
+    Mailbox,
 }
 
 impl Protocol {
     /// Every protocol, in the order of their declaration.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Hello,
         Self::Pair,
         Self::Stream,
@@ -41,6 +43,7 @@ impl Protocol {
         Self::Guard,
         Self::Mirror,
         Self::Sync,
+        Self::Mailbox,
     ];
 
     /// The name agreed on the wire.
@@ -55,6 +58,7 @@ impl Protocol {
             Self::Guard => "/weft/guard/1",
             Self::Mirror => "/weft/mirror/1",
             Self::Sync => "/weft/sync/1",
+            Self::Mailbox => "/weft/mailbox/1",
         }
     }
 
@@ -65,7 +69,7 @@ impl Protocol {
             Self::Hello | Self::Guard => 8 * KIB,
             Self::Pair => 16 * KIB,
             Self::Stream => 256 * KIB,
-            Self::Claim | Self::Sync => 64 * KIB,
+            Self::Claim | Self::Sync | Self::Mailbox => 64 * KIB,
             Self::Witness => 72 * KIB,
             Self::Mirror => weft_protocol::mirror::MAX_FRAME_BYTES,
         }
@@ -78,7 +82,7 @@ impl Protocol {
             Self::Hello | Self::Stream | Self::Claim => 8 * KIB,
             Self::Pair => 16 * KIB,
             Self::Witness => 72 * KIB,
-            Self::Guard | Self::Sync => 256 * KIB,
+            Self::Guard | Self::Sync | Self::Mailbox => 256 * KIB,
             Self::Mirror => weft_protocol::mirror::MAX_FRAME_BYTES,
         }
     }
@@ -95,7 +99,8 @@ impl Protocol {
             | Self::Witness
             | Self::Guard
             | Self::Mirror
-            | Self::Sync => Duration::from_secs(20),
+            | Self::Sync
+            | Self::Mailbox => Duration::from_secs(20),
         }
     }
 
@@ -111,6 +116,7 @@ impl Protocol {
             Self::Claim => [5, 20, 1_000],
             Self::Witness => [1, 5, 50],
             Self::Guard | Self::Mirror => [1, 1, 200],
+            Self::Mailbox => [1, 1, 50],
             Self::Sync => [2, 20, 500],
         };
         match tier {

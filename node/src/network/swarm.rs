@@ -279,6 +279,7 @@ impl NetworkTask {
             BehaviourEvent::Guard(event) => self.on_exchange(swarm, Protocol::Guard, event),
             BehaviourEvent::Mirror(event) => self.on_exchange(swarm, Protocol::Mirror, event),
             BehaviourEvent::Sync(event) => self.on_exchange(swarm, Protocol::Sync, event),
+            BehaviourEvent::Mailbox(event) => self.on_exchange(swarm, Protocol::Mailbox, event),
             BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(error) }) => {
                 // The first miss in a row is not reported, so this is at least the second; or the
                 // peer has no ping, and a dead connection would never be noticed.
@@ -370,7 +371,7 @@ fn jitter(config: &NetworkConfig) -> ChaCha8Rng {
 
 fn port(address: &Multiaddr) -> Option<u16> {
     address.iter().find_map(|part| match part {
-        multiaddr::Protocol::Tcp(port) => Some(port),
+        multiaddr::Protocol::Tcp(port) | multiaddr::Protocol::Udp(port) => Some(port),
         _ => None,
     })
 }
@@ -381,6 +382,7 @@ fn with_bound_port(asked: &Multiaddr, bound: &Multiaddr) -> Multiaddr {
         .iter()
         .map(|part| match (part, port(bound)) {
             (multiaddr::Protocol::Tcp(0), Some(port)) => multiaddr::Protocol::Tcp(port),
+            (multiaddr::Protocol::Udp(0), Some(port)) => multiaddr::Protocol::Udp(port),
             (part, _) => part,
         })
         .collect()
@@ -399,5 +401,10 @@ mod tests {
             let asked: Multiaddr = asked.parse().unwrap();
             assert_eq!(with_bound_port(&asked, &bound).to_string(), expected);
         }
+        let (asked, bound): (Multiaddr, Multiaddr) = (
+            "/ip4/0.0.0.0/udp/0/quic-v1".parse().unwrap(),
+            "/ip4/127.0.0.1/udp/4002/quic-v1".parse().unwrap(),
+        );
+        assert_eq!(with_bound_port(&asked, &bound).to_string(), "/ip4/0.0.0.0/udp/4002/quic-v1");
     }
 }

@@ -79,6 +79,17 @@ impl Core {
         from: u64,
         before: Option<u64>,
     ) -> Result<Option<Outgoing>, String> {
+        self.outgoing_within(channel, from, before, MAX_PUSH_BYTES)
+    }
+
+    /// The same in at most so many bytes, unless `most` is [`MAX_PUSH_BYTES`] and one entry alone is longer: then none.
+    pub(super) fn outgoing_within(
+        &self,
+        channel: StreamId,
+        from: u64,
+        before: Option<u64>,
+        most: usize,
+    ) -> Result<Option<Outgoing>, String> {
         let end = self.engine().state().stream(&channel).next;
         let (mut entries, mut sidecars, mut proofs, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for sseq in from..end {
@@ -90,7 +101,8 @@ impl Core {
             let path = if channel == PUBLIC_STREAM { None } else { self.path_for(&entry)? };
             let path_bytes = path.as_ref().map_or(0, |path| path.len() * (Hash::LEN + 2) + 8);
             let more = entry.bytes().len() + sealed.as_ref().map_or(0, Vec::len) + path_bytes + 16;
-            if !entries.is_empty() && (bytes + more > MAX_PUSH_BYTES || entries.len() >= MAX_PUSH_ENTRIES) {
+            let alone = entries.is_empty() && most == MAX_PUSH_BYTES;
+            if !alone && (bytes + more > most || entries.len() >= MAX_PUSH_ENTRIES) {
                 break;
             }
             bytes += more;

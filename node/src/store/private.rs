@@ -7,6 +7,7 @@
 //! SQLite keeps no checksums of its pages: whatever is proof of something must not live here alone.
 
 mod invitations;
+mod letters;
 mod networks;
 mod peers;
 mod people;
@@ -16,6 +17,7 @@ mod shut_out;
 mod sidecars;
 
 pub use invitations::{Invitation, InvitationUse};
+pub use letters::{ALL_BYTES, LIFE_MS, PAIR_BYTES};
 pub use networks::{Ban, StoredDescriptor};
 pub use peers::LocalPeer;
 pub use people::{Erased, Person, Traces};

@@ -177,7 +177,8 @@ fn ended(event: HostileEvent) -> Option<bool> {
         | HostileEvent::Witness(event)
         | HostileEvent::Guard(event)
         | HostileEvent::Mirror(event)
-        | HostileEvent::Sync(event) => event,
+        | HostileEvent::Sync(event)
+        | HostileEvent::Mailbox(event) => event,
     };
     match exchange {
         request_response::Event::Message { message, .. } => match message {
@@ -259,6 +260,7 @@ struct Hostile {
     guard: Exchange,
     mirror: Exchange,
     sync: Exchange,
+    mailbox: Exchange,
 }
 
 impl Hostile {
@@ -273,6 +275,7 @@ impl Hostile {
             &mut self.guard,
             &mut self.mirror,
             &mut self.sync,
+            &mut self.mailbox,
         ];
         if let Some(exchange) = exchanges.into_iter().nth(place) {
             exchange.send_request(&to, wire);
@@ -298,6 +301,7 @@ fn swarm_of(seed: [u8; 32]) -> Swarm<Hostile> {
         guard: exchange(Protocol::Guard),
         mirror: exchange(Protocol::Mirror),
         sync: exchange(Protocol::Sync),
+        mailbox: exchange(Protocol::Mailbox),
     };
     let noise = noise::Config::new(&keys).expect("an ed25519 key signs a noise key");
     let transport = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))

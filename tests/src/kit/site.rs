@@ -51,6 +51,8 @@ pub struct Site {
     pub cell: Option<Cell>,
     /// On loopback, peers reach it without the relay: its address changes with each start.
     pub direct: bool,
+    /// Where it listens on loopback.
+    pub listen: String,
     child: Option<Child>,
 }
 
@@ -71,6 +73,28 @@ impl Site {
         let data = DataDir::new(folder.join(name));
         founded(&data, &config(name)?, &[hour()], Founding::default())?;
         Self::opened_with(data, name, arguments).await
+    }
+
+    /// The same, with another configuration, and where an address to listen at is given, without the relay.
+    ///
+    /// # Errors
+    /// When the node does not start.
+    pub async fn found_by(
+        folder: &Path,
+        name: &str,
+        listen: Option<&str>,
+        change: impl FnOnce(&mut Config),
+    ) -> Outcome<Self> {
+        let data = DataDir::new(folder.join(name));
+        let mut config = config(name)?;
+        change(&mut config);
+        founded(&data, &config, &[hour()], Founding::default())?;
+        let mut site = Self::of(data, name, &[]).await?;
+        if let Some(listen) = listen {
+            (site.direct, site.listen) = (true, listen.to_owned());
+        }
+        site.start().await?;
+        Ok(site)
     }
 
     /// The same with a recovery key, whose secret is carried away at once: its file is beside the data folder.
@@ -148,6 +172,7 @@ impl Site {
             passes_on: false,
             cell: None,
             direct: false,
+            listen: "/ip4/127.0.0.1/tcp/0".to_owned(),
             child: None,
             data,
         })
@@ -162,7 +187,7 @@ impl Site {
             None => {
                 let command = Command::new(crate::binaries::weftd());
                 let external = (!self.direct).then(|| self.relay.multiaddr());
-                (command, "/ip4/127.0.0.1/tcp/0".to_owned(), external)
+                (command, self.listen.clone(), external)
             }
             Some(cell) => {
                 let mut command = Command::new("ip");
@@ -187,9 +212,15 @@ impl Site {
         let line =
             said.ok_or_else(|| Failure::new(format!("{} did not start:\n{}", self.name, self.log_text())))?;
         let port = line.rsplit("/tcp/").next().and_then(|p| p.trim().parse::<u16>().ok());
-        let port = port.ok_or_else(|| Failure::new(format!("{} said \"{line}\"", self.name)))?;
+        let port = match (self.direct, port) {
+            (_, Some(port)) => Some(port),
+            (true, None) => None,
+            (false, None) => return Err(Failure::new(format!("{} said \"{line}\"", self.name))),
+        };
         self.http = line.split_whitespace().find_map(|word| word.strip_prefix("http=")).map(str::to_owned);
-        self.relay.lead_to(port);
+        if let Some(port) = port {
+            self.relay.lead_to(port);
+        }
         self.child = Some(child);
         Ok(())
     }

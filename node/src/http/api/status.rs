@@ -112,7 +112,7 @@ fn read(core: &Core) -> Result<Status, ApiError> {
         keys_kept: core.keys_kept(),
         units: units.collect(),
         members: state.accounts.values().filter(|a| is_member(a.owner) && !a.closed).count() as u64,
-        claims_open: super::claims::ids(core).iter().filter(|id| !state.is_closed(id)).count() as u64,
+        claims_open: super::open_claims(core),
         messages: Vec::new(),
         problems,
         witness: witness(core),
@@ -281,7 +281,7 @@ mod tests {
         assert_eq!((status.units[0].code.as_str(), status.units[0].sum_minor.as_str()), ("credit", "0"));
         assert_eq!(
             (status.addresses.len(), status.messages.len(), status.problems.len()),
-            (1, Protocol::ALL.len(), 0)
+            (2, Protocol::ALL.len(), 0)
         );
         node.stop().await;
     }

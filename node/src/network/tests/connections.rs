@@ -214,3 +214,41 @@ async fn nobody_is_a_peer_of_itself() {
     let a = node(fast()).await;
     assert_eq!(a.net.set_peer(a.peer, vec![]).await, Err(ControlError::OwnIdentity));
 }
+
+#[tokio::test]
+async fn over_quic_alone_peers_find_each_other_ask_and_come_back_on_the_same_port_after_a_panic() {
+    let quic = |config: &mut NetworkConfig| {
+        config.listen = vec!["/ip4/127.0.0.1/udp/0/quic-v1".parse().unwrap()];
+    };
+    let (mut a, mut b) = (node_with([1; 32], quic).await, node_with([2; 32], quic).await);
+    assert!(a.addr.to_string().ends_with("/quic-v1"), "{}", a.addr);
+    a.join(&mut b).await;
+    a.net.commands.send(Command::Panic).await.unwrap();
+    a.disconnected(b.peer).await;
+    a.connected(b.peer).await;
+    assert_eq!(soon(a.net.listen_addrs()).await, [a.addr.clone()]);
+    let (_net, peer, _) = b.echo();
+    let long = vec![7; Protocol::Stream.response_cap()];
+    assert_eq!(soon(a.net.request(peer, Protocol::Stream, long.clone())).await, Ok(long));
+}
+
+#[tokio::test]
+async fn a_peer_that_is_told_both_ways_is_reached_where_one_of_them_is_closed() {
+    let both = |config: &mut NetworkConfig| {
+        config.listen =
+            ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"].map(|a| a.parse().unwrap()).to_vec();
+    };
+    let mut b = node_with([3; 32], both).await;
+    let told = soon(b.net.listen_addrs()).await;
+    assert_eq!(told.len(), 2, "{told:?}");
+    for closed in ["/ip4/127.0.0.1/udp/9/quic-v1", "/ip4/127.0.0.1/tcp/9"] {
+        let open = told.iter().find(|address| address.to_string().contains("tcp") == closed.contains("udp"));
+        let addresses = vec![closed.parse().unwrap(), open.expect("both are told").clone()];
+        let mut a = node(fast()).await;
+        a.net.set_peer(b.peer, addresses).await.unwrap();
+        a.connected(b.peer).await;
+        b.connected(a.peer).await;
+        a.net.shutdown().await;
+        b.disconnected(a.peer).await;
+    }
+}
