@@ -9,6 +9,7 @@ mod channel;
 mod compare;
 mod evidence;
 pub mod finding;
+mod netted;
 mod networks;
 mod openings;
 mod peers;

@@ -209,7 +209,7 @@ pub fn is_kept(state: &State, entry: &Entry) -> bool {
         Payload::End(end) => on_peer(&end.postings),
         Payload::Book(book) => on_peer(&book.postings),
         Payload::Returned(returned) => on_peer(&returned.postings),
-        Payload::Settled(_) | Payload::Recovered(_) | Payload::WriteOff(_) => true,
+        Payload::Settled(_) | Payload::Recovered(_) | Payload::Netted(_) | Payload::WriteOff(_) => true,
         Payload::Genesis(_)
         | Payload::KeyBound(_)
         | Payload::Succession(_)
@@ -228,6 +228,11 @@ pub fn is_kept(state: &State, entry: &Entry) -> bool {
         | Payload::Credit(_)
         | Payload::Release(_)
         | Payload::DisputeClosed(_)
+        | Payload::Announced(_)
+        | Payload::Listed(_)
+        | Payload::ResultPage(_)
+        | Payload::Voted(_)
+        | Payload::Committed(_)
         | Payload::PeerView(_)
         | Payload::Capacity(_)
         | Payload::EvidenceRecorded(_)

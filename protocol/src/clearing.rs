@@ -4,6 +4,7 @@
 //! what the peer has said is decided here, as a pure function; [`engine`] joins it with our own ledger.
 
 pub mod accord;
+pub mod apply;
 pub mod convict;
 pub mod dispute;
 pub mod engine;
@@ -11,6 +12,7 @@ pub mod guard;
 pub mod intent;
 pub mod leg;
 pub mod levels;
+pub mod offer;
 mod pay;
 pub mod peers;
 mod quarantine;
@@ -20,6 +22,8 @@ pub mod replay;
 pub mod restart;
 #[cfg(test)]
 mod rotation_tests;
+#[cfg(test)]
+mod round_tests;
 mod routes;
 pub mod settle;
 pub mod statement;

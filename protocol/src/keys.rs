@@ -23,6 +23,8 @@ pub const DISPUTE: Context = Context("WEFT-DISPUTE/1\n");
 pub const INTENT: Context = Context("WEFT-INTENT/1\n");
 /// The decider's signature under a Decision.
 pub const DECISION: Context = Context("WEFT-DECISION/1\n");
+/// The log key's signature under a vote in a netting round.
+pub const NETTING_VOTE: Context = Context("WEFT-NETTING-VOTE/1\n");
 /// The log key's signature under a descriptor.
 pub const DESCRIPTOR: Context = Context("WEFT-DESC/1\n");
 /// No context: the text of a C2SP note is its own.

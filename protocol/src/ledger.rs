@@ -17,6 +17,7 @@ pub mod halt;
 pub mod identity;
 pub mod members;
 pub mod movement;
+pub mod netting;
 pub mod own_accounts;
 mod rejected;
 pub mod rules;
@@ -36,6 +37,7 @@ use crate::encoding::Blob;
 use crate::entry::{Entry, Payload};
 use crate::ids::{AccountId, Hash, KeyBytes, SigBytes, UnitId};
 use crate::keys::{PublicKey, SignatureError};
+use crate::netting::round::vote_message;
 use authority::Authority;
 use state::{Change, Head, StreamRow};
 
@@ -145,6 +147,10 @@ pub(crate) fn resolve(state: &State, entry: &Entry) -> Result<(Authority, Vec<Si
     checks.extend(of_people);
     match &entry.op().payload {
         Payload::Step(step) => checks.extend(clearing::step_signatures(identity, step)?),
+        Payload::Voted(voted) => {
+            let message = vote_message(&voted.round, &voted.result, voted.accepts, &identity.ledger);
+            checks.push(SigCheck { key: identity.log_key_bytes(voted.epoch)?, message, sig: voted.sig });
+        }
         Payload::Recovered(recovered) => {
             checks.extend(succession::recovered_signatures(identity, recovered)?);
         }
@@ -233,6 +239,12 @@ fn decide(state: &State, entry: &Entry, authority: &Authority) -> Result<Transit
         Payload::Erasure(erasure) => erasure::apply_erasure(state, authority, erasure, body.seq)?,
         Payload::Forward(forward) => forward::apply_forward(state, authority, forward)?,
         Payload::Capacity(capacity) => capacity::apply_capacity(state, capacity, body.time_ms)?,
+        Payload::Announced(one) => netting::apply_announced(state, one, body.time_ms)?,
+        Payload::Listed(listed) => netting::apply_listed(state, entry, listed)?,
+        Payload::ResultPage(page) => netting::apply_page(page)?,
+        Payload::Voted(voted) => netting::apply_voted(state, entry, voted)?,
+        Payload::Committed(committed) => netting::apply_committed(committed)?,
+        Payload::Netted(netted) => netting::apply_netted(state, netted)?,
         Payload::PeerView(view) => witness::apply_view(state, view, body.time_ms)?,
         Payload::EvidenceRecorded(recorded) => evidence::apply_recorded(state, recorded)?,
         Payload::FreezeLifted(lifted) => evidence::apply_lifted(state, authority, entry, lifted)?,
@@ -327,6 +339,12 @@ fn check_author(entry: &Entry, authority: &Authority) -> Result<(), Rejected> {
         | Payload::PeerView(_)
         | Payload::EvidenceRecorded(_)
         | Payload::Capacity(_)
+        | Payload::Announced(_)
+        | Payload::Listed(_)
+        | Payload::ResultPage(_)
+        | Payload::Voted(_)
+        | Payload::Committed(_)
+        | Payload::Netted(_)
         | Payload::Step(_) => true,
         Payload::Genesis(_)
         | Payload::KeyBound(_)

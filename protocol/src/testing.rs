@@ -199,7 +199,7 @@ impl TestNetwork {
         Op { op_id, not_after_ms: self.now_ms.saturating_add(86_400_000), payload, sidecars }
     }
 
-    fn with_cx<T>(&mut self, act: impl FnOnce(&mut Engine, &mut Cx<'_>) -> T) -> T {
+    pub(crate) fn with_cx<T>(&mut self, act: impl FnOnce(&mut Engine, &mut Cx<'_>) -> T) -> T {
         let (seed, mut drawn) = (self.seed, self.drawn);
         let mut salt = || {
             drawn = drawn.wrapping_add(1);

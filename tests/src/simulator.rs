@@ -14,6 +14,7 @@ mod node;
 mod payments;
 pub mod random;
 mod restore;
+pub mod round;
 mod statements;
 mod web;
 mod wire;
@@ -56,11 +57,13 @@ pub enum Topology {
     Web,
     /// The same; one of them lies.
     LyingWeb,
+    /// 3 to 7 in a ring with chords; netting rounds while payments go on.
+    Round,
 }
 
 impl Topology {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Pair,
         Self::Three,
         Self::Four,
@@ -78,13 +81,14 @@ impl Topology {
         Self::RestoredForging,
         Self::Web,
         Self::LyingWeb,
+        Self::Round,
     ];
 
     /// How many networks; `None` where the seed decides.
     #[must_use]
     pub fn networks(self) -> Option<usize> {
         Some(match self {
-            Self::Web | Self::LyingWeb => return None,
+            Self::Web | Self::LyingWeb | Self::Round => return None,
             Self::Pair => 2,
             Self::Three
             | Self::LyingEnd
@@ -100,7 +104,13 @@ impl Topology {
     #[must_use]
     pub fn liar(self) -> Option<usize> {
         match self {
-            Self::Pair | Self::Three | Self::Four | Self::Restored | Self::Web | Self::LyingWeb => None,
+            Self::Pair
+            | Self::Three
+            | Self::Four
+            | Self::Restored
+            | Self::Web
+            | Self::LyingWeb
+            | Self::Round => None,
             Self::LyingEnd | Self::ForgingEnd => Some(2),
             Self::LyingMiddle | Self::LyingSecond | Self::ForgingMiddle | Self::Signing(_) => Some(1),
             Self::RestoredForging => Some(3),
@@ -120,7 +130,8 @@ impl Topology {
             | Self::LyingSecond
             | Self::Restored
             | Self::Web
-            | Self::LyingWeb => Twice::Nothing,
+            | Self::LyingWeb
+            | Self::Round => Twice::Nothing,
         }
     }
 
@@ -128,6 +139,11 @@ impl Topology {
     #[must_use]
     pub fn restores(self) -> bool {
         matches!(self, Self::Restored | Self::RestoredForging)
+    }
+
+    /// Whether netting rounds are announced.
+    fn has_rounds(self) -> bool {
+        self == Self::Round
     }
 
     /// Its name on the command line.
@@ -151,6 +167,7 @@ impl Topology {
             Self::RestoredForging => "restored-forging",
             Self::Web => "web",
             Self::LyingWeb => "lying-web",
+            Self::Round => "round",
         }
     }
 
@@ -270,6 +287,14 @@ tally! {
     statements,
     /// Settlements that both sides have booked.
     settled,
+    /// Netting rounds announced.
+    rounds,
+    /// Results that all have accepted.
+    cleared,
+    /// Results that were refused, or that not all have accepted.
+    aborted,
+    /// What was taken off debts by them.
+    netted,
 }
 
 /// Runs one seed.

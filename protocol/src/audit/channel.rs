@@ -4,6 +4,7 @@
 //! holds a few hundred bytes for each claim and a hash for each entry of the stream.
 
 use super::finding::EntryRef;
+use super::netted::{self, Cleared};
 use super::settlements::{self, Settlement};
 use super::statements::StatedLine;
 use crate::clearing::accord::Accord;
@@ -161,6 +162,10 @@ pub(super) struct Side {
     #[n(10)]
     #[cbor(default)]
     pub(super) written_off: Vec<(u8, UnitId, i64)>,
+    /// What netting rounds have taken off, by result.
+    #[n(11)]
+    #[cbor(default)]
+    pub(super) cleared: BTreeMap<Hash, Cleared>,
 }
 
 /// Places of a stream that are filled when entries are missing.
@@ -169,9 +174,22 @@ const MAX_STREAM_GAP: u64 = 1 << 20;
 impl Side {
     pub(super) fn new(ledger: LedgerId, peer: LedgerId, channel: StreamId, own: bool) -> Self {
         let (lines, acks, claims) = (Vec::new(), Vec::new(), BTreeMap::new());
-        let (statements, settlements) = (Vec::new(), BTreeMap::new());
+        let (statements, settlements, cleared) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
         let (accord, written_off) = (None, Vec::new());
-        Self { ledger, peer, channel, own, lines, acks, claims, accord, statements, settlements, written_off }
+        Self {
+            ledger,
+            peer,
+            channel,
+            own,
+            lines,
+            acks,
+            claims,
+            accord,
+            statements,
+            settlements,
+            written_off,
+            cleared,
+        }
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -227,7 +245,8 @@ impl Side {
                 self.accord = Accord::parse(&args.accord.0).ok();
             }
             self.statements.extend(StatedLine::of(line, step));
-            return settlements::say(&mut self.settlements, line, step);
+            let settled = settlements::say(&mut self.settlements, line, step);
+            return settled.or_else(|| netted::say(&mut self.cleared, line, step));
         };
         let ends = (self.ledger, self.peer);
         let said = self.claims.entry(Leg { claim, part: step.part }).or_default();
@@ -264,6 +283,10 @@ impl Side {
                     side.written_off.push((pair, posting.unit, posting.delta));
                 }
             }
+            return;
+        }
+        if let Payload::Netted(one) = &entry.op().payload {
+            netted::book(sides, state, entry, one);
             return;
         }
         let mut with = |channel: &StreamId, leg: Leg, act: &dyn Fn(&mut Said)| {
@@ -320,6 +343,9 @@ impl Said {
             | StepArgs::StmtAck(_)
             | StepArgs::Settle(_)
             | StepArgs::SettleAck(_)
+            | StepArgs::Offer(_)
+            | StepArgs::DropHold(_)
+            | StepArgs::Apply(_)
             | StepArgs::Pause(_)
             | StepArgs::End
             | StepArgs::Key(_) => None,

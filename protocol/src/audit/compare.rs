@@ -37,6 +37,7 @@ impl Cross<'_> {
             }
         }
         super::settlements::check(self, findings);
+        super::netted::check(self, findings);
         super::statements::check(self, findings);
         if let (Some(a), Some(b)) = (&self.one.accord, &self.other.accord)
             && a.id() != b.id()
@@ -282,6 +283,10 @@ pub(super) fn in_flight(one: &Side, other: &Side) -> BTreeMap<u8, i128> {
         let difference = by_pair.entry(*pair).or_default();
         *difference = difference.saturating_add(i128::from(*delta));
     }
+    for booked in one.cleared.values().chain(other.cleared.values()).filter_map(|one| one.booked.as_ref()) {
+        let difference = by_pair.entry(booked.pair).or_default();
+        *difference = difference.saturating_add(i128::from(booked.delta));
+    }
     by_pair
 }
 
@@ -307,6 +312,10 @@ pub(super) fn booked(side: &Side) -> BTreeMap<UnitId, i128> {
     for (_, unit, delta) in &side.written_off {
         let sum = sums.entry(*unit).or_default();
         *sum = sum.saturating_add(i128::from(*delta));
+    }
+    for booked in side.cleared.values().filter_map(|cleared| cleared.booked.as_ref()) {
+        let sum = sums.entry(booked.unit).or_default();
+        *sum = sum.saturating_add(i128::from(booked.delta));
     }
     sums
 }

@@ -84,6 +84,11 @@ fn moves(side: &Side, other: &Side) -> Moves {
             moves.push((sseq, act, Leg::first(ClaimId(id.0)), value));
         }
     }
+    for (id, cleared) in &side.cleared {
+        if let Some((sseq, act, value)) = cleared.moved() {
+            moves.push((sseq, act, Leg::first(ClaimId(id.0)), value));
+        }
+    }
     moves.sort_by_key(|(sseq, ..)| *sseq);
     moves
 }

@@ -8,6 +8,7 @@
 #[cfg(feature = "simulator")]
 mod fork;
 
+pub use super::apply::{Will, Wish};
 use super::intent::{Decision, DecisionBody, Intent, Outcome, RejectCode, SignedIntent};
 use super::leg::Leg;
 pub use super::pay::{Path, Route};
@@ -107,6 +108,8 @@ pub struct Engine {
     pub(super) hushed: BTreeSet<StreamId>,
     /// Networks that our operator has shut out.
     pub(super) banned: BTreeSet<LedgerId>,
+    /// What people want in netting rounds.
+    pub(super) will: Will,
 }
 
 impl Engine {
@@ -130,6 +133,7 @@ impl Engine {
             broken,
             hushed,
             banned,
+            will: Will::default(),
         }
     }
 
@@ -287,6 +291,7 @@ impl Engine {
             self.react(&claim, cx);
         } else if let Some((id, _)) = self.state.channel_with(peer) {
             // Where it cannot be answered now the next look tries again.
+            self.look_at_rounds(cx);
             self.look_at_settlements(&id, cx);
             let _ = self.answer_statement(&id, cx);
         }
@@ -472,6 +477,7 @@ impl Engine {
             self.react(&claim, cx);
         }
         self.pass_on_identities(cx);
+        self.look_at_rounds(cx);
         self.look_at_statements(cx);
         self.peers.prune(&self.state);
     }
@@ -496,6 +502,7 @@ impl Engine {
         claims.extend(self.state.decisions.iter().filter(|(_, row)| !row.credited).map(|(c, _)| *c));
         self.recover_evidence(cx);
         self.look_at_write_offs(cx);
+        self.look_at_rounds(cx);
         let channels: Vec<StreamId> = self.state.channels.keys().copied().collect();
         channels.iter().for_each(|id| self.look_at_settlements(id, cx));
         for claim in claims {

@@ -17,6 +17,7 @@ use super::dispute::Disputed;
 use super::guard::{Fence, Newest, StreamHead};
 use super::intent::{Decision, RejectCode, SignedIntent};
 use super::leg::Leg;
+use super::offer::PeerNetting;
 use super::settle::{Offered, SettleAnswer};
 use super::statement::{Trail, Value};
 use super::stating::{Answered, Asked};
@@ -30,6 +31,7 @@ use crate::ledger::identity::{Identity, LastGood, Purpose, is_identity};
 use crate::ledger::state::{State, StreamRow};
 use crate::ledger::units::UnitDefined;
 use crate::log::proof::verify_inclusion;
+use crate::netting::round::view::Rounds;
 use minicbor::{Decode, Encode};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,6 +79,10 @@ pub struct Peers {
     /// What each network tells of its accord with each other.
     #[cbor(n(13), with = "crate::ledger::witness::table", has_nil)]
     capacities: BTreeMap<(LedgerId, LedgerId), Capacity>,
+    /// Netting rounds, as the public streams tell them.
+    #[n(15)]
+    #[cbor(default)]
+    pub(super) rounds: Rounds,
     /// Public entries taken in since this was built.
     #[cbor(skip)]
     public_taken: u64,
@@ -140,6 +146,10 @@ pub struct PeerStream {
     #[n(13)]
     #[cbor(default)]
     pub heard_ms: u64,
+    /// What it has said in netting rounds.
+    #[n(14)]
+    #[cbor(default)]
+    pub(super) netting: PeerNetting,
 }
 
 /// What a peer has said about a claim on one channel.
@@ -240,6 +250,7 @@ impl PeerStream {
             settle_answers: BTreeMap::new(),
             halt: None,
             heard_ms: 0,
+            netting: PeerNetting::default(),
         }
     }
 
@@ -385,6 +396,7 @@ impl Peers {
         if let Payload::Capacity(told) = &entry.op().payload {
             self.capacities.insert((ledger, told.peer), told.clone());
         }
+        self.hear_of_rounds(entry);
         self.public_taken = self.public_taken.saturating_add(1);
         self.public.insert(ledger, StreamRow { next: next.saturating_add(1), head: entry.leaf() });
         self.note_newest(entry);
@@ -577,6 +589,7 @@ impl Peers {
         if let Payload::Settled(settled) = &entry.op().payload {
             self.follow_settled(settled);
         }
+        self.tell_of_rounds(state, entry);
         let Payload::Step(step) = &entry.op().payload else { return };
         self.follow_own(state, entry, step);
         let decision = match &step.args {
@@ -599,6 +612,9 @@ impl Peers {
             | StepArgs::Settle(_)
             | StepArgs::SettleAck(_)
             | StepArgs::Dispute(_)
+            | StepArgs::Offer(_)
+            | StepArgs::DropHold(_)
+            | StepArgs::Apply(_)
             | StepArgs::Pause(_)
             | StepArgs::End => None,
         };

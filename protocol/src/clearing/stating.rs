@@ -8,6 +8,7 @@ use super::accord::{MAX_PAIRS, UnitPair};
 use super::dispute::{self, DisputeOutcome};
 use super::engine::{Cx, Engine};
 use super::leg::Leg;
+use super::offer;
 use super::peers::Peers;
 use super::settle::{self, SettleAnswer};
 use super::statement::{
@@ -84,7 +85,7 @@ fn effect_of(
     returned: impl Fn(Leg) -> Option<Value>,
     settled: impl FnOnce(&Hash) -> Option<(Value, bool)>,
 ) -> Option<(Act, Leg, Value)> {
-    if let Some(moved) = settle::moved(step, settled) {
+    if let Some(moved) = settle::moved(step, settled).or_else(|| offer::moved(step)) {
         return Some(moved);
     }
     let key = leg_of(step)?;
@@ -107,6 +108,9 @@ fn effect_of(
         | StepArgs::StmtAck(_)
         | StepArgs::Settle(_)
         | StepArgs::SettleAck(_)
+        | StepArgs::Offer(_)
+        | StepArgs::DropHold(_)
+        | StepArgs::Apply(_)
         | StepArgs::Pause(_)
         | StepArgs::End
         | StepArgs::Key(_) => None,
@@ -160,6 +164,9 @@ impl Peers {
             | StepArgs::Stmt(_)
             | StepArgs::Settle(_)
             | StepArgs::Dispute(_)
+            | StepArgs::Offer(_)
+            | StepArgs::DropHold(_)
+            | StepArgs::Apply(_)
             | StepArgs::Pause(_)
             | StepArgs::End
             | StepArgs::Key(_) => {}
@@ -335,7 +342,8 @@ impl Engine {
     pub(super) fn answer_statement(&mut self, id: &StreamId, cx: &mut Cx<'_>) -> Result<(), Rejected> {
         let asked = self.peers.stream(id).and_then(|stream| stream.asked.clone());
         let (Some(asked), Some(row)) = (asked, self.state.channels.get(id)) else { return Ok(()) };
-        if self.quiet {
+        // What the peer has applied is booked once we know that all have accepted it; then the answer goes.
+        if self.quiet || self.awaits_commit(id) {
             return Ok(());
         }
         let sound = self.statement_now(id, row).positions == positions(&self.state, row);

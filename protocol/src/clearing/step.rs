@@ -2,6 +2,7 @@
 
 use super::dispute::DisputeArgs;
 use super::intent::{Decision, SignedIntent};
+use super::offer::{ApplyArgs, DropArgs, OfferArgs};
 use super::settle::{SettleAckArgs, SettleArgs};
 use super::statement::{StmtAckArgs, StmtArgs};
 use crate::encoding::Blob;
@@ -127,6 +128,12 @@ pub enum StepArgs {
     SettleAck(SettleAckArgs),
     /// Both root sets close a hop.
     Dispute(Box<DisputeArgs>),
+    /// A debt that its writer holds for a netting round.
+    Offer(OfferArgs),
+    /// It is held no more.
+    DropHold(DropArgs),
+    /// It shrinks by what a round has cleared.
+    Apply(ApplyArgs),
     /// No new payments for a while, or again.
     Pause(PauseArgs),
     /// No new payments any more.
@@ -155,7 +162,7 @@ pub struct Step {
 impl Step {
     /// The step types of this version (the others of the table are numbers reserved for later versions).
     pub fn known_type(code: u16) -> Option<u8> {
-        u8::try_from(code).ok().filter(|t| matches!(t, 0..=10 | 13 | 14 | 19 | 20))
+        u8::try_from(code).ok().filter(|t| matches!(t, 0..=10 | 13..=17 | 19 | 20))
     }
 
     /// Field 2.
@@ -173,6 +180,9 @@ impl Step {
             StepArgs::Settle(_) => 9,
             StepArgs::SettleAck(_) => 10,
             StepArgs::Dispute(_) => 13,
+            StepArgs::Offer(_) => 15,
+            StepArgs::DropHold(_) => 16,
+            StepArgs::Apply(_) => 17,
             StepArgs::Pause(_) => 19,
             StepArgs::End => 20,
             StepArgs::Key(_) => 14,
@@ -211,6 +221,9 @@ impl<C> Encode<C> for Step {
             StepArgs::Settle(args) => args.encode(e, ctx)?,
             StepArgs::SettleAck(args) => args.encode(e, ctx)?,
             StepArgs::Dispute(args) => args.encode(e, ctx)?,
+            StepArgs::Offer(args) => args.encode(e, ctx)?,
+            StepArgs::DropHold(args) => args.encode(e, ctx)?,
+            StepArgs::Apply(args) => args.encode(e, ctx)?,
             StepArgs::Pause(args) => args.encode(e, ctx)?,
             StepArgs::Key(args) => args.encode(e, ctx)?,
             StepArgs::Free | StepArgs::Return | StepArgs::End => {}
@@ -262,6 +275,9 @@ impl<'b, C> Decode<'b, C> for Step {
                         9 => StepArgs::Settle(d.decode_with(ctx)?),
                         10 => StepArgs::SettleAck(d.decode_with(ctx)?),
                         13 => StepArgs::Dispute(Box::new(d.decode_with(ctx)?)),
+                        15 => StepArgs::Offer(d.decode_with(ctx)?),
+                        16 => StepArgs::DropHold(d.decode_with(ctx)?),
+                        17 => StepArgs::Apply(d.decode_with(ctx)?),
                         19 => StepArgs::Pause(d.decode_with(ctx)?),
                         14 => StepArgs::Key(d.decode_with(ctx)?),
                         _ => return Err(error("this step takes no arguments")),

@@ -18,6 +18,7 @@ use crate::ledger::transfer::{Book, Credit, End, Hold, Release, Returned, Revers
 use crate::ledger::units::UnitDefined;
 use crate::ledger::witness::PeerView;
 use crate::ledger::writeoff::WriteOff;
+use crate::netting::round::{Announced, Committed, Listed, Netted, ResultPage, Voted};
 use minicbor::encode::{self, Encode, Encoder, Write};
 
 /// What somebody wants done, with the key that makes it happen at most once.
@@ -147,6 +148,18 @@ payloads! {
     0x050d WriteOff(WriteOff),
     /// A payment credited whose hop both root sets have freed.
     0x050e DisputeClosed(DisputeClosed),
+    /// A netting round announced.
+    0x0c01 Announced(Announced),
+    /// Debts listed for a round.
+    0x0c02 Listed(Listed),
+    /// A page of what a round clears.
+    0x0c03 ResultPage(ResultPage),
+    /// A result accepted or refused.
+    0x0c04 Voted(Voted),
+    /// That all have accepted a result.
+    0x0c05 Committed(Committed),
+    /// Our books after a debt was netted.
+    0x0c06 Netted(Netted),
     /// The head of a peer's log that we have cosigned.
     0x0d01 PeerView(PeerView),
     /// Evidence against another network that we hold.
@@ -188,6 +201,12 @@ impl Kind {
             Self::Settled => "settled",
             Self::WriteOff => "write-off",
             Self::DisputeClosed => "dispute-closed",
+            Self::Announced => "netting-announced",
+            Self::Listed => "netting-listed",
+            Self::ResultPage => "netting-result-page",
+            Self::Voted => "netting-voted",
+            Self::Committed => "netting-committed",
+            Self::Netted => "netted",
             Self::PeerView => "peer-view",
             Self::EvidenceRecorded => "evidence-recorded",
             Self::FreezeLifted => "freeze-lifted",
@@ -207,6 +226,9 @@ impl Kind {
             Self::Step(10) => "step-settle-ack",
             Self::Step(13) => "step-dispute",
             Self::Step(14) => "step-key",
+            Self::Step(15) => "step-offer",
+            Self::Step(16) => "step-drop-hold",
+            Self::Step(17) => "step-apply",
             Self::Step(19) => "step-pause",
             Self::Step(20) => "step-end",
             Self::Step(_) => "step",

@@ -31,7 +31,7 @@ use crate::ids::{ClaimId, LedgerId, StreamId};
 use crate::keys;
 use crate::ledger::identity::{Purpose, RootSet, is_identity};
 use crate::ledger::transfer::{Posting, move_value};
-use crate::ledger::{dispute, halt, settled, settlement};
+use crate::ledger::{dispute, halt, netting, settled, settlement};
 use std::collections::BTreeMap;
 
 /// Signatures inside a step that our own identity can judge.
@@ -71,6 +71,9 @@ pub(super) fn step_signatures(identity: &Identity, step: &Step) -> Result<Vec<Si
         | StepArgs::StmtAck(_)
         | StepArgs::Settle(_)
         | StepArgs::SettleAck(_)
+        | StepArgs::Offer(_)
+        | StepArgs::DropHold(_)
+        | StepArgs::Apply(_)
         | StepArgs::Pause(_)
         | StepArgs::End
         | StepArgs::Key(_) => Ok(Vec::new()),
@@ -181,6 +184,9 @@ fn apply_step_of(state: &State, entry: &Entry, step: &Step, lost: bool) -> Resul
         StepArgs::Settle(args) => settled::apply_settle(state, entry, step, &channel, args)?,
         StepArgs::SettleAck(args) => settled::apply_settle_ack(state, step, args)?,
         StepArgs::Dispute(args) => dispute::apply_dispute(state, entry, step, &mut channel, args)?,
+        StepArgs::Offer(args) => netting::apply_offer(state, entry, step, &channel, args, lost)?,
+        StepArgs::DropHold(args) => netting::apply_drop(state, &channel, *args)?,
+        StepArgs::Apply(args) => netting::apply_apply(state, entry, step, &channel, args)?,
         StepArgs::Pause(args) => {
             channel.halt = halt::after(channel.halt, Some(*args))?;
             Vec::new()
@@ -205,9 +211,14 @@ fn apply_step_of(state: &State, entry: &Entry, step: &Step, lost: bool) -> Resul
 /// Which of claim and reference a step of each type carries.
 fn check_form(step: &Step) -> Result<(), Rejected> {
     let (claim, reference) = match step.args {
-        StepArgs::Accord(_) | StepArgs::Stmt(_) | StepArgs::Pause(_) | StepArgs::End | StepArgs::Key(_) => {
-            (false, false)
-        }
+        StepArgs::Accord(_)
+        | StepArgs::Stmt(_)
+        | StepArgs::DropHold(_)
+        | StepArgs::Pause(_)
+        | StepArgs::End
+        | StepArgs::Key(_) => (false, false),
+        // By it one knows who begins and who answers.
+        StepArgs::Offer(_) | StepArgs::Apply(_) => (false, step.reference.is_some()),
         StepArgs::StmtAck(_) | StepArgs::Settle(_) | StepArgs::SettleAck(_) => (false, true),
         StepArgs::Reject(RejectArgs { decision: Some(_), .. }) | StepArgs::Dispute(_) => {
             (true, step.reference.is_some())
@@ -295,7 +306,7 @@ pub fn room(state: &State, channel: &ChannelRow, pair: u8) -> Option<i128> {
     let owed = state.balance(&channel.account, terms.booked_unit(channel.we_are_a));
     let open = channel.open_out.get(&pair).copied().unwrap_or(0);
     let left = i128::from(terms.limit(channel.we_are_a)).checked_sub(i128::from(owed))?;
-    left.checked_sub(i128::from(open))?.checked_sub(settled::reserved(state, channel, pair))
+    left.checked_sub(i128::from(open))?.checked_sub(netting::spoken_for(state, channel, pair))
 }
 
 /// Checks a hop of an Intent against the accord of its channel, and gives what it moves in our books.

@@ -423,6 +423,11 @@ pub const fn is_public(kind: Kind) -> bool {
             | Kind::Succession
             | Kind::UnitDefined
             | Kind::Capacity
+            | Kind::Announced
+            | Kind::Listed
+            | Kind::ResultPage
+            | Kind::Voted
+            | Kind::Committed
     )
 }
 

@@ -36,6 +36,7 @@ impl Payload {
             Self::WriteOff(w) if !w.postings.is_empty() => (w.postings.clone(), None, None),
             Self::DisputeClosed(d) => (d.postings.clone(), None, Some(d.claim)),
             Self::Settled(Settled { postings: Some(postings), .. }) => (postings.clone(), None, None),
+            Self::Netted(n) => (n.postings.clone(), None, None),
             Self::Recovered(r) if !r.postings.is_empty() => {
                 let claim = r.lost_step().and_then(|step| step.claim);
                 (r.postings.clone(), None, claim)
@@ -54,6 +55,11 @@ impl Payload {
             | Self::RoleGranted(_)
             | Self::UnitDefined(_)
             | Self::RuleSet(_)
+            | Self::Announced(_)
+            | Self::Listed(_)
+            | Self::ResultPage(_)
+            | Self::Voted(_)
+            | Self::Committed(_)
             | Self::PeerView(_)
             | Self::Capacity(_)
             | Self::EvidenceRecorded(_)

@@ -33,6 +33,11 @@ pub fn settlement() -> AccountId {
     id("settlement")
 }
 
+/// What was netted between networks, until both directions of it are booked. The first APPLY opens it.
+pub fn netting() -> AccountId {
+    id("netting")
+}
+
 /// The account that a ledger keeps for a peer: the same id on both sides (specs/clearing.md §2).
 pub fn peer(one: &LedgerId, other: &LedgerId) -> AccountId {
     let (low, high) = (one.min(other), one.max(other));

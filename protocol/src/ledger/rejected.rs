@@ -2,12 +2,14 @@
 
 use super::halt::Halt;
 use super::members::OwnerKind;
+use super::netting::MAX_HELD;
 use super::settled::MAX_OPEN_SETTLEMENTS;
 use crate::clearing::accord::AccordError;
 use crate::encoding::EncodingError;
 use crate::entry::{EntryError, Role};
 use crate::ids::{AccountId, ClaimId, Hash, LedgerId, OpId, Signer, StreamId, UnitId};
 use crate::keys::SignatureError;
+use crate::netting::round::MAX_LINES;
 
 /// A refusal: the rule broken, with what was given and what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -273,6 +275,34 @@ pub enum Rejected {
     SettleMany { peer: LedgerId },
     #[error("{owed} are owed, {amount} cannot be settled")]
     SettleDebt { amount: i64, owed: i128 },
+    // Netting rounds
+    #[error("a round's times follow each other: debts, lists, results, and all is over within 7 days")]
+    RoundTimes,
+    #[error("no unit of this network is that of the round")]
+    RoundUnit,
+    #[error("netting round {round} is not known here, or past this")]
+    RoundState { round: Hash },
+    #[error(
+        "{free} of the debt can be held for a netting round, {amount} cannot: the rest is not owed, or on its way, or \
+         held for another"
+    )]
+    HeldDebt { amount: i64, free: i128 },
+    #[error("debts with network {peer} are held for {MAX_HELD} rounds; no more at a time")]
+    HeldMany { peer: LedgerId },
+    #[error(
+        "the debts named are not those that are held for the round, each once, in order, at most {MAX_LINES}"
+    )]
+    RoundLines,
+    #[error("a page of a round's result has a wrong size or place")]
+    RoundPage,
+    #[error("results of this round could be accepted until {until_ms}; it is {now_ms}")]
+    RoundLate { until_ms: u64, now_ms: u64 },
+    #[error("the debt with network {peer} would shrink by {amount}; {held} are held for the round")]
+    RoundRange { peer: LedgerId, amount: i64, held: i64 },
+    #[error(
+        "of what this network owes {owing} would be taken, of what it is owed {owed}: that changes its net position"
+    )]
+    RoundConservation { owing: i128, owed: i128 },
     #[error("{}", halted(*halt, *by_us))]
     Halted { peer: LedgerId, halt: Halt, by_us: bool },
     #[error("the accord has ended: only a new one, signed by both root sets, opens the channel again")]

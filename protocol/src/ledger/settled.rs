@@ -288,6 +288,8 @@ fn within_debt(state: &State, channel: &ChannelRow, settled: &Settled) -> Result
     let balance = i128::from(state.balance(&channel.account, unit));
     let amount = i128::from(settled.amount.minor());
     let owed = if settled.we_owed { balance } else { balance.saturating_neg() };
+    // What a netting round holds of the debt is not there to be settled.
+    let owed = owed.saturating_sub(super::netting::held(state, channel, settled.pair, settled.we_owed));
     if amount > owed {
         return Err(Rejected::SettleDebt { amount: settled.amount.minor(), owed });
     }

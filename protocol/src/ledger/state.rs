@@ -15,6 +15,7 @@ use super::evidence::AccusedRow;
 use super::halt::Halt;
 use super::identity::Identity;
 use super::members::OwnerKind;
+use super::netting::{HeldRow, RoundRow};
 use super::rules::{Limit, LimitScope};
 use super::settled::SettlementRow;
 use super::settlement::StatementRow;
@@ -180,6 +181,10 @@ pub struct State {
     pub capacity: BTreeMap<LedgerId, CapacityRow>,
     #[cbor(n(24), with = "super::witness::table", has_nil)]
     pub written_off: BTreeMap<StreamId, WriteOffRow>,
+    #[cbor(n(22), with = "super::witness::table", has_nil)]
+    pub rounds: BTreeMap<Hash, RoundRow>,
+    #[cbor(n(23), with = "super::witness::table", has_nil)]
+    pub held: BTreeMap<(Hash, LedgerId), HeldRow>,
     /// Rows by the time they are forgotten; derived, so not part of the digest.
     #[cbor(skip)]
     expiring: BTreeSet<(u64, Expiring)>,
@@ -243,6 +248,8 @@ pub enum Change {
     Settlement(Hash, SettlementRow),
     Capacity(LedgerId, CapacityRow),
     WriteOff(StreamId, Option<WriteOffRow>),
+    Round(Hash, Box<RoundRow>),
+    Held(Hash, LedgerId, HeldRow),
 }
 
 impl State {
@@ -422,6 +429,8 @@ impl State {
             Change::Capacity(peer, row) => drop(self.capacity.insert(peer, row)),
             Change::WriteOff(id, Some(row)) => drop(self.written_off.insert(id, row)),
             Change::WriteOff(id, None) => drop(self.written_off.remove(&id)),
+            Change::Round(round, row) => drop(self.rounds.insert(round, *row)),
+            Change::Held(round, peer, row) => drop(self.held.insert((round, peer), row)),
             Change::Erased(account, row) => drop(self.erased.insert(account, row)),
             Change::Settlement(id, row) => drop(self.settlements.insert(id, row)),
             Change::Statement(id, row) => drop(self.statements.insert(id, *row)),

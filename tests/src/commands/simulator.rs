@@ -3,6 +3,7 @@
 use clap::Args;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use weft_tests::simulator::round::every_crash;
 use weft_tests::simulator::{Topology, run as simulate};
 
 /// What to simulate.
@@ -26,6 +27,16 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         let report = simulate(topology, arguments.seeds, arguments.first);
         let printed = writeln!(io::stdout(), "{report}").is_ok();
         good &= printed && report.failures.is_empty();
+    }
+    if arguments.only.is_none_or(|only| only == Topology::Round) {
+        let crashes = every_crash(3, arguments.first);
+        let line = match &crashes {
+            Ok(tried) => {
+                format!("round: {} crashes, {} runs cleared something: ok", tried.crashes, tried.cleared)
+            }
+            Err(violation) => format!("round: a crash: FAILED: {violation}"),
+        };
+        good &= writeln!(io::stdout(), "{line}").is_ok() && crashes.is_ok();
     }
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

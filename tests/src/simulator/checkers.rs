@@ -23,6 +23,7 @@ const VERIFY_EVERY: usize = 64;
 pub(super) fn node(parties: &[Party], ledgers: &[LedgerId], index: usize) -> Result<(), Violation> {
     let Some(node) = parties[index].honest() else { return Ok(()) };
     limits(&node.books.state)?;
+    super::round::within_limits(&node.books.state)?;
     for near in node.links.keys().chain([&index]) {
         if let Some(near) = parties.get(*near).and_then(Party::honest) {
             bound_only_with_upstream(parties, ledgers, near)?;
@@ -91,7 +92,12 @@ pub(super) fn is_quiet(world: &World) -> bool {
         let state = engine.state();
         let closed = state.claims.values().all(weft_protocol::ledger::state::ClaimRow::is_closed);
         let acked = node.links.values().all(|link| link.next == state.stream(&link.channel).next);
-        closed && acked && state.holds.is_empty() && unsettled(node).is_none() && is_stated(world, node)
+        closed
+            && acked
+            && state.holds.is_empty()
+            && unsettled(node).is_none()
+            && is_stated(world, node)
+            && super::round::is_over(node, world.now_ms)
     })
 }
 
@@ -148,6 +154,7 @@ pub(super) fn ended(world: &mut World) -> Result<(), Violation> {
     }
     both_ends(world)?;
     super::statements::held_against_the_streams(world)?;
+    super::round::ended(world)?;
     if honest && world.one_unit {
         nothing_created(world)?;
     }

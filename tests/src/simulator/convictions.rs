@@ -121,6 +121,9 @@ fn decision_in(args: &StepArgs) -> Option<&Decision> {
         | StepArgs::Settle(_)
         | StepArgs::SettleAck(_)
         | StepArgs::Dispute(_)
+        | StepArgs::Offer(_)
+        | StepArgs::DropHold(_)
+        | StepArgs::Apply(_)
         | StepArgs::Pause(_)
         | StepArgs::End => None,
     }

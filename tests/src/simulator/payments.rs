@@ -76,6 +76,9 @@ impl Payment {
         let mut ways = Vec::new();
         if market.web.is_line {
             ways.push(if from < to { (from..=to).collect() } else { (to..=from).rev().collect() });
+        } else if market.web.is_ring && random.chance(800) {
+            to = (from + 1) % networks;
+            ways.push(vec![from, to]);
         } else {
             let near = market.web.distances(from);
             let near: Vec<usize> =

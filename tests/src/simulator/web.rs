@@ -38,6 +38,8 @@ pub(super) struct Web {
     pub liar: Option<usize>,
     /// Whether it is a line, in which every pair is one to one.
     pub is_line: bool,
+    /// Whether most payments go round a ring, so that there is something to clear.
+    pub is_ring: bool,
 }
 
 impl Edge {
@@ -71,11 +73,14 @@ impl Edge {
 impl Web {
     /// The networks of a topology.
     pub(super) fn of(topology: Topology, seed: u64) -> Self {
+        if topology == Topology::Round {
+            return Self::circles(&mut Random::new(seed, "circles"));
+        }
         let Some(networks) = topology.networks() else {
             return Self::woven(&mut Random::new(seed, "web"), topology == Topology::LyingWeb);
         };
         let edges = (1..networks).map(|right| Edge::one_to_one(right - 1, right)).collect();
-        Self { networks, edges, liar: topology.liar(), is_line: true }
+        Self { networks, edges, liar: topology.liar(), is_line: true, is_ring: false }
     }
 
     /// A random tree, and some edges more.
@@ -95,7 +100,26 @@ impl Web {
             }
         }
         let liar = lying.then(|| random.index(networks));
-        Self { networks, edges, liar, is_line: false }
+        Self { networks, edges, liar, is_line: false, is_ring: false }
+    }
+
+    /// A ring, every pair one to one.
+    pub(super) fn ring(networks: usize) -> Self {
+        let edges = (0..networks).map(|left| Edge::one_to_one(left, (left + 1) % networks)).collect();
+        Self { networks, edges, liar: None, is_line: false, is_ring: true }
+    }
+
+    /// A ring with some chords, every pair one to one.
+    fn circles(random: &mut Random) -> Self {
+        let networks = random.between(3, 7) as usize;
+        let mut web = Self::ring(networks);
+        for _ in 0..random.below(networks as u64) {
+            let (a, b) = (random.index(networks), random.index(networks));
+            if a != b && !web.edges.iter().any(|edge| edge.leads(a, b)) {
+                web.edges.push(Edge::one_to_one(a, b));
+            }
+        }
+        web
     }
 
     /// The networks that one has an accord with.

@@ -98,6 +98,9 @@ impl Faults {
     /// Nothing goes wrong.
     pub(super) const NONE: Self = Self { drop: 0, duplicate: 0, delay_ms: 3, crash: 0, down_ms: 1 };
 
+    /// Little goes wrong.
+    pub(super) const MILD: Self = Self { drop: 20, duplicate: 50, delay_ms: 40, crash: 5, down_ms: 500 };
+
     /// A world somewhere between calm and hell.
     pub(super) fn chosen(random: &mut Random) -> Self {
         Self {

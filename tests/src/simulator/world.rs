@@ -10,6 +10,7 @@ use super::liar::{Liar, Map};
 use super::node::{Link, Node, Recorded};
 use super::payments::{Market, Payment};
 use super::random::Random;
+use super::round;
 use super::web::Web;
 use super::wire::{Envelope, Faults, Message};
 use super::{Tally, Topology, Violation};
@@ -71,6 +72,14 @@ pub(super) enum Event {
     SetBack(usize),
 }
 
+/// A crash at one certain place: this commit of this network keeps so many of its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CrashAt {
+    pub party: usize,
+    pub commit: u64,
+    pub keep: usize,
+}
+
 /// A run.
 #[derive(Debug)]
 pub struct World {
@@ -86,6 +95,18 @@ pub struct World {
     liars_silent: bool,
     /// Whether all count in one unit.
     pub(super) one_unit: bool,
+    /// Whether netting rounds are announced.
+    pub(super) has_rounds: bool,
+    /// How many were.
+    pub(super) rounds: usize,
+    /// Nothing goes wrong but one crash.
+    is_calm: bool,
+    /// The one crash of this run, where it is chosen.
+    crash_at: Option<CrashAt>,
+    /// Commits of each network so far.
+    commits: Vec<u64>,
+    /// Those that hold something about a round: network, commit, records.
+    about_rounds: Vec<(usize, u64, usize)>,
     /// Whether networks are set back: what was acknowledged may then be lost, and only convictions are judged.
     pub(super) restores: bool,
 }
@@ -96,8 +117,31 @@ impl World {
     /// # Errors
     /// When founding breaks a rule.
     pub fn new(topology: Topology, seed: u64) -> Result<Self, Violation> {
+        Self::over(topology, seed, Web::of(topology, seed))
+    }
+
+    /// Networks in a ring, in a calm world but for one crash.
+    pub(super) fn ring(networks: usize, seed: u64, crash_at: Option<CrashAt>) -> Result<Self, Violation> {
+        let mut world = Self::over(Topology::Round, seed, Web::ring(networks))?;
+        world.faults = Faults::NONE;
+        world.is_calm = true;
+        world.crash_at = crash_at;
+        Ok(world)
+    }
+
+    /// Whether nothing goes wrong but what is chosen, and nobody refuses.
+    pub(super) fn is_calm(&self) -> bool {
+        self.is_calm
+    }
+
+    /// Runs to the end; where a crash could be tried.
+    pub(super) fn tried(mut self) -> Result<(Tally, Vec<(usize, u64, usize)>), Violation> {
+        self.live()?;
+        Ok((self.tally, self.about_rounds))
+    }
+
+    fn over(topology: Topology, seed: u64, web: Web) -> Result<Self, Violation> {
         let mut random = Random::new(seed, &format!("{topology:?}"));
-        let web = Web::of(topology, seed);
         let mut founded: Vec<Founded> =
             (0..web.networks).map(|i| Founded::with_units(seed, i, &web.foreign_units(i))).collect();
         let ledgers: Vec<LedgerId> = founded.iter().map(|f| f.ledger).collect();
@@ -106,9 +150,13 @@ impl World {
         let genesis = founded.iter().filter_map(|f| f.public.first().cloned()).collect();
         let map = Map { ledgers: ledgers.clone(), genesis, accounts, us: 0, is_line: web.is_line };
         introduce(&mut founded, &web, random.chance(500))?;
-        let most = random.pick(&[60, 200, 500]);
+        let most = random.pick(if web.is_ring { &[10, 30, 60] } else { &[60, 200, 500] });
         agree(&mut founded, &web, &mut random)?;
-        let faults = Faults::chosen(&mut random);
+        let mut faults = Faults::chosen(&mut random);
+        if topology.has_rounds() && random.chance(600) {
+            // A round needs many words in time: in most worlds it gets them.
+            faults = Faults::MILD;
+        }
         let mut world = Self {
             parties: Vec::new(),
             ledgers,
@@ -122,6 +170,12 @@ impl World {
             liars_silent: false,
             one_unit: web.is_line,
             restores: topology.restores(),
+            has_rounds: topology.has_rounds(),
+            rounds: 0,
+            is_calm: false,
+            crash_at: None,
+            commits: vec![0; web.networks],
+            about_rounds: Vec::new(),
         };
         for (index, founded) in founded.into_iter().enumerate() {
             world.settle_in(topology, &web, seed, index, founded, &map)?;
@@ -134,7 +188,7 @@ impl World {
             }
         }
         let market = Market { web: &web, accounts: &map.accounts, most };
-        for number in 0..PAYMENTS {
+        for number in 0..if web.is_ring { 2 * PAYMENTS } else { PAYMENTS } {
             let start_ms = world.now_ms + world.random.below(CHAOS_MS);
             let payment = Payment::chosen(&mut world.random, &market, start_ms);
             if web.liar == Some(payment.payer()) {
@@ -299,8 +353,16 @@ impl World {
         let Some(engine) = &mut node.engine else { return Ok(false) };
         let batch = engine.take_batch();
         let len = batch.records.len();
-        let crash = self.random.chance(self.faults.crash);
-        let keep = if crash { self.random.index(len + 1) } else { len };
+        let mut crash = self.random.chance(self.faults.crash);
+        let mut keep = if crash { self.random.index(len + 1) } else { len };
+        let commit = self.commits[index];
+        self.commits[index] += 1;
+        if let Some(at) = self.crash_at.filter(|at| (at.party, at.commit) == (index, commit)) {
+            (crash, keep) = (true, at.keep.min(len));
+        }
+        if batch.records.iter().any(round::is_record_of_round) {
+            self.about_rounds.push((index, commit, len));
+        }
         self.tally.entries += keep as u64;
         node.store(batch, keep)?;
         if crash {
@@ -390,8 +452,11 @@ impl World {
         }
         super::statements::now_and_then(self, index);
         super::statements::pause(self, index);
+        round::announce(self, index);
+        round::people(self, index);
         let mut words = self.questions(index);
         words.extend(self.gossip(index));
+        words.extend(round::public(self, index));
         words.extend(self.evidence(index));
         words.extend(self.guard(index)?);
         if self.commit(index, words)? {

@@ -2,6 +2,7 @@
 
 use weft_protocol::clearing::weak::{self, Weak};
 use weft_protocol::evidence::EvidenceType;
+use weft_tests::simulator::round::some_crashes;
 use weft_tests::simulator::{Report, Topology, Violation, run, run_seed};
 
 /// Seeds that once broke something, with the story of each. They run first: what was wrong before may be again.
@@ -96,6 +97,20 @@ fn four_networks_settle_every_payment_once() {
         "{tally}"
     );
     assert_eq!((tally.stuck, tally.returned, tally.findings), (0, 0, 0), "{tally}");
+}
+
+#[test]
+fn netting_rounds_take_the_same_off_both_ends_while_payments_go_on() {
+    let tally = hold(Topology::Round, 24).tally;
+    assert!(tally.cleared > 1 && tally.aborted > 1 && tally.netted > 100, "{tally}");
+    assert_eq!((tally.stuck, tally.findings), (0, 0), "{tally}");
+}
+
+#[test]
+fn a_crash_at_any_place_of_a_netting_round_hurts_nobody() {
+    // `weft-tests simulator --only round` tries every one.
+    let report = some_crashes(3, 1, 5).unwrap_or_else(|violation| panic!("{violation}"));
+    assert!(report.crashes > 15 && report.cleared > 15, "{report:?}");
 }
 
 #[test]

@@ -17,6 +17,7 @@ impl Engine {
             hushed: self.hushed.clone(),
             broken: self.broken.clone(),
             banned: self.banned.clone(),
+            will: self.will.clone(),
         }
     }
 }

@@ -126,6 +126,9 @@ impl Peers {
             StepArgs::Settle(args) => self.hear_settle(state, entry, step, args),
             StepArgs::SettleAck(args) => self.hear_settle_ack(state, entry, step, *args),
             StepArgs::Dispute(args) => self.dispute(state, entry, step, args),
+            StepArgs::Offer(args) => self.hear_offer(state, entry, step, args),
+            StepArgs::DropHold(args) => self.hear_drop(step, *args),
+            StepArgs::Apply(args) => self.hear_apply(state, entry, step, args),
             StepArgs::Pause(args) => self.halt(step, Some(*args)),
             StepArgs::End => self.halt(step, None),
         }

@@ -58,6 +58,9 @@ impl Liar {
             | StepArgs::Settle(_)
             | StepArgs::SettleAck(_)
             | StepArgs::Dispute(_)
+            | StepArgs::Offer(_)
+            | StepArgs::DropHold(_)
+            | StepArgs::Apply(_)
             | StepArgs::Pause(_)
             | StepArgs::End => {}
         }

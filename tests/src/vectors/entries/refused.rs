@@ -203,7 +203,7 @@ fn malformed(book: &Book) -> Vec<Value> {
     vec![
         case(book, "a version of the future", with(|b| b.v = 2)),
         case(book, "a kind of the future", with(|b| b.kind = 0x0601)),
-        case(book, "a reserved step", with(|b| b.kind = 0x0b10)),
+        case(book, "a reserved step", with(|b| b.kind = 0x0b12)),
         case(book, "a field that is not known", sealed(extra_field)),
         case(book, "an empty list of signatures", sealed(empty_auth)),
         case(book, "the payload of another kind", with(|b| b.kind = 0x0203)),
