@@ -53,6 +53,11 @@ impl Core {
         let (next, decider) = (self.name_of_network(&channel.peer), self.name_of_network(&out.decider));
         let acked = self.engine().peers().stream(&out.channel).map_or(0, |stream| stream.acked);
         let taken = proposed.is_none_or(|proposed| acked > proposed.sseq);
+        if self.engine().state().written_off.contains_key(&out.channel) {
+            return format!(
+                "{next} is written off: who paid has the value again, and the rest is the network's"
+            );
+        }
         match (taken, connected) {
             (false, false) => format!("{next} is not connected; it is told when it is back"),
             (false, true) => format!("{next} has not taken it in yet"),

@@ -102,6 +102,11 @@ async fn both_root_sets_bind_a_hop_whose_next_network_is_gone_and_cannot_free_it
     let (code, said) = run(hull, &["key", "submit", &request, &ours, &theirs])?;
     expect(&said, code == 65 && said.contains("this request is for the ledger"))?;
 
+    // lansing was there a minute ago: nobody writes it off yet, and what would be signed is shown.
+    let root = madison.data.path().join("keys/root-1").display().to_string();
+    let (code, said) = run(madison, &["peer", "write-off", "lansing", "--root-key", &root])?;
+    expect(&said, code == 65 && said.contains("it is not lost"))?;
+
     let [request, ours, theirs] = signed(madison, &claim, "hull", "bound", [madison, hull])?;
     well(madison, &["key", "submit", &request, &ours, &theirs])?;
     // A second time it changes nothing.
