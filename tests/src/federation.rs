@@ -47,6 +47,8 @@ pub struct Options {
     pub payments: u64,
     /// Chooses payments, victims, sides and lost packets. Processes run freely: a seed gives like runs, not the same.
     pub seed: u64,
+    /// Whether the nodes speak QUIC instead of TCP; only in namespaces.
+    pub quic: bool,
     /// What the wire does all the time.
     pub weather: Weather,
     /// Whether sides are cut off from each other and nodes killed.
@@ -113,7 +115,8 @@ fn member_of((network, member): (usize, usize)) -> String {
 /// The first thing that was lost, doubled, wrong, or did not end.
 pub async fn run(options: &Options, say: &mut dyn FnMut(String)) -> Outcome<Tally> {
     let folder = tempfile::Builder::new().prefix("weft-federation-").tempdir()?;
-    let wire = if cells::possible() { Some(Wire::new(options.networks, options.seed)?) } else { None };
+    let wire =
+        if cells::possible() { Some(Wire::new(options.networks, options.quic, options.seed)?) } else { None };
     let mut sites = Vec::new();
     for place in 0..usize::from(options.networks) {
         let cell = wire.as_ref().map(|wire| wire.cells()[place].clone());

@@ -27,6 +27,9 @@ pub(crate) struct Arguments {
     /// How many UDP packets of a hundred are lost
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(0..=90))]
     udp_loss: u64,
+    /// The nodes speak QUIC instead of TCP
+    #[arg(long)]
+    quic: bool,
     /// Cut nobody off and kill nobody
     #[arg(long)]
     calm: bool,
@@ -37,6 +40,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         networks: arguments.networks,
         payments: arguments.payments,
         seed: arguments.seed.unwrap_or_else(|| u64::from(u32::from_le_bytes(Clock.random()))),
+        quic: arguments.quic,
         weather: Weather {
             delay: Duration::from_millis(arguments.delay_ms),
             tcp_loss: arguments.tcp_loss,
@@ -58,10 +62,11 @@ fn tell(options: &federation::Options, tally: &federation::Tally) {
         let [carried, lost, bytes] = tally.packets;
         let [sent, again] = tally.segments;
         say(&format!(
-            "wire: {} ms each way, {} % of TCP lost: {carried} packets and {bytes} bytes carried, {lost} lost; \
+            "wire: {} ms each way, {} % of {} lost: {carried} packets and {bytes} bytes carried, {lost} lost; \
              {sent} TCP segments sent, {again} of them again",
             options.weather.delay.as_millis(),
-            options.weather.tcp_loss
+            if options.quic { options.weather.udp_loss } else { options.weather.tcp_loss },
+            if options.quic { "UDP (QUIC)" } else { "TCP" }
         ));
     } else {
         say(

@@ -37,12 +37,15 @@ pub struct Cell {
     pub namespace: String,
     /// Its address.
     pub address: Ipv4Addr,
+    /// Whether its node speaks QUIC instead of TCP.
+    pub quic: bool,
 }
 
 impl Cell {
     /// Where peers connect to.
     pub fn multiaddr(&self) -> String {
-        format!("/ip4/{}/tcp/{PORT}", self.address)
+        let transport = if self.quic { format!("udp/{PORT}/quic-v1") } else { format!("tcp/{PORT}") };
+        format!("/ip4/{}/{transport}", self.address)
     }
 }
 
@@ -112,11 +115,11 @@ fn sweep() -> Outcome<()> {
 }
 
 impl Wire {
-    /// Makes so many cells, connected with each other. Only inside a runtime.
+    /// Makes so many cells, connected with each other, for nodes that speak TCP or QUIC. Only inside a runtime.
     ///
     /// # Errors
     /// When a namespace or a device cannot be made.
-    pub fn new(cells: u8, seed: u64) -> Outcome<Self> {
+    pub fn new(cells: u8, quic: bool, seed: u64) -> Outcome<Self> {
         sweep()?;
         let mut wire = Self {
             cells: Vec::new(),
@@ -128,7 +131,7 @@ impl Wire {
         for number in 1..=cells {
             let name = format!("{PREFIX}{}n{number}", std::process::id());
             let [a, b, c] = NETWORK;
-            let cell = Cell { namespace: name.clone(), address: Ipv4Addr::new(a, b, c, number) };
+            let cell = Cell { namespace: name.clone(), address: Ipv4Addr::new(a, b, c, number), quic };
             ip(&["netns", "add", &name])?;
             // From here on it goes away with the wire.
             wire.cells.push(cell.clone());

@@ -212,7 +212,7 @@ impl Site {
         let line =
             said.ok_or_else(|| Failure::new(format!("{} did not start:\n{}", self.name, self.log_text())))?;
         let port = line.rsplit("/tcp/").next().and_then(|p| p.trim().parse::<u16>().ok());
-        let port = match (self.direct, port) {
+        let port = match (self.direct || self.cell.is_some(), port) {
             (_, Some(port)) => Some(port),
             (true, None) => None,
             (false, None) => return Err(Failure::new(format!("{} said \"{line}\"", self.name))),
