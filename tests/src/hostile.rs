@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use weft_node::network::{PeerId, peer_id_from_public_key, public_key_of_seed};
 
 /// Payments under way at once.
-const PAYERS: usize = 8;
+const PAYERS: usize = 64;
 /// What the networks may owe each other: more than all payments of a run.
 const LIMIT: u64 = 100_000_000;
 /// How long one payment may take before it counts as not done.

@@ -31,6 +31,8 @@ const SEEMLY_PART: u32 = 3;
 const STALL: Duration = Duration::from_secs(30);
 /// A dial that is denied is tried again after this.
 const REDIAL: Duration = Duration::from_millis(20);
+/// So many connections in a row that came to nothing mean that an identity is denied: one alone may be a busy machine.
+const DENIED: u32 = 5;
 /// How long a connection may take, or stay without a word.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -106,18 +108,16 @@ async fn one(
         some.zip(frames.iter().cycle()).map(|(some, any)| if Instant::now() < seemly { some } else { any });
     while Instant::now() < until {
         let mut swarm = swarm_of(seed);
-        let mut busy = 0;
-        while Instant::now() < until {
+        let (mut busy, mut failed) = (0, 0);
+        while Instant::now() < until && failed < DENIED {
             let dial = DialOpts::peer_id(to).condition(PeerCondition::Always).addresses(vec![at.clone()]);
             let stood = swarm.dial(dial.allocate_new_port().build()).is_ok()
                 && session(&mut swarm, &mut next, to, until, &mut tally).await > 0;
             if stood {
-                busy += 1;
+                (busy, failed) = (busy + 1, 0);
             } else {
-                tally.denied += 1;
+                (tally.denied, failed) = (tally.denied + 1, failed + 1);
                 sleep_until(until.min(Instant::now() + REDIAL)).await;
-                // Denied after it has stood, or never let in.
-                break;
             }
         }
         tally.connections += busy;
