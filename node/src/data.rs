@@ -422,7 +422,11 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
         file.sync_all()?;
         std::fs::rename(&fresh, path)
     };
-    write().map_err(io("write", path))?;
+    if let Err(error) = write() {
+        // Half a file under a name of its own is in nobody's way but an audit's.
+        let _ = std::fs::remove_file(&fresh);
+        return Err(io("write", path)(error));
+    }
     sync_dir(path.parent().unwrap_or(Path::new(".")))
 }
 

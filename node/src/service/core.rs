@@ -18,7 +18,7 @@ use weft_protocol::clearing::peers::Place;
 use weft_protocol::entry::Kind;
 use weft_protocol::evidence::Evidence;
 use weft_protocol::ids::{AccountId, ClaimId, Hash, LedgerId, Salt};
-use weft_protocol::log::tile::{TileBuilder, TilePath};
+use weft_protocol::log::tile::{Tile, TileBuilder, TilePath};
 use weft_protocol::sidecar::Content;
 
 /// How a node starts in other than the normal way: faults that tests switch on to see that they are noticed, and
@@ -76,6 +76,8 @@ pub struct Core {
     pub(super) watch: super::guard::Watch,
     pub(super) last_checkpoint: Instant,
     pub(super) partial_tiles: Vec<TilePath>,
+    /// Tiles that could not be written when a checkpoint was due: they come before the next one.
+    pub(super) unwritten: Vec<Tile>,
     /// What is wrong with peers' streams, in words, by ledger.
     pub(super) problems: BTreeMap<LedgerId, String>,
     pub(super) witness: super::witness::Witness,
@@ -134,6 +136,7 @@ impl Core {
             watch: super::guard::Watch::default(),
             last_checkpoint,
             partial_tiles,
+            unwritten: Vec::new(),
             problems: BTreeMap::new(),
             witness: super::witness::Witness::default(),
             mirroring: super::mirror::Mirroring::default(),

@@ -405,6 +405,11 @@ impl Core {
     pub fn introduction(&self) -> Result<Vec<Blob>, String> {
         let mut entries = Vec::new();
         for sseq in 0..self.engine().state().stream(&PUBLIC_STREAM).next {
+            // What is written in this very moment is shown to nobody before it is durable.
+            let durable = self.index().stream_entry(&PUBLIC_STREAM, sseq).map_err(|e| e.to_string())?;
+            if durable.is_none() {
+                break;
+            }
             let entry = self.own_stream_entry(&PUBLIC_STREAM, sseq)?;
             if entry.kind() != Kind::Capacity {
                 entries.push(Blob(entry.bytes().to_vec()));

@@ -5,9 +5,10 @@
 
 use super::core::Core;
 use crate::data::{DataError, write_file};
+use std::path::Path;
 use std::time::Duration;
 use weft_protocol::log::checkpoint::Checkpoint;
-use weft_protocol::log::tile::{TileKind, TilePath, all_tiles};
+use weft_protocol::log::tile::{Tile, TileKind, TilePath, all_tiles};
 
 /// A checkpoint is due after so many entries…
 const EVERY_ENTRIES: u64 = 256;
@@ -31,6 +32,17 @@ pub enum PublishError {
     /// The checkpoint could not be built.
     #[error("{0}")]
     Checkpoint(String),
+}
+
+fn write_tiles(public: &Path, tiles: &[Tile]) -> Result<(), PublishError> {
+    for tile in tiles {
+        let path = public.join(tile.path.to_string());
+        let folder = path.parent().unwrap_or(public);
+        std::fs::create_dir_all(folder)
+            .map_err(|source| PublishError::Folder { path: folder.to_owned(), source })?;
+        write_file(&path, &tile.content)?;
+    }
+    Ok(())
 }
 
 /// Partial hash tiles of a tree.
@@ -63,12 +75,15 @@ impl Core {
             return Ok(());
         }
         let public = self.parts.data.public();
-        for tile in self.parts.tiles.take_changed() {
-            let path = public.join(tile.path.to_string());
-            let folder = path.parent().unwrap_or(&public);
-            std::fs::create_dir_all(folder)
-                .map_err(|source| PublishError::Folder { path: folder.to_owned(), source })?;
-            write_file(&path, &tile.content)?;
+        let mut tiles = std::mem::take(&mut self.unwritten);
+        tiles.extend(self.parts.tiles.take_changed());
+        let now = partial_tiles(size);
+        tiles.retain(|tile| !tile.path.is_partial() || now.contains(&tile.path));
+        if let Err(error) = write_tiles(&public, &tiles) {
+            // The builder will not name them again; what is on the disk already is stale once others take its place.
+            self.partial_tiles.extend(tiles.iter().map(|tile| tile.path).filter(TilePath::is_partial));
+            self.unwritten = tiles;
+            return Err(error);
         }
         let origin = self.engine().state().origin().map_err(|e| PublishError::Checkpoint(e.to_string()))?;
         let root = self.parts.tiles.root();
@@ -80,11 +95,11 @@ impl Core {
         self.parts.checkpoint = size;
         self.witness.published = Some(note);
         self.last_checkpoint = self.parts.clock.instant();
-        self.remove_stale(&public, partial_tiles(size));
+        self.remove_stale(&public, now);
         Ok(())
     }
 
-    fn remove_stale(&mut self, public: &std::path::Path, now: Vec<TilePath>) {
+    fn remove_stale(&mut self, public: &Path, now: Vec<TilePath>) {
         for stale in std::mem::replace(&mut self.partial_tiles, now) {
             if self.partial_tiles.contains(&stale) {
                 continue;
