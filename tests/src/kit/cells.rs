@@ -10,7 +10,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -29,6 +29,9 @@ const QUEUE: usize = 4_096;
 const NETWORK: [u8; 3] = [10, 77, 0];
 /// The protocol number of UDP, over which QUIC goes.
 const UDP: u8 = 17;
+
+/// Wires that this process has made.
+static WIRES: AtomicU8 = AtomicU8::new(0);
 
 /// Where one node lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +109,8 @@ fn ip(arguments: &[&str]) -> Outcome<String> {
 fn sweep() -> Outcome<()> {
     for line in ip(&["netns", "list"])?.lines() {
         let name = line.split_whitespace().next().unwrap_or_default();
-        let process = name.strip_prefix(PREFIX).and_then(|rest| rest.split('n').next());
+        let process =
+            name.strip_prefix(PREFIX).and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
         if process.is_some_and(|id| id.parse::<u32>().is_ok() && !Path::new("/proc").join(id).exists()) {
             ip(&["netns", "del", name])?;
         }
@@ -121,6 +125,8 @@ impl Wire {
     /// When a namespace or a device cannot be made.
     pub fn new(cells: u8, quic: bool, seed: u64) -> Outcome<Self> {
         sweep()?;
+        // One test of a process may have a wire beside another's; names of devices have at most 15 letters.
+        let letter = char::from(b'a' + WIRES.fetch_add(1, Ordering::Relaxed) % 26);
         let mut wire = Self {
             cells: Vec::new(),
             weather: watch::Sender::new(Weather::default()),
@@ -129,7 +135,7 @@ impl Wire {
         };
         let mut devices = Vec::new();
         for number in 1..=cells {
-            let name = format!("{PREFIX}{}n{number}", std::process::id());
+            let name = format!("{PREFIX}{}{letter}{number}", std::process::id());
             let [a, b, c] = NETWORK;
             let cell = Cell { namespace: name.clone(), address: Ipv4Addr::new(a, b, c, number), quic };
             ip(&["netns", "add", &name])?;

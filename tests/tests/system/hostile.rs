@@ -11,7 +11,7 @@ const MEMORY_CAP_KIB: u64 = 256 * 1_024;
 #[tokio::test(flavor = "multi_thread")]
 async fn payments_go_on_beside_a_hostile_peer_which_ends_shut_out_with_the_reason() {
     let program = env!("CARGO_BIN_EXE_weft-tests").into();
-    let options = Options { time: Duration::from_secs(6), rounds: 1, pin: false, program };
+    let options = Options { time: Duration::from_secs(10), rounds: 1, pin: false, program };
     let found = run(&options, &mut |_| ()).await.expect("a run");
     assert!(found.attacked.iter().all(|payments| *payments > 0), "{found:?}");
     assert!(found.peak_kib < MEMORY_CAP_KIB, "{} KiB", found.peak_kib);
