@@ -13,7 +13,7 @@ HOLD, UPSTREAM = 0, 1
 
 
 # Whether a step carries a claim and a reference; the others carry both.
-FORMS = {t: (False, False) for t in (0, 7, 14, 19, 20)} | {t: (False, True) for t in (8, 9, 10)}
+FORMS = {t: (False, False) for t in (0, 7, 14, 16, 19, 20)} | {t: (False, True) for t in (8, 9, 10)}
 
 
 def need(ok, code):
@@ -95,7 +95,7 @@ class Clearing:
     def room(self, channel, pair):
         terms = channel[2][5][pair]
         balance = self.t["balances"].get((channel[1], booked_unit(terms, self._side(channel))), 0)
-        return terms[5 if channel[4] else 6] - balance - channel[7].get(pair, 0) - self.reserved(channel, pair)
+        return terms[5 if channel[4] else 6] - balance - channel[7].get(pair, 0) - self.reserved(channel, pair) - self.held_of(channel, pair, False)
 
     def _check_hop(self, channel, hop, out):
         """What a hop moves in our books: [unit, amount, foreign]."""
@@ -124,6 +124,8 @@ class Clearing:
         form = FORMS.get(t, (True, True))
         if t == 13 or (t == 3 and 1 in step[5]):
             form = (True, 4 in step)
+        if t in (15, 17):
+            form = (False, 4 in step)
         need((3 in step, 4 in step) == form, "step-form")
         whole = 3 not in step or (t == 2 and 1 in step[5])
         need(6 not in step or (not whole and step[6] < 8), "step-form")

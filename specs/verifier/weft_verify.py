@@ -248,6 +248,22 @@ def disputes(run, v):
         refused_entry(run, states[case["of"]], case)
 
 
+def rounds(run, v):
+    """Netting rounds among three networks, two by two as well."""
+    all_entries, ledgers = {}, v["ledgers"]
+    states = ledgers_of(run, ledgers, all_entries)
+    for case in v["invalid"]:
+        refused_entry(run, states[case["of"]], case)
+    positions = {}
+    for name, state in states.items():
+        for ident, outcome in v["rounds"].items():
+            run.true(f"{name}: {ident}", unhex(outcome) in state.t["rounds"])
+        for channel in state.t["channels"].values():
+            positions[state.ident[0], channel[0]] = state.t["balances"].get((channel[1], 0), 0)
+    for (one, other), owed in positions.items():
+        run.same("positions are opposite", owed, -positions[other, one])
+
+
 def channels_of(run, ledgers, all_entries):
     """Both sides of the channel of the first two ledgers, as an audit holds them against each other."""
     sides, known = [], [unhex(ledger["ledger"]) for ledger in ledgers[:2]]
@@ -411,7 +427,7 @@ def federation(run, v):
 
 FILES = {"encoding": encoding, "keys": keys, "entries": entries, "identity": identity, "postings": postings,
          "clearing": clearing, "exchange": exchange, "log": log, "wire": wwire.wire, "sealed": wseal.sealed, "witness": witness,
-         "evidence": evidence, "federation": federation, "erasure": entries, "settlement": settlement, "disputes": disputes,
+         "evidence": evidence, "federation": federation, "erasure": entries, "settlement": settlement, "disputes": disputes, "rounds": rounds,
          "mirror": wmirror.mirror, "letters": wletters.letters, "netting": wnetting.netting}
 
 

@@ -8,12 +8,13 @@ from wlog import leaf_hash
 MAX_ENTRY = 4096
 GENESIS, KEY_BOUND, KEY_REVOKED, ROOT_CHANGED, UNIT_DEFINED = 0x0101, 0x0102, 0x0103, 0x0104, 0x0301
 SUCCESSION, CAPACITY = 0x0105, 0x1101
+ROUNDS = set(range(0x0C01, 0x0C06))
 IDENTITY = {GENESIS, KEY_BOUND, KEY_REVOKED, ROOT_CHANGED}
-PUBLIC = IDENTITY | {SUCCESSION, UNIT_DEFINED, CAPACITY}
+PUBLIC = IDENTITY | {SUCCESSION, UNIT_DEFINED, CAPACITY} | ROUNDS
 ZERO16, ZERO32 = bytes(16), bytes(32)
 H, U8, U16, U32, U64 = fixed(32), uint(8), uint(16), uint(32), uint(64)
 STEPS = {0: "ACCORD", 1: "PROPOSE", 2: "ACCEPT", 3: "REJECT", 4: "DONE", 5: "FREE", 6: "RETURN", 7: "STMT", 8: "STMT_ACK",
-         9: "SETTLE", 10: "SETTLE_ACK", 13: "DISPUTE", 14: "KEY", 19: "PAUSE", 20: "END"}
+         9: "SETTLE", 10: "SETTLE_ACK", 13: "DISPUTE", 14: "KEY", 15: "OFFER", 16: "DROP_HOLD", 17: "APPLY", 19: "PAUSE", 20: "END"}
 
 ROLE, HOW, OWNER, PURPOSE = one_of(*range(7)), one_of(*range(5)), one_of(*range(7)), one_of(*range(1, 7))
 AUTH = tuple_of(fixed(8), ROLE, HOW, blob)
@@ -33,6 +34,7 @@ ROOT_SIGS = list_of(tuple_of(fixed(8), fixed(64)))
 IN_FLIGHT = tuple_of(U64, list_of(U64), H)
 STATEMENT = record(k0=tuple_of(U64, U64), k1=list_of(sint(64)), k2=IN_FLIGHT, k3=IN_FLIGHT)
 DISPUTE = record(k0=one_of(1), k1=fixed(16), k2=H, k3=U8, k4=H, k5=H, k6=U8, k7=amount, k8=one_of(1, 2))
+LINE = tuple_of(H, boolean, amount)
 ARGS = {
     0: record(k0=blob, k1=ROOT_SIGS, k2=ROOT_SIGS),
     1: record(k0=tuple_of(blob, fixed(64)), k1=U8),
@@ -45,6 +47,9 @@ ARGS = {
     10: record(k0=one_of(0, 1, 2)),
     13: record(k0=blob, k1=ROOT_SIGS, k2=ROOT_SIGS),
     14: record(k0=blob),
+    15: record(k0=H, k1=U8, k2=amount, k3=boolean),
+    16: record(k0=H),
+    17: record(k0=H, k1=H, k2=U8, k3=amount, k4=boolean),
     19: record(k0=boolean),
 }
 PAYLOADS = {
@@ -73,6 +78,13 @@ PAYLOADS = {
                    k7=POSTINGS),
     0x050D: record(lists=(4,), k0=one_of(0, 1), k1=fixed(16), k2=U64, k3=U64, k4=POSTINGS),
     0x050E: record(k0=H, k1=U8, k2=fixed(16), k3=H, k4=POSTINGS),
+    0x0C01: record(k0=tuple_of(one_of(0, 1, 2, 3), U8, text), k1=U64, k2=U64, k3=U64),
+    0x0C02: record(k0=H, k1=U64, k2=list_of(LINE)),
+    0x0C03: record(k0=H, k1=U8, k2=U16, k3=U16, k4=blob),
+    0x0C04: record(optional=(4, 8), lists=(7,), k0=H, k1=U8, k2=H, k3=boolean, k4=one_of(0, 1, 2, 3, 4), k5=U32, k6=fixed(64),
+                   k7=list_of(LINE), k8=H),
+    0x0C05: record(k0=H, k1=H, k2=list_of(tuple_of(H, U32, fixed(64)))),
+    0x0C06: record(k0=H, k1=H, k2=LINE, k3=POSTINGS),
     0x0D01: record(k0=H, k1=text, k2=U64, k3=H, k4=H),
     0x0E01: record(k0=H, k1=H, k2=one_of(1, 2, 3, 4, 6)),
     0x0E02: record(k0=H),

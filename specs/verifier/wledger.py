@@ -10,6 +10,7 @@ from wclearing import Clearing, own_account
 from wentry import GENESIS, KEY_REVOKED, PUBLIC, ROOT_CHANGED, ZERO16, ZERO32, Entry, booked_unit
 from wkeys import key_fault, signer_of, tagged, verify
 from wlog import origin_of, sha256
+from wround import Rounds
 from wsettle import Statements
 
 DAY = 86_400_000
@@ -167,12 +168,12 @@ class Authority:
         need(ok, "not-authorised")
 
 
-class State(Clearing, Statements):
+class State(Clearing, Rounds, Statements):
     TABLES = ("accounts", "signers", "units", "limits", "balances", "ops", "transfers", "holds", "streams",
               "channels", "claims", "decisions", "nonces")
     # Tables of later versions, by field: absent when empty.
     LATER = {15: "views", 16: "accused", 17: "successions", 18: "erased", 19: "capacity", 20: "statements",
-             21: "settlements", 24: "written_off"}
+             21: "settlements", 22: "rounds", 23: "held", 24: "written_off"}
 
     def __init__(self):
         self.ident, self.head = None, [0, ZERO32, 0, 0]
@@ -232,7 +233,9 @@ class State(Clearing, Statements):
             return row[:6] + [sorted(row[6]), dict(sorted(row[7].items()))] + row[8:]
         if name == "settlements":
             return without_tail(row)
-        if name == "written_off":
+        if name == "rounds":
+            return Rounds.rounds_row(row)
+        if name in ("written_off", "held"):
             return row
         if name == "statements":
             return row if row[1] is not None else row[:1]
@@ -276,7 +279,10 @@ class State(Clearing, Statements):
         return out
 
     def claims_out(self, entry):
-        """The channel that an `end` takes value over, as it stands before it."""
+        """The channel that an `end` takes value over, or that and the pair of a debt that is netted, as it stands before it."""
+        if entry.kind == 0x0C06:
+            held = self.t["held"].get((entry.payload[0], entry.payload[2][0]))
+            return held and held[:2]
         row = self.t["claims"].get((entry.payload[0], entry.payload[1])) if entry.kind == 0x0504 else None
         return row[1][0] if row and row[1] else None
 

@@ -5,6 +5,7 @@ from wentry import (GENESIS, IDENTITY, KEY_BOUND, KEY_REVOKED, ROOT_CHANGED, ZER
                     decision_message, read_accord, read_intent)
 from wkeys import key_fault, signer_of, verify
 from wledger import Authority, State
+from wround import book_netted, check_rounds, say_apply
 from wsettle import book_settlement, check_settlements, check_statements, say_settlement
 
 ACCEPT = 1
@@ -335,6 +336,7 @@ class Side:
         # (line, how far the other stream was there, None or (STMT answered, verdict), statement)
         self.statements = []
         self.settlements = {}
+        self.cleared = {}
 
     def first_gap(self):
         return next((place for place, (leaf, _) in enumerate(self.lines) if leaf == ZERO32), len(self.lines))
@@ -372,6 +374,8 @@ class Side:
                 self.statements.append((line, ack, (step[4], step[5][0]), step[5][1]))
             elif step[2] in (9, 10):
                 return say_settlement(self.settlements, line, step)
+            elif step[2] == 17:
+                return say_apply(self.cleared, line, step)
             return None
         leg = (step[3], step.get(6, 0))
         return self.claims.setdefault(leg, Said()).say(line, entry, (self.ledger, self.peer), self.accord)
@@ -388,6 +392,8 @@ class Side:
         p = entry.payload
         if entry.kind == 0x050C:
             book_settlement(sides, accounts, entry)
+        if entry.kind == 0x0C06:
+            book_netted(sides, held, accounts, entry)
         if entry.kind == 0x0504:
             if held is not None and held in sides:
                 sides[held].claims.setdefault((p[0], p[1]), Said()).ended = moved(held, p[2], p[3])
@@ -422,6 +428,7 @@ class Cross:
                 if claim not in us.claims:
                     self._hop(claim, us, NOTHING, them, answer)
         check_settlements(self)
+        check_rounds(self)
         check_statements(self)
         if self.one.accord and self.other.accord and self.one.accord != self.other.accord:
             self.findings.add("warning", "the two networks have different versions of the accord in force")
@@ -512,7 +519,7 @@ def booked(side):
         for moved, sign in ((said.ended, 1), (said.gave_back, 1), (said.booked, -1), (said.got_back, -1)):
             if moved:
                 sums[moved["unit"]] = sums.get(moved["unit"], 0) + sign * moved["amount"]
-    for one in side.settlements.values():
+    for one in [*side.settlements.values(), *side.cleared.values()]:
         if "booked" in one:
             sums[one["booked"]["unit"]] = sums.get(one["booked"]["unit"], 0) + one["booked"]["delta"]
     return sums
@@ -529,7 +536,7 @@ def in_flight(one, other):
                          for moved in (said.ended, said.got_back, answer.booked, answer.gave_back)]
                 pair = said.proposed["pair"]
                 out[pair] = out.get(pair, 0) + value[0] - value[1] - value[2] + value[3]
-    for said in [*one.settlements.values(), *other.settlements.values()]:
+    for said in [said for side in (one, other) for said in (*side.settlements.values(), *side.cleared.values())]:
         if "booked" in said:
             pair = said["booked"]["pair"]
             out[pair] = out.get(pair, 0) + said["booked"]["delta"]

@@ -3,6 +3,7 @@
 from wcbor import Refused, encode
 from wentry import booked_unit
 from wkeys import tagged
+from wround import applies
 
 AGREED, POSITIONS, IN_FLIGHT, BOOKS = range(4)
 PROPOSE, WITHDRAW, ACCEPT, REFUSE, BOOK, DROP = range(6)
@@ -119,7 +120,7 @@ class Statements:
     def _within_debt(self, channel, pair, amount, we_owed):
         unit = booked_unit(channel[2][5][pair], self._side(channel))
         balance = self.t["balances"].get((channel[1], unit), 0)
-        need(amount <= (balance if we_owed else -balance), "settle-debt")
+        need(amount <= (balance if we_owed else -balance) - self.held_of(channel, pair, we_owed), "settle-debt")
         need(we_owed or amount <= self.room(channel, pair), "no-room")
 
     def _step_9(self, entry, step, channel):
@@ -238,6 +239,7 @@ def moves(side, other):
                 out.append((said.closed[0][1], key, None, mine if said.closed[1] is not None else 0))
         if theirs and said.returned:
             out.append((said.returned[1], None, None, theirs))
+    out += [(sseq, None, None, (pair, -amount)) for sseq, pair, amount in applies(side)]
     return sorted(out + answers(side, other), key=lambda move: move[0])
 
 

@@ -26,8 +26,6 @@ const WARM: usize = 4;
 const PROBES: usize = 200;
 /// Bytes of one synced write.
 const PROBE_BYTES: usize = 4_096;
-/// How long networks may take to learn of each other.
-const KNOWN: Duration = Duration::from_secs(60);
 /// How long one payment may take before its answer says that it is still held.
 const WAIT_S: u64 = 60;
 
@@ -97,7 +95,7 @@ pub async fn run(options: &Options, row: &mut dyn FnMut(&Row)) -> Outcome<()> {
     for place in 0..3 {
         sites[place].pair_with(&sites[place + 1], LIMIT).await?;
     }
-    until_way(&sites[0], NAMES[3]).await?;
+    sites[0].until_ways(NAMES[3], 1).await?;
     for (what, to) in [("payment, same network", 0), ("payment, 1 hop", 1), ("payment, 3 hops", 3)] {
         for in_flight in &options.in_flight {
             let at = if to == 0 { String::new() } else { format!("@{}", NAMES[to]) };
@@ -111,16 +109,6 @@ pub async fn run(options: &Options, row: &mut dyn FnMut(&Row)) -> Outcome<()> {
         site.stop().await?;
     }
     Ok(())
-}
-
-async fn until_way(site: &Site, to: &str) -> Outcome<()> {
-    let known = async {
-        while !site.client.ways(to, None, None).await.is_ok_and(|ways| !ways.ways.is_empty()) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    let waited = tokio::time::timeout(KNOWN, known).await;
-    waited.map_err(|_| Failure::new(format!("{} finds no way to {to}", site.name)))
 }
 
 /// So many payments with so many under way; `payees` names the payee of each payer, with `{}` for the number.

@@ -10,6 +10,7 @@ mod check;
 use crate::kit::asking::{Answer, ask};
 use crate::kit::cells::{self, Weather, Wire};
 use crate::kit::{Dice, Failure, Outcome, Site, fresh_id, payment};
+use crate::require::Tool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -30,13 +31,9 @@ const PAUSE_MS: u64 = 600;
 const CALM_MS: u64 = 1_500;
 /// Longest time a killed node is away.
 const AWAY_MS: u64 = 2_500;
-/// How long networks may take to learn of each other.
-const KNOWN: Duration = Duration::from_secs(120);
 /// How long payments may take to end once nothing is cut off any more: retries are up to a minute apart, decisions are
 /// asked for, and under load everything is slow.
 const QUIET: Duration = Duration::from_secs(900);
-/// How often something is asked that will come about.
-const POLL: Duration = Duration::from_millis(100);
 
 /// How it is run.
 #[derive(Debug, Clone)]
@@ -115,8 +112,13 @@ fn member_of((network, member): (usize, usize)) -> String {
 /// The first thing that was lost, doubled, wrong, or did not end.
 pub async fn run(options: &Options, say: &mut dyn FnMut(String)) -> Outcome<Tally> {
     let folder = tempfile::Builder::new().prefix("weft-federation-").tempdir()?;
-    let wire =
-        if cells::possible() { Some(Wire::new(options.networks, options.quic, options.seed)?) } else { None };
+    let wire = match cells::possible() {
+        true => Some(Wire::new(options.networks, options.quic, options.seed)?),
+        false if options.quic => {
+            return Err(Failure::new(format!("QUIC needs {}", Tool::Namespaces.needs())));
+        }
+        false => None,
+    };
     let mut sites = Vec::new();
     for place in 0..usize::from(options.networks) {
         let cell = wire.as_ref().map(|wire| wire.cells()[place].clone());
@@ -185,14 +187,7 @@ fn links(networks: usize) -> Vec<(usize, usize)> {
 async fn until_known(sites: &[Site]) -> Outcome<()> {
     for (place, site) in sites.iter().enumerate() {
         for other in (0..sites.len()).filter(|other| *other != place) {
-            let name = name_of(other);
-            let known = async {
-                while !site.client.ways(&name, None, None).await.is_ok_and(|ways| !ways.ways.is_empty()) {
-                    sleep(POLL).await;
-                }
-            };
-            let waited = tokio::time::timeout(KNOWN, known).await;
-            waited.map_err(|_| Failure::new(format!("{} finds no way to {name}", site.name)))?;
+            site.until_ways(&name_of(other), 1).await?;
         }
     }
     Ok(())

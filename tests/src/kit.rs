@@ -98,11 +98,17 @@ pub fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The largest memory of a process so far, in KiB; `None` when it is gone.
-pub fn peak_kib(process: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    peak.trim().trim_end_matches(" kB").parse().ok()
+/// A figure that the system gives of a process's memory, in KiB, such as `VmHWM`, the most it ever had resident.
+///
+/// # Errors
+/// When the process is gone.
+pub fn memory_kib(process: u32, figure: &str) -> Outcome<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(figure)?.strip_prefix(':'));
+    let kib = line.and_then(|rest| rest.split_whitespace().next());
+    Ok(kib
+        .ok_or_else(|| Failure::new(format!("the system does not say {figure} of process {process}")))?
+        .parse()?)
 }
 
 /// Small random numbers that are the same for the same seed on every machine (splitmix64).

@@ -16,6 +16,7 @@ pub mod powerloss;
 pub mod rebuild;
 pub mod records;
 pub mod require;
+pub mod rounds;
 pub mod simulator;
 pub mod vectors;
 

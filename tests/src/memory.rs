@@ -3,7 +3,7 @@
 //! The node runs in a process of its own, which holds this program and the node alone; the peers are in the process that
 //! measures. They are known to the network layer, and have no accord: what an accord adds is entries, which are counted.
 
-use crate::kit::{Failure, Outcome};
+use crate::kit::{Failure, Outcome, memory_kib};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -116,11 +116,6 @@ async fn connect(number: u32, to: PeerId, address: &Multiaddr) -> Outcome<Networ
 
 fn memory_of(child: &Child) -> Outcome<Memory> {
     let process = child.id().ok_or_else(|| Failure::new("the node is gone"))?;
-    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-    let kib = |name: &str| -> Outcome<u64> {
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        let value = line.and_then(|line| line.split_whitespace().next());
-        Ok(value.ok_or_else(|| Failure::new(format!("the system does not say {name}")))?.parse()?)
-    };
-    Ok(Memory { resident_kib: kib("VmRSS:")?, anonymous_kib: kib("RssAnon:")?, peak_kib: kib("VmHWM:")? })
+    let kib = |figure: &str| memory_kib(process, figure);
+    Ok(Memory { resident_kib: kib("VmRSS")?, anonymous_kib: kib("RssAnon")?, peak_kib: kib("VmHWM")? })
 }

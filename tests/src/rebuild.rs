@@ -4,7 +4,7 @@
 //! segments, at the times that a network would have made them: what a ledger remembers of the last weeks is part of the
 //! cost, and a million payments of one hour are no network.
 
-use crate::kit::{Failure, Outcome, hour};
+use crate::kit::{Failure, Outcome, hour, memory_kib};
 use std::path::Path;
 use std::sync::Arc;
 use weft_node::config::Config;
@@ -147,7 +147,7 @@ pub fn rebuild(data: &Path) -> Outcome<Cost> {
     let data = DataDir::new(data);
     let config = Config::load(&data.config())?;
     let opened = open(&data, &config, Arc::new(RealDisk), Hooks::default())?;
-    let (cpu_centis, peak_kib) = (cpu_centis()?, peak_kib()?);
+    let (cpu_centis, peak_kib) = (cpu_centis()?, memory_kib(std::process::id(), "VmHWM")?);
     let entries = opened.core.engine().state().head.next_seq;
     opened.core.finish().map_err(Failure::new)?;
     let (index_bytes, segment_bytes) = (size(&data.index())?, size(&data.ledger().join("segments"))?);
@@ -165,13 +165,6 @@ fn cpu_centis() -> Outcome<u64> {
         [user, system] => Ok((user + system) * 100 / TICKS_PER_S),
         _ => Err(Failure::new("/proc/self/stat has another form than expected")),
     }
-}
-
-fn peak_kib() -> Outcome<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse().ok());
-    kib.ok_or_else(|| Failure::new("/proc/self/status has no VmHWM"))
 }
 
 fn size(folder: &Path) -> Outcome<u64> {

@@ -5,7 +5,7 @@
 //! they are before they are encrypted, are searched for every member's name and every memo, as text and as hex; and
 //! one name that was put there is found, so that the search is known to work.
 
-use crate::kit::{Failure, Outcome, peak_kib};
+use crate::kit::{Failure, Outcome, memory_kib};
 use aho_corasick::AhoCorasick;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -114,7 +114,7 @@ fn look(process: u32, peaks: &mut BTreeMap<u32, u64>) {
     for task in fs::read_dir(folder).into_iter().flatten().flatten() {
         let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
         for child in children.split_whitespace().filter_map(|id| id.parse::<u32>().ok()) {
-            if let Some(kib) = peak_kib(child) {
+            if let Ok(kib) = memory_kib(child, "VmHWM") {
                 peaks.insert(child, kib);
             }
         }

@@ -10,6 +10,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::kit::cells;
 use crate::{cargo, source_root};
 
 /// Names the tools that must be there: `all`, or short names ([`Tool::short`]) with commas between them.
@@ -41,6 +42,8 @@ pub enum Tool {
     Hledger,
     /// `ledger`, the program for plain-text journals.
     Ledger,
+    /// Root, `ip` and a TUN device, for nodes in network namespaces of their own.
+    Namespaces,
     /// The sources of every locked dependency, those of other platforms too (`cargo fetch --locked`).
     Sources,
 }
@@ -57,6 +60,7 @@ impl Tool {
             Self::Beancount => "beancount",
             Self::Hledger => "hledger",
             Self::Ledger => "ledger",
+            Self::Namespaces => "namespaces",
             Self::Sources => "sources",
         }
     }
@@ -74,6 +78,7 @@ impl Tool {
             }
             Self::Hledger => "hledger",
             Self::Ledger => "ledger",
+            Self::Namespaces => "root, iproute2 and /dev/net/tun",
             Self::Sources => "the sources of all dependencies (cargo fetch --locked)",
         }
     }
@@ -88,6 +93,7 @@ impl Tool {
             Self::Beancount => bean_check(),
             Self::Hledger => starts("hledger"),
             Self::Ledger => starts("ledger"),
+            Self::Namespaces => cells::possible().then(|| PathBuf::from("ip")),
             Self::Sources => has_sources().then(|| PathBuf::from(cargo().get_program())),
         }
     }
@@ -199,7 +205,7 @@ fn succeeds(command: &mut Command) -> bool {
 mod tests {
     use super::*;
 
-    const TOOLS: [Tool; 8] = [
+    const TOOLS: [Tool; 9] = [
         Tool::Python,
         Tool::Tlog,
         Tool::Go,
@@ -207,6 +213,7 @@ mod tests {
         Tool::Beancount,
         Tool::Hledger,
         Tool::Ledger,
+        Tool::Namespaces,
         Tool::Sources,
     ];
 
@@ -231,7 +238,11 @@ mod tests {
     fn a_tool_that_is_found_can_be_started() {
         for tool in TOOLS {
             if let Some(program) = need(tool) {
-                let version = if tool == Tool::Go { "version" } else { "--version" };
+                let version = match tool {
+                    Tool::Go => "version",
+                    Tool::Namespaces => "-V",
+                    _ => "--version",
+                };
                 assert!(
                     succeeds(Command::new(&program).arg(version)),
                     "{} does not start",

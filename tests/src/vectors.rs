@@ -47,6 +47,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("netting.json", netting::vectors()),
         ("erasure.json", erasure::vectors()),
         ("settlement.json", settlement::vectors()),
+        ("rounds.json", clearing::rounds::vectors()),
         ("federation.json", federation::vectors()),
     ]
 }

@@ -5,10 +5,11 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 use weft_api::{
     Bans, Claim, Claims, Confirm, ConfirmTime, DisputeDraft, Done, Erased, Evidence, EvidenceList, Forwarded,
-    Halt, ImportPayments, Imported, Invitation, Join, Member, Members, Network, Networks, NewBan, NewErasure,
-    NewEvidence, NewInvitation, NewMember, NewPayment, NewPeerBan, NewSettlement, NextKey, NodeTime, Pairing,
-    Pairings, PeerStatement, Peers, Ping, PostOp, Receipt, Settlement, SettlementAnswer, Settlements,
-    SignedDispute, Statement, Status, Ways, WriteOffDraft,
+    Halt, ImportPayments, Imported, Invitation, Join, Member, Members, NettingPreview, NettingRound,
+    NettingRounds, NettingRule, Network, Networks, NewBan, NewErasure, NewEvidence, NewInvitation, NewMember,
+    NewPayment, NewPeerBan, NewRound, NewSettlement, NextKey, NodeTime, Pairing, Pairings, PeerStatement,
+    Peers, Ping, PostOp, Receipt, RoundWish, Settlement, SettlementAnswer, Settlements, SignedDispute,
+    Statement, Status, Ways, WriteOffDraft,
 };
 
 /// How long the node may take to rewrite its private store.
@@ -249,6 +250,32 @@ impl Client {
     /// Pauses payments with a peer, lets them go on, or ends the accord.
     pub async fn halt(&self, peer: &str, halt: &Halt) -> Result<Peers, Error> {
         self.post(&format!("{API}/peers/{}/halt", escape(peer)), halt, None).await
+    }
+
+    /// What could be cleared now.
+    pub async fn netting_preview(&self, unit: Option<&str>) -> Result<NettingPreview, Error> {
+        let unit = unit.map_or_else(String::new, |unit| format!("?unit={}", escape(unit)));
+        self.get(&format!("{API}/netting/preview{unit}")).await
+    }
+
+    /// Netting rounds.
+    pub async fn netting_rounds(&self) -> Result<NettingRounds, Error> {
+        self.get(&format!("{API}/netting")).await
+    }
+
+    /// Sets what is done in every netting round.
+    pub async fn set_netting_rule(&self, rule: &NettingRule) -> Result<NettingRounds, Error> {
+        self.post(&format!("{API}/netting/rule"), rule, None).await
+    }
+
+    /// Announces a netting round.
+    pub async fn announce_round(&self, new: &NewRound) -> Result<NettingRound, Error> {
+        self.post(&format!("{API}/netting/rounds"), new, None).await
+    }
+
+    /// Says what is wanted in one netting round.
+    pub async fn act_on_round(&self, round: &str, wish: &RoundWish) -> Result<NettingRound, Error> {
+        self.post(&format!("{API}/netting/rounds/{}", escape(round)), wish, None).await
     }
 
     /// Makes an invitation.

@@ -1,8 +1,10 @@
-//! `weft netting solve|verify`: clears what is owed in circles in a table of debts, and checks that no more could be.
+//! `weft netting`: rounds among networks ([`rounds`]), and `solve|verify`: clears what is owed in circles in a table of
+//! debts, and checks that no more could be.
 //!
-//! No node is asked. What must hold: nothing is written when a line of the table is bad, unless that was allowed.
+//! For a table no node is asked. What must hold: nothing is written when a line of the table is bad, unless that was allowed.
 
 mod proof;
+mod rounds;
 mod summary;
 mod table;
 
@@ -22,9 +24,27 @@ const MAX_BAD_IN_JSON: usize = 1_000;
 /// The seed of whoever nets alone (specs/netting.md §3).
 const ALONE: Hash = Hash([0; 32]);
 
-/// Netting of tables.
+/// Rounds among networks, and tables of debts.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Show what could be cleared now
+    Preview(rounds::Preview),
+    /// Announce a round: everybody may, and who does decides nothing
+    Announce(rounds::Announce),
+    /// Show rounds: how they stand, what they do to our debts, what came of them
+    Show(rounds::Show),
+    /// Let our debts take part in a round
+    Join(rounds::One),
+    /// Keep our debts out of a round
+    Leave(rounds::One),
+    /// Accept the result of a round, if it verifies
+    Accept(rounds::One),
+    /// Refuse the result of a round: nothing of it is applied, and the others may go on without us
+    Refuse(rounds::One),
+    /// After a round, let go of what is held for a result that is still open
+    Drop(rounds::One),
+    /// Say what is done in every round
+    Rule(rounds::Rule),
     /// Clear what is owed in circles: nobody's net position changes
     Solve(Solve),
     /// Check that a certificate clears the most that can be cleared
@@ -81,6 +101,15 @@ fn separator(text: &str) -> Result<char, String> {
 
 pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
     match command {
+        Command::Preview(args) => rounds::preview(context, args).await,
+        Command::Announce(args) => rounds::announce(context, args).await,
+        Command::Show(args) => rounds::show(context, args).await,
+        Command::Join(one) => rounds::act(context, one, "join").await,
+        Command::Leave(one) => rounds::act(context, one, "leave").await,
+        Command::Accept(one) => rounds::act(context, one, "accept").await,
+        Command::Refuse(one) => rounds::act(context, one, "refuse").await,
+        Command::Drop(one) => rounds::act(context, one, "drop").await,
+        Command::Rule(args) => rounds::rule(context, args).await,
         Command::Solve(args) => solve(context, args).await,
         Command::Verify(args) => verify(context, args).await,
     }

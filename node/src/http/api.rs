@@ -8,6 +8,7 @@ mod forward;
 mod import;
 mod keys;
 mod members;
+mod netting;
 mod networks;
 mod ops;
 mod payments;
@@ -36,6 +37,7 @@ pub(super) fn routes() -> OpenApiRouter<Ctx> {
         .merge(disputes::routes())
         .merge(peers::routes())
         .merge(settlements::routes())
+        .merge(netting::routes())
         .merge(networks::routes())
         .merge(bans::routes())
         .merge(keys::routes())

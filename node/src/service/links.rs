@@ -11,10 +11,10 @@ use weft_protocol::clearing::intent::{Decision, SignedIntent};
 use weft_protocol::clearing::peers::Refusal;
 use weft_protocol::clearing::step::{AccordArgs, StepArgs};
 use weft_protocol::encoding::Blob;
-use weft_protocol::entry::{Entry, EntryError, Kind, Payload};
+use weft_protocol::entry::{Entry, EntryError, Payload};
 use weft_protocol::ids::{ClaimId, Hash, LedgerId, PUBLIC_STREAM, StreamId};
 use weft_protocol::ledger::Rejected;
-use weft_protocol::ledger::identity::Purpose;
+use weft_protocol::ledger::identity::{Purpose, introduces};
 use weft_protocol::log::proof::build_inclusion;
 use weft_protocol::log::tile::{TilePath, TileReader};
 use weft_protocol::seal::Envelope;
@@ -432,7 +432,7 @@ impl Core {
                 break;
             }
             let entry = self.own_stream_entry(&PUBLIC_STREAM, sseq)?;
-            if entry.kind() != Kind::Capacity {
+            if introduces(entry.kind()) {
                 entries.push(Blob(entry.bytes().to_vec()));
             }
         }

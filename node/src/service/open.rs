@@ -169,6 +169,7 @@ pub fn open(
     let mut core = Core::new(parts, counts)?;
     core.notes = super::notes::Notes::found(notes);
     core.remember_fences()?;
+    core.recall_will()?;
     core.begin_guard(token, proven);
     if !core.finish_erasures().map_err(OpenFailure::Recover)?.is_empty() {
         remarks.push("an erasure that had been interrupted was finished".to_owned());

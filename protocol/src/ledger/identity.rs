@@ -412,8 +412,24 @@ impl Identity {
     }
 }
 
-/// Whether entries of this kind stand in the public stream: identity, the units that accords name, what accords let pass.
+/// Whether entries of this kind stand in the public stream: identity, the units that accords name, what accords let pass,
+/// and netting rounds.
 pub const fn is_public(kind: Kind) -> bool {
+    introduces(kind)
+        || matches!(
+            kind,
+            Kind::Capacity
+                | Kind::Announced
+                | Kind::Listed
+                | Kind::ResultPage
+                | Kind::Voted
+                | Kind::Committed
+        )
+}
+
+/// Whether entries of this kind say who a network is and what it counts: what a pairing begins with (specs/network.md
+/// §5). All else that is public is asked for once there is a link.
+pub const fn introduces(kind: Kind) -> bool {
     matches!(
         kind,
         Kind::Genesis
@@ -422,12 +438,6 @@ pub const fn is_public(kind: Kind) -> bool {
             | Kind::RootChanged
             | Kind::Succession
             | Kind::UnitDefined
-            | Kind::Capacity
-            | Kind::Announced
-            | Kind::Listed
-            | Kind::ResultPage
-            | Kind::Voted
-            | Kind::Committed
     )
 }
 

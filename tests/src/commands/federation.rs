@@ -6,6 +6,7 @@ use std::time::Duration;
 use weft_node::clock::Clock;
 use weft_tests::federation;
 use weft_tests::kit::cells::Weather;
+use weft_tests::require::Tool;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -69,9 +70,10 @@ fn tell(options: &federation::Options, tally: &federation::Tally) {
             if options.quic { "UDP (QUIC)" } else { "TCP" }
         ));
     } else {
-        say(
-            "no network namespaces here (needs root, ip and /dev/net/tun): loopback, with no delay and no loss",
-        );
+        say(&format!(
+            "no network namespaces here (needs {}): loopback, with no delay and no loss",
+            Tool::Namespaces.needs()
+        ));
     }
     say(&format!(
         "misfortunes: {} kills, {} partitions; {} requests repeated",

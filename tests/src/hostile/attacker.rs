@@ -1,8 +1,8 @@
 //! The hostile peer: a process of its own that speaks libp2p as it is, without our frames, windows and manners.
 //!
 //! It keeps every connection that it gets busy with one bad stream after the other, as fast as it can. The first identity
-//! is that of a real peer, and begins with what an honest node could send, only too much of it; when its connection is
-//! denied, it goes on as somebody new, over and over, with others beside it.
+//! is that of a real peer, begins with what an honest node could send, only too much of it, and is kept to the end; those
+//! beside it go on as somebody new when their connections are denied, over and over.
 
 use super::frames::{Frame, Material, all};
 use crate::kit::{Dice, Outcome};
@@ -84,7 +84,7 @@ pub async fn attack(data: &DataDir, to: PeerId, at: Multiaddr, time: Duration) -
         let now = Instant::now();
         let (seed, seemly) =
             if n == 0 { (material.seed, now + time / SEEMLY_PART) } else { (Clock.random(), now) };
-        tokio::spawn(one(frames, seemly, seed, to, at.clone(), until))
+        tokio::spawn(one(frames, seemly, (seed, n == 0), to, at.clone(), until))
     });
     let mut tally = Tally::default();
     for attacker in attackers.collect::<Vec<_>>() {
@@ -97,7 +97,7 @@ pub async fn attack(data: &DataDir, to: PeerId, at: Multiaddr, time: Duration) -
 async fn one(
     frames: Vec<Frame>,
     seemly: Instant,
-    mut seed: [u8; 32],
+    (mut seed, stays): ([u8; 32], bool),
     to: PeerId,
     at: Multiaddr,
     until: Instant,
@@ -121,7 +121,10 @@ async fn one(
             }
         }
         tally.connections += busy;
-        seed = Clock.random();
+        // What is refused to the address is refused to the peer too: only its shutting out is for the peer alone.
+        if !stays {
+            seed = Clock.random();
+        }
     }
     tally
 }

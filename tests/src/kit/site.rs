@@ -21,6 +21,8 @@ use weft_protocol::keys::{ACCORD, SecretKey};
 const START: Duration = Duration::from_secs(60);
 /// How long a pairing may take once both have confirmed.
 const PAIRING: Duration = Duration::from_secs(60);
+/// How long networks may take to learn of each other, with packets late and lost.
+const KNOWN: Duration = Duration::from_secs(120);
 /// How often a node is asked whether something has come about.
 const POLL: Duration = Duration::from_millis(25);
 /// Life of operations that tests sign.
@@ -272,9 +274,8 @@ impl Site {
     /// # Errors
     /// When it is not running.
     pub fn peak_kib(&self) -> Outcome<u64> {
-        let id = self.child.as_ref().and_then(Child::id);
-        let id = id.ok_or_else(|| Failure::new(format!("{} is not running", self.name)))?;
-        super::peak_kib(id).ok_or_else(|| Failure::new(format!("{} says nothing of its memory", self.name)))
+        let id = self.process().ok_or_else(|| Failure::new(format!("{} is not running", self.name)))?;
+        super::memory_kib(id, "VmHWM")
     }
 
     /// The root key, which its coordinator holds.
@@ -436,6 +437,22 @@ impl Site {
         };
         let waited = tokio::time::timeout(PAIRING, open).await;
         waited.unwrap_or_else(|_| Err(Failure::new(format!("{} has no open link with {peer}", self.name))))
+    }
+
+    /// Waits until so many ways to a network, not only to a peer, are known.
+    ///
+    /// # Errors
+    /// When they are not in time.
+    pub async fn until_ways(&self, to: &str, count: usize) -> Outcome<()> {
+        let known = async {
+            while !self.client.ways(to, None, None).await.is_ok_and(|ways| ways.ways.len() >= count) {
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        let waited = tokio::time::timeout(KNOWN, known).await;
+        waited.map_err(|_| {
+            Failure::new(format!("{} does not find {count} ways to {to}\n{}", self.name, self.log_text()))
+        })
     }
 
     /// Waits until no claim is open here.

@@ -70,12 +70,7 @@ async fn both_root_sets_bind_a_hop_whose_next_network_is_gone_and_cannot_free_it
     }
     sites[0].pair_with(&sites[1], 1_000).await?;
     sites[1].pair_with(&sites[2], 1_000).await?;
-    let known = async {
-        while !sites[0].client.ways("lansing", None, None).await.is_ok_and(|ways| !ways.ways.is_empty()) {
-            tokio::time::sleep(POLL).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, known).await.map_err(|_| Failure::new("hull finds no way to lansing"))?;
+    sites[0].until_ways("lansing", 1).await?;
     sites[2].stop().await?;
     let held = sites[0].pay("Ada", "Cy@lansing", PAID, 0).await?;
     let claim = held.claim.ok_or_else(|| Failure::new("a payment to another network has a claim"))?;

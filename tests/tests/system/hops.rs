@@ -37,20 +37,9 @@ impl Line {
             sites[place].pair_with(&sites[place + 1], LIMIT).await?;
         }
         let line = Self { sites, folder };
-        line.until_way(0, "lansing").await?;
-        line.until_way(3, "hull").await?;
+        line.sites[0].until_ways("lansing", 1).await?;
+        line.sites[3].until_ways("hull", 1).await?;
         Ok(line)
-    }
-
-    async fn until_way(&self, from: usize, to: &str) -> Outcome<()> {
-        let site = &self.sites[from];
-        let known = async {
-            while !site.client.ways(to, None, None).await.is_ok_and(|ways| !ways.ways.is_empty()) {
-                tokio::time::sleep(POLL).await;
-            }
-        };
-        let waited = tokio::time::timeout(PATIENCE, known).await;
-        waited.map_err(|_| Failure::new(format!("{} finds no way to {to}\n{}", site.name, site.log_text())))
     }
 
     async fn pay(&self, amount: u64, wait_s: u64) -> Outcome<Done> {
@@ -167,12 +156,12 @@ async fn a_network_that_was_away_hears_of_everybody_from_any_peer() -> Outcome<(
     york.add_member("Eve", None).await?;
     line.sites[3].passes_on = true;
     line.sites[3].pair_with(&york, LIMIT).await?;
-    line.until_way(1, "york").await?;
+    line.sites[1].until_ways("york", 1).await?;
     york.stop().await?;
     line.sites[3].stop().await?;
     line.sites[2].stop().await?;
     line.sites[0].start().await?;
-    line.until_way(0, "york").await?;
+    line.sites[0].until_ways("york", 1).await?;
     let ways = line.sites[0].client.ways("york", None, None).await?;
     assert_eq!(ways.ways[0].networks, ["hull", "madison", "providence", "lansing", "york"]);
     // Nobody has to be awake together: it ends when all have been, whatever the order.

@@ -38,6 +38,7 @@ mod public_vectors;
 mod quic;
 mod restore;
 mod rotation;
+mod round;
 mod sample;
 mod simulator;
 mod split;

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 use weft_api::PaymentState;
-use weft_tests::kit::{Audited, Failure, Outcome, Site};
+use weft_tests::kit::{Audited, Outcome, Site};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-const POLL: Duration = Duration::from_millis(50);
 /// What every two neighbours may owe each other.
 const LIMIT: u64 = 1_000;
 const LINKS: [(usize, usize); 4] = [(0, 1), (1, 3), (0, 2), (2, 3)];
@@ -22,13 +21,7 @@ async fn diamond(folder: &std::path::Path) -> Outcome<Vec<Site>> {
     for (a, b) in LINKS {
         sites[a].pair_with(&sites[b], LIMIT).await?;
     }
-    let both = async {
-        while !sites[0].client.ways("lansing", None, None).await.is_ok_and(|ways| ways.ways.len() == 2) {
-            tokio::time::sleep(POLL).await;
-        }
-    };
-    let waited = tokio::time::timeout(PATIENCE, both).await;
-    waited.map_err(|_| Failure::new(format!("hull does not find both ways\n{}", sites[0].log_text())))?;
+    sites[0].until_ways("lansing", 2).await?;
     Ok(sites)
 }
 

@@ -34,6 +34,20 @@ async fn until<T>(site: &Site, what: &str, look: impl AsyncFn(&Site) -> Outcome<
     })
 }
 
+/// Has statements written until both have signed one that covers everything. One that still waits for its answer is the
+/// only one: what has moved since then is in the next.
+async fn until_stated(site: &Site, peer: &str) -> Outcome<PeerStatement> {
+    until(site, "a statement that covers everything", async |site| {
+        let statement = site.client.peer_statement(peer).await?;
+        if statement.waiting.is_none() && (statement.agreed.is_none() || statement.moved) {
+            site.client.state_now(peer).await?;
+        }
+        let whole = statement.agreed.is_some() && !statement.moved && statement.waiting.is_none();
+        Ok(whole.then_some(statement))
+    })
+    .await
+}
+
 /// Waits until both have signed a statement that covers everything.
 async fn until_agreed(site: &Site, peer: &str) -> Outcome<PeerStatement> {
     until(site, "a statement that covers everything", async |site| {
@@ -104,8 +118,7 @@ async fn two_networks_sign_the_same_statement_with_payments_both_ways_meanwhile(
     stating?;
     hull.until_quiet(PATIENCE).await?;
     lansing.until_quiet(PATIENCE).await?;
-    hull.client.state_now("lansing").await?;
-    let (ours, theirs) = (until_agreed(&hull, "lansing").await?, until_agreed(&lansing, "hull").await?);
+    let (ours, theirs) = (until_stated(&hull, "lansing").await?, until_agreed(&lansing, "hull").await?);
     let (ours, theirs) = (ours.agreed.expect("agreed"), theirs.agreed.expect("agreed"));
     assert_eq!(
         (ours.stmt, ours.our_entries, ours.their_entries),
@@ -155,7 +168,7 @@ async fn a_settlement_is_booked_once_on_both_sides_whoever_is_killed_in_between(
     until_settlement(&hull, &third.id, "waits-for-us").await?;
     answer(&hull, &third.id, "refuse").await?;
     until_settlement(&lansing, &third.id, "refused").await?;
-    lansing.client.state_now("hull").await?;
+    until_stated(&lansing, "hull").await?;
     let agreed = until_agreed(&hull, "lansing").await?.agreed.expect("agreed");
     assert_eq!(agreed.positions[0].amount, "40");
     books_agree(hull, lansing).await

@@ -46,6 +46,7 @@ pub(super) fn intents(good: &Intent) -> Vec<Value> {
 }
 
 /// What a network could write next, as its state stands.
+#[derive(Clone)]
 pub(in crate::vectors) struct Next {
     name: &'static str,
     seed: u8,
