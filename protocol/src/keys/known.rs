@@ -11,7 +11,7 @@ use crate::ids::{Hash, KeyBytes, SigBytes};
 use std::sync::{Mutex, PoisonError};
 
 /// Signatures remembered: those of some seconds of a busy node. 256 KiB.
-const PLACES: usize = 8_192;
+const PLACES: usize = 1 << 13;
 
 static KNOWN: Mutex<Vec<Hash>> = Mutex::new(Vec::new());
 
@@ -26,8 +26,7 @@ impl Seen {
     }
 
     fn place(&self) -> usize {
-        let number = u64::from_be_bytes(self.0.prefix());
-        usize::try_from(number % PLACES as u64).unwrap_or(0)
+        usize::from(u16::from_be_bytes(self.0.prefix())) & (PLACES - 1)
     }
 
     /// Whether it is known to verify.
