@@ -17,7 +17,9 @@ use crate::clock::Clock;
 use crate::config::FederationSection;
 use crate::data::{DataDir, Keys};
 use crate::mirror::keeper::Keeper;
-use crate::network::{Network, NetworkEvent, PeerId, RequestError, peer_id_from_public_key};
+use crate::network::{
+    Multiaddr, Network, NetworkEvent, PeerId, RequestError, is_circuit, peer_id_from_public_key,
+};
 use crate::service::{Core, Ledger, ServiceError};
 use crate::store::private::LocalPeer;
 use std::collections::BTreeMap;
@@ -299,14 +301,18 @@ impl Clearing {
         }
     }
 
+    /// Where others reach us: as people have said, or where we listen; and over which peers.
+    pub(super) async fn told_addresses(&self) -> Vec<String> {
+        let listening = self.0.network.listen_addrs().await;
+        let (circuits, here): (Vec<_>, Vec<_>) = listening.iter().partition(|address| is_circuit(address));
+        let text = |addresses: Vec<&Multiaddr>| addresses.into_iter().map(ToString::to_string).collect();
+        let direct = if self.0.external.is_empty() { text(here) } else { self.0.external.clone() };
+        all_told(direct, text(circuits))
+    }
+
     /// Our descriptor, as of now.
     async fn descriptor(&self) -> Blob {
-        let addresses: Vec<String> = if self.0.external.is_empty() {
-            self.0.network.listen_addrs().await.iter().map(ToString::to_string).collect()
-        } else {
-            self.0.external.clone()
-        };
-        let addresses = addresses.into_iter().take(MAX_TOLD_ADDRESSES).collect();
+        let addresses = self.told_addresses().await;
         let peer = KeyBytes(crate::network::public_key_of_seed(&self.0.keys.libp2p));
         let made = self.0.ledger.run(move |core| core.own_descriptor(peer, addresses));
         made.await.unwrap_or_else(|_| Blob(Vec::new()))
@@ -448,6 +454,14 @@ fn free_alias(core: &Core, site: &str, ledger: &LedgerId) -> String {
 }
 
 /// The libp2p name of a network's node, from the key bound in its ledger.
+/// As many addresses as fit: who can only be reached over a peer does not lose that one.
+fn all_told(mut direct: Vec<String>, mut circuits: Vec<String>) -> Vec<String> {
+    circuits.truncate(MAX_TOLD_ADDRESSES);
+    direct.truncate(MAX_TOLD_ADDRESSES.saturating_sub(circuits.len()));
+    direct.append(&mut circuits);
+    direct
+}
+
 fn peer_id(identity: &Identity) -> Result<PeerId, ClearingError> {
     let key = identity.current(Purpose::Libp2p).map(|(_, key)| *key);
     let key =

@@ -31,6 +31,11 @@ pub struct NetworkSection {
     pub listen: Vec<String>,
     /// Addresses to tell others, when they differ from the listening ones.
     pub external: Vec<String>,
+    /// For a node that nobody can call: nodes of peers over which others reach it, each with its peer id at the end, such as
+    /// `/dns4/node.example.org/tcp/7600/p2p/12D3Koo…`. They must serve circuits.
+    pub circuits: Vec<String>,
+    /// For a node that everybody can call: whether peers, and networks that they vouch for, may be reached over it.
+    pub serve_circuits: bool,
     /// Shortest wait before dialling a lost peer again, in milliseconds.
     pub redial_min_ms: u64,
     /// Longest wait, in milliseconds.
@@ -87,6 +92,8 @@ impl Default for NetworkSection {
         Self {
             listen: ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"].map(str::to_owned).to_vec(),
             external: Vec::new(),
+            circuits: Vec::new(),
+            serve_circuits: false,
             redial_min_ms: 2_000,
             redial_max_ms: 600_000,
         }
@@ -161,6 +168,15 @@ impl Config {
             if address.parse::<crate::network::Multiaddr>().is_err() {
                 return bad(format!(
                     "\"{address}\" is not a multiaddress, such as /ip4/0.0.0.0/tcp/7600 or /ip4/0.0.0.0/udp/7600/quic-v1"
+                ));
+            }
+        }
+        for address in &self.network.circuits {
+            let parsed = address.parse::<crate::network::Multiaddr>().ok();
+            if parsed.and_then(|address| crate::network::circuit_at(&address)).is_none() {
+                return bad(format!(
+                    "network.circuits \"{address}\": give the address of a peer's node with its peer id, such as \
+                     /dns4/node.example.org/tcp/7600/p2p/12D3Koo…; the people there see both with `weft status`"
                 ));
             }
         }

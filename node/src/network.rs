@@ -11,6 +11,7 @@
 //! - If the task panics it is rebuilt with back-off; no ledger state lives in it.
 
 mod behaviour;
+mod circuits;
 mod conduct;
 mod config;
 mod counters;
@@ -29,6 +30,7 @@ mod window;
 #[cfg(test)]
 mod tests;
 
+pub use circuits::{circuit_at, is_circuit};
 pub use conduct::{Fault, Misconduct};
 pub use config::{Limits, NetworkConfig};
 pub use counters::{Counters, Direction, Part, ProtocolCounters, TapFrame, Traffic};

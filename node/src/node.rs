@@ -345,6 +345,12 @@ fn start_network(
     network.listen = parse(listen)?;
     network.external =
         parse(if options.external.is_empty() { &config.network.external } else { &options.external })?;
+    network.circuits = parse(&config.network.circuits)?;
+    network.serve_circuits = config.network.serve_circuits;
+    if network.serve_circuits && network.external.is_empty() {
+        let why = "serve_circuits needs `external` in weft.toml: the addresses at which everybody can call this node";
+        return Err(StartError::Network(why.to_owned()));
+    }
     network.jitter_seed = u64::from_le_bytes(Clock.random());
     let mut limits = Limits::default();
     limits.redial.min_ms = config.network.redial_min_ms;

@@ -15,6 +15,7 @@ mod openings;
 mod peers;
 mod replay;
 mod resume;
+pub mod rounds;
 pub mod settlements;
 mod signatures;
 mod source;

@@ -23,7 +23,7 @@ pub mod restart;
 #[cfg(test)]
 mod rotation_tests;
 #[cfg(test)]
-mod round_tests;
+pub(crate) mod round_tests;
 mod routes;
 pub mod settle;
 pub mod statement;

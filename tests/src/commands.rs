@@ -12,6 +12,7 @@ pub(crate) mod netting;
 pub(crate) mod powerloss;
 pub(crate) mod rebuild;
 pub(crate) mod records;
+pub(crate) mod round;
 pub(crate) mod simulator;
 
 use std::process::ExitCode;

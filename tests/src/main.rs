@@ -6,7 +6,7 @@ mod commands;
 use clap::{Parser, Subcommand};
 use commands::{
     catchup, corruptions, crossing, federation, hostile, kills, memory, model, netting, powerloss, rebuild,
-    records, simulator,
+    records, round, simulator,
 };
 use std::process::ExitCode;
 
@@ -54,6 +54,8 @@ enum Command {
     PowerlossVerify(powerloss::Verify),
     /// Run a file of real payments between nodes, and search their traffic for names and memos
     Records(records::Arguments),
+    /// One netting round over real nodes whose positions are those of real records, and again from their ledgers
+    Round(round::Arguments),
     /// Make a large ledger, delete its index, and measure how it is made anew
     Rebuild(rebuild::Arguments),
     /// The measured half of `rebuild`
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         Command::PowerlossWorker(arguments) => powerloss::work(&arguments),
         Command::PowerlossVerify(arguments) => powerloss::verify(&arguments),
         Command::Records(arguments) => records::run(&arguments),
+        Command::Round(arguments) => round::run(&arguments),
         Command::Rebuild(arguments) => rebuild::run(&arguments),
         Command::RebuildHere(arguments) => rebuild::here(&arguments),
     }

@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 use weft_api::{NettingRound, NettingRule, NewRound, RoundWish};
+use weft_audit::{VerifyOptions, finding_text, verify_store};
+use weft_protocol::audit::rounds::{Rerun, rerun};
 use weft_protocol::ids::Hash;
 use weft_protocol::netting::{Debt, Debts};
 
@@ -226,8 +228,102 @@ impl Town {
     }
 }
 
+/// Every round run again from data folders alone. Fails where anything is found.
+///
+/// # Errors
+/// When a folder cannot be read; the first thing that is wrong or not as it should be.
+pub fn run_again(folders: &[PathBuf]) -> Outcome<Rerun> {
+    let read = |folder: &PathBuf| verify_store(folder, &VerifyOptions::default(), &mut |_| {});
+    let audits = folders.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let again = rerun(&audits.iter().map(|outcome| &outcome.audit).collect::<Vec<_>>());
+    match again.findings.kept().first() {
+        None => Ok(again),
+        Some(first) => Err(Failure::new(finding_text(first))),
+    }
+}
+
 /// Whether something was committed and every debt of ours in it is booked.
 pub fn is_booked(round: &NettingRound) -> bool {
     let mut done = round.results.iter().filter(|result| result.outcome == "committed").peekable();
     done.peek().is_some() && done.all(|result| result.to_book == 0)
+}
+
+/// What one round over the networks of the records came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The networks, by their places.
+    pub names: Vec<String>,
+    /// What they owed each other before.
+    pub before: Owed,
+    /// And after.
+    pub after: Owed,
+    /// What was cleared.
+    pub cleared: i64,
+    /// The most that can be cleared of these positions.
+    pub optimum: i64,
+    /// What the rounds run again from the ledgers say was cleared, and, solved anew, can be.
+    pub again: (i128, i128),
+    /// Ends of debts that were booked.
+    pub ends: usize,
+}
+
+/// Seconds for offers, lists and results among so many networks: each looks every second and has so many peers.
+fn times(networks: usize) -> [u64; 3] {
+    let n = networks as u64;
+    [5 + n, 4 + n / 2, 120]
+}
+
+/// One round over networks whose positions are those of the records, and all that must hold of it.
+///
+/// # Errors
+/// What does not hold.
+pub async fn of_the_records(networks: usize, say: &dyn Fn(&str)) -> Outcome<Told> {
+    let (names, debts) = recorded(networks)?;
+    let mut town = Town::owing(&names, debts).await?;
+    let before = town.now().await?;
+    if before != town.debts {
+        return Err(Failure::new("the payments do not give the positions of the records"));
+    }
+    say(&format!("{} networks owe each other {} debts by payments", names.len(), before.len()));
+    let id = town.announce(0, times(networks)).await?;
+    say(&format!("round {id} is announced by {}", names[0]));
+    let optimum = optimum(&before);
+    // Whom no circle touches has nothing to book.
+    let done = |round: &NettingRound| {
+        let committed = round.results.iter().filter(|result| result.outcome == "committed");
+        committed.clone().count() > 0 && committed.clone().all(|result| result.to_book == 0)
+    };
+    let all: Vec<usize> = (0..names.len()).collect();
+    town.until(&all, &id, "a result that all have booked", done).await?;
+    town.until_quiet().await?;
+    let after = town.now().await?;
+    let cleared: i64 = before.iter().map(|(edge, owed)| owed - after[edge]).sum();
+    for place in all {
+        if net(&after, place) != net(&before, place) {
+            return Err(Failure::new(format!("the net position of {} has moved", names[place])));
+        }
+    }
+    if let Some((edge, left)) = after.iter().find(|(edge, left)| !(0..=before[edge]).contains(left)) {
+        return Err(Failure::new(format!("the debt {edge:?} of {} became {left}", before[edge])));
+    }
+    let folders = town.audit().await?;
+    let again = run_again(&folders)?;
+    let attempt = again.rounds.first().and_then(|round| round.attempts.first());
+    let attempt = attempt.ok_or_else(|| Failure::new("the ledgers tell of no attempt"))?;
+    let ends: (usize, usize) =
+        attempt.results.iter().fold((0, 0), |sum, one| (sum.0 + one.ends.0, sum.1 + one.ends.1));
+    let told = Told {
+        again: (attempt.cleared, attempt.optimum),
+        ends: ends.1,
+        names,
+        before,
+        after,
+        cleared,
+        optimum,
+    };
+    let volumes = [i128::from(told.optimum), told.again.0, told.again.1];
+    if !attempt.is_same || ends.0 != ends.1 || volumes.iter().any(|volume| *volume != i128::from(cleared)) {
+        return Err(Failure::new(format!("cleared {cleared}, optimum and again {volumes:?}, ends {ends:?}")));
+    }
+    Ok(told)
 }

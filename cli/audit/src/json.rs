@@ -129,13 +129,13 @@ struct JsonPosition {
 }
 
 #[derive(Serialize)]
-struct JsonCount {
+pub(crate) struct JsonCount {
     class: &'static str,
     found: u64,
 }
 
 #[derive(Serialize)]
-struct JsonFinding {
+pub(crate) struct JsonFinding {
     class: &'static str,
     what: String,
     entries: Vec<String>,
@@ -291,11 +291,11 @@ fn peer(peer: &PeerReport) -> JsonPeer {
     }
 }
 
-fn counts(findings: &Findings) -> Vec<JsonCount> {
+pub(crate) fn counts(findings: &Findings) -> Vec<JsonCount> {
     Class::ALL.iter().map(|class| JsonCount { class: class.name(), found: findings.count(*class) }).collect()
 }
 
-fn finding(finding: &Finding) -> JsonFinding {
+pub(crate) fn finding(finding: &Finding) -> JsonFinding {
     JsonFinding {
         class: finding.class.name(),
         what: finding.what.clone(),

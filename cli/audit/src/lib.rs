@@ -11,6 +11,7 @@ mod files;
 mod html;
 mod json;
 mod prove;
+mod rounds;
 mod store;
 mod text;
 
@@ -19,6 +20,7 @@ pub use dir::DirSource;
 pub use html::{Page, report_html, result_words};
 pub use json::{SCHEMA, comparison_json, report_json};
 pub use prove::{CheckedProof, ProofError, ReceiptError, check_proof, receipt, receipt_with_entry};
+pub use rounds::{rounds_json, rounds_text};
 pub use store::StoreSource;
 pub use text::{comparison_text, finding_text, report_text};
 pub use weft_protocol::audit::{

@@ -101,7 +101,7 @@ pub fn finding_text(finding: &Finding) -> String {
     format!("{finding}{age}")
 }
 
-fn add_findings(out: &mut String, findings: &Findings) {
+pub(crate) fn add_findings(out: &mut String, findings: &Findings) {
     let kept = findings.kept();
     for class in Class::ALL {
         for finding in kept.iter().filter(|finding| finding.class == class) {

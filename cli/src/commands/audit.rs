@@ -1,4 +1,4 @@
-//! `weft audit verify|bundle|compare|evidence`: checks a ledger from its files alone; no node is asked, and nothing that is
+//! `weft audit verify|bundle|compare|rounds|evidence`: checks a ledger from its files alone; no node is asked, and nothing that is
 //! audited is written to.
 //!
 //! The texts of a report are the auditor's own (`weft-audit`), so that they are the same wherever it runs.
@@ -7,6 +7,7 @@ mod evidence;
 mod export;
 mod printed;
 mod proof;
+mod rounds;
 
 use crate::context::Context;
 use crate::outcome::{Exit, Failure, Outcome, Report, clean};
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     Bundle(Bundle),
     /// Compare what two networks say of each other
     Compare(Compare),
+    /// Run netting rounds again from the ledgers given: solved anew, compared with what was published and booked
+    Rounds(rounds::Rounds),
     /// Check a file that says that a network signed two things that exclude each other
     Evidence(evidence::Args),
     /// Check a bundle, and write a report to print and sign
@@ -120,6 +123,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
         Command::Verify(args) => verify(context, &args),
         Command::Bundle(args) => bundle(&args),
         Command::Compare(args) => self::compare_two(context, &args),
+        Command::Rounds(args) => rounds::run(context, &args),
         Command::Evidence(args) => evidence::run(&args),
         Command::Report(args) => printed::run(context, &args),
         Command::Prove(args) => proof::prove(&args),
@@ -184,17 +188,7 @@ fn no_audit() -> Failure {
 
 fn compare_two(context: &Context, args: &Compare) -> Outcome {
     let mut counter = Counter::new(context, "checking entries");
-    let mut audit = |path: &Path| {
-        let options = VerifyOptions::default();
-        let mut progress = |entries| counter.at(entries);
-        let is_store = path.join(SEGMENTS).is_dir();
-        let audit = if is_store {
-            verify_store(path, &options, &mut progress)
-        } else {
-            verify_dir(path, &options, &mut progress)
-        };
-        audit.map_err(could_not_begin)
-    };
+    let mut audit = |path: &Path| one(path, &mut counter);
     let (a, b) = (audit(&args.a)?, audit(&args.b)?);
     drop(counter);
     let comparison = compare(&a.audit, &b.audit);
@@ -209,6 +203,19 @@ fn compare_two(context: &Context, args: &Compare) -> Outcome {
     let mut json = parsed(&comparison_json(&comparison))?;
     json["sides"] = json!([parsed(&report_json(a.report()))?, parsed(&report_json(b.report()))?]);
     Ok(Report { json, ..report(text, exit) })
+}
+
+/// The audit of a bundle or a data folder, whichever it is.
+fn one(path: &Path, counter: &mut Counter) -> Result<AuditOutcome, Failure> {
+    let options = VerifyOptions::default();
+    let mut progress = |entries| counter.at(entries);
+    let is_store = path.join(SEGMENTS).is_dir();
+    let audit = if is_store {
+        verify_store(path, &options, &mut progress)
+    } else {
+        verify_dir(path, &options, &mut progress)
+    };
+    audit.map_err(could_not_begin)
 }
 
 fn bundle(args: &Bundle) -> Outcome {

@@ -93,11 +93,7 @@ impl Clearing {
         let token: [u8; 16] = clock.random();
         let life_ms = new.expires_s.unwrap_or(INVITATION_LIFE_S).saturating_mul(1_000);
         let expires_ms = clock.now_ms().saturating_add(life_ms);
-        let addresses = if self.0.external.is_empty() {
-            self.0.network.listen_addrs().await.iter().map(ToString::to_string).collect()
-        } else {
-            self.0.external.clone()
-        };
+        let addresses = self.told_addresses().await;
         let made = self.0.ledger.run(move |core| {
             let unit = own_unit(core, &new.unit)?;
             let exchange = exchange(core, &new)?;
@@ -135,7 +131,7 @@ impl Clearing {
         let invite = Invite {
             ledger,
             peer: KeyBytes(crate::network::public_key_of_seed(&self.0.keys.libp2p)),
-            addresses: addresses.into_iter().take(3).collect(),
+            addresses,
             token,
             expires_ms,
         };

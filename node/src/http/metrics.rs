@@ -116,6 +116,12 @@ fn of_network(text: &mut Text, counters: &Counters, gauges: &Gauges) {
     let by_tier: Vec<(String, u64)> =
         by_tier.map(|(tier, count)| (format!(r#"tier="{}""#, tier.name()), count as u64)).collect();
     text.gauge("weft_connections", "Standing connections.", &by_tier);
+    let circuits = [("", gauges.over_circuits as u64)];
+    text.gauge(
+        "weft_connections_over_circuits",
+        "Standing connections that go over the node of a peer.",
+        &circuits,
+    );
     let of_ours = [("", gauges.in_flight as u64)];
     text.gauge("weft_requests_in_flight", "Our requests that peers have not answered yet.", &of_ours);
     let waiting = [("", gauges.waiting as u64)];
@@ -173,6 +179,9 @@ fn of_network(text: &mut Text, counters: &Counters, gauges: &Gauges) {
         "Times the network layer was built again.",
         &[("", counters.rebuilds)],
     );
+    let spared = [("", counters.circuits_spared)];
+    let help = "Circuits that a direct connection has taken the place of.";
+    text.counter("weft_circuits_spared_total", help, &spared);
 }
 
 /// What the system says of this process; a system that does not say leaves it out.

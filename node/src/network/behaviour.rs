@@ -6,6 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::future::Either;
 use libp2p::{
     Multiaddr, PeerId, Swarm, Transport,
     allow_block_list::{self, BlockedPeers},
@@ -15,15 +16,16 @@ use libp2p::{
         transport::{Boxed, ListenerId},
         upgrade::Version,
     },
-    dns, identify,
+    dcutr, dns, identify,
     identity::Keypair,
-    memory_connection_limits, noise, ping, quic,
+    memory_connection_limits, noise, ping, quic, relay,
     request_response::{self, ProtocolSupport},
-    swarm::{self, NetworkBehaviour},
+    swarm::{self, NetworkBehaviour, behaviour::toggle::Toggle},
     tcp, yamux,
 };
 
 use super::{
+    circuits::Server,
     config::{Limits, NetworkConfig},
     counters::Meter,
     frame::{FrameCodec, NextReading},
@@ -58,6 +60,9 @@ pub(super) struct Behaviour {
     limits: connection_limits::Behaviour,
     memory: memory_connection_limits::Behaviour,
     gate: Gate,
+    circuits: Toggle<Server>,
+    over_circuits: relay::client::Behaviour,
+    direct: dcutr::Behaviour,
     ping: ping::Behaviour,
     identify: identify::Behaviour,
     hello: Exchange,
@@ -72,7 +77,15 @@ pub(super) struct Behaviour {
 }
 
 impl Behaviour {
-    fn new(keys: &Keypair, limits: &Limits, roster: &Roster, meter: &Arc<Meter>) -> Self {
+    fn new(
+        keys: &Keypair,
+        config: &NetworkConfig,
+        over_circuits: relay::client::Behaviour,
+        roster: &Roster,
+        meter: &Arc<Meter>,
+    ) -> Self {
+        let limits = &config.limits;
+        let local = keys.public().to_peer_id();
         let mut blocked = allow_block_list::Behaviour::<BlockedPeers>::default();
         for peer in roster.blocked() {
             blocked.block_peer(peer);
@@ -99,12 +112,15 @@ impl Behaviour {
                 config,
             )
         };
-        Self {
+        let mut behaviour = Self {
             blocked,
             limits: connection_limits::Behaviour::new(connections),
             memory: memory_connection_limits::Behaviour::with_max_bytes(limits.max_memory_bytes),
             // Before the exchanges, whose codecs take up what it lays.
             gate: Gate::new(limits, roster.tiers(), next.clone()),
+            circuits: Server::new(local, config.serve_circuits),
+            over_circuits,
+            direct: dcutr::Behaviour::new(local),
             ping: ping::Behaviour::new(ping),
             identify: identify::Behaviour::new(identify),
             hello: exchange(Protocol::Hello),
@@ -116,6 +132,16 @@ impl Behaviour {
             mirror: exchange(Protocol::Mirror),
             sync: exchange(Protocol::Sync),
             mailbox: exchange(Protocol::Mailbox),
+        };
+        for (peer, tier) in roster.tiers() {
+            behaviour.serve(peer, tier);
+        }
+        behaviour
+    }
+
+    fn serve(&mut self, peer: PeerId, tier: Tier) {
+        if let Some(server) = self.circuits.as_mut() {
+            server.serve(peer, tier != Tier::Unknown);
         }
     }
 
@@ -134,9 +160,10 @@ impl Behaviour {
         }
     }
 
-    /// Tells the gate the tier of somebody.
+    /// Tells the gate, and who serves circuits, the tier of somebody.
     pub(super) fn set_tier(&mut self, peer: PeerId, tier: Tier) {
         self.gate.set_tier(peer, tier);
+        self.serve(peer, tier);
     }
 
     /// How many connections stand to each tier, in the order of [`Tier::ALL`].
@@ -174,13 +201,22 @@ pub(super) fn build(
     meter: &Arc<Meter>,
 ) -> Result<(Swarm<Behaviour>, Vec<ListenerId>), StartError> {
     let keys = keys(config);
-    let behaviour = Behaviour::new(&keys, &config.limits, roster, meter);
+    let (circuits, over_circuits) = relay::client::new(keys.public().to_peer_id());
+    let behaviour = Behaviour::new(&keys, config, over_circuits, roster, meter);
     let settings = swarm::Config::with_tokio_executor()
         .with_idle_connection_timeout(config.limits.idle)
         .with_max_negotiating_inbound_streams(config.limits.max_streams)
         .with_smart_dial();
-    let transport = transport(&keys, &config.limits);
-    let mut swarm = Swarm::new(transport, behaviour, keys.public().to_peer_id(), settings);
+    let (noise, yamux) = secured(&keys, &config.limits);
+    let circuits =
+        circuits.upgrade(Version::V1Lazy).authenticate(noise).multiplex(yamux).timeout(HANDSHAKE_TIMEOUT);
+    // Circuits are asked first: the address of one begins like that of the node it goes over.
+    let transport = circuits.or_transport(transport(&keys, &config.limits));
+    let transport = transport.map(|either, _| match either {
+        Either::Left((peer, muxer)) => (peer, StreamMuxerBox::new(muxer)),
+        Either::Right(direct) => direct,
+    });
+    let mut swarm = Swarm::new(transport.boxed(), behaviour, keys.public().to_peer_id(), settings);
     let mut listeners = Vec::with_capacity(listen.len());
     for address in listen {
         let listener = swarm
@@ -205,10 +241,16 @@ pub(super) fn transport(keys: &Keypair, limits: &Limits) -> Boxed<(PeerId, Strea
     }
 }
 
-fn both(keys: &Keypair, limits: &Limits) -> Boxed<(PeerId, StreamMuxerBox)> {
+/// How a connection that is neither yet is encrypted and multiplexed.
+fn secured(keys: &Keypair, limits: &Limits) -> (noise::Config, yamux::Config) {
     let noise = noise::Config::new(keys).expect("an ed25519 key signs a noise key");
     let mut yamux = yamux::Config::default();
     yamux.set_max_num_streams(limits.max_streams);
+    (noise, yamux)
+}
+
+fn both(keys: &Keypair, limits: &Limits) -> Boxed<(PeerId, StreamMuxerBox)> {
+    let (noise, yamux) = secured(keys, limits);
     let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
         .upgrade(Version::V1Lazy)
         .authenticate(noise)

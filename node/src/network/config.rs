@@ -21,6 +21,10 @@ pub struct NetworkConfig {
     pub listen: Vec<Multiaddr>,
     /// Addresses at which others reach us, told to them by identify. Local ones are never told.
     pub external: Vec<Multiaddr>,
+    /// Nodes of peers, each with its peer id, over which others reach us ([`super::circuit_at`]).
+    pub circuits: Vec<Multiaddr>,
+    /// Whether peers and vouched networks may be reached over us.
+    pub serve_circuits: bool,
     /// Who is shut out from the first moment on.
     pub blocked: Vec<PeerId>,
     /// Bounds of everything.
@@ -40,6 +44,8 @@ impl NetworkConfig {
             identity,
             listen: Vec::new(),
             external: Vec::new(),
+            circuits: Vec::new(),
+            serve_circuits: false,
             blocked: Vec::new(),
             limits: Limits::default(),
             jitter_seed: 0,

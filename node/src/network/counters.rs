@@ -85,6 +85,8 @@ pub struct Counters {
     pub handshakes_failed: u64,
     /// Times the swarm was built again after a failure.
     pub rebuilds: u64,
+    /// Circuits that a direct connection has taken the place of.
+    pub circuits_spared: u64,
     /// Frames the tap could not take.
     pub tap_lost: u64,
 }
@@ -114,6 +116,7 @@ pub(super) struct Meter {
     pub(super) connections_denied: AtomicU64,
     pub(super) handshakes_failed: AtomicU64,
     pub(super) rebuilds: AtomicU64,
+    pub(super) circuits_spared: AtomicU64,
     tap_lost: AtomicU64,
     tap: Option<mpsc::Sender<TapFrame>>,
 }
@@ -163,6 +166,7 @@ impl Meter {
             connections_denied: self.connections_denied.load(Relaxed),
             handshakes_failed: self.handshakes_failed.load(Relaxed),
             rebuilds: self.rebuilds.load(Relaxed),
+            circuits_spared: self.circuits_spared.load(Relaxed),
             tap_lost: self.tap_lost.load(Relaxed),
         }
     }

@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use super::{
+    circuits::is_circuit,
     config::NetworkConfig,
     counters::{Counters, Meter},
     event::NetworkEvent,
@@ -171,6 +172,8 @@ pub(super) struct Job {
 pub struct Gauges {
     /// Connections to each tier, in the order of [`Tier::ALL`].
     pub connections: [usize; Tier::ALL.len()],
+    /// Connections among them that go over a circuit.
+    pub over_circuits: usize,
     /// Our requests that are not answered yet.
     pub in_flight: usize,
     /// Our requests that wait for a place in the window of their peer.
@@ -243,6 +246,8 @@ pub struct Network {
     pub(super) local_peer_id: PeerId,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) listening: watch::Receiver<Listening>,
+    /// Nodes of peers over which others are to reach us.
+    pub(super) circuits: Arc<[Multiaddr]>,
     pub(super) meter: Arc<Meter>,
 }
 
@@ -364,6 +369,18 @@ impl Network {
         let mut listening = self.listening.clone();
         let addresses = listening.wait_for(|listening| listening.complete).await;
         addresses.map(|listening| listening.addresses.clone()).unwrap_or_default()
+    }
+
+    /// Nodes of peers over which others are to reach us and that give us no place now.
+    #[must_use]
+    pub fn places_missing(&self) -> Vec<Multiaddr> {
+        let listening = self.listening.borrow();
+        // The node tells its addresses itself; only its identity is sure to be the same.
+        let over = |at: &Multiaddr, node: &Multiaddr| {
+            is_circuit(at) && at.iter().any(|part| node.iter().last() == Some(part))
+        };
+        let is_kept = |node: &&Multiaddr| listening.addresses.iter().any(|at| over(at, node));
+        self.circuits.iter().filter(|node| !is_kept(node)).cloned().collect()
     }
 
     /// What crossed the wire and what was refused since the start.

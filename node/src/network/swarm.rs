@@ -26,6 +26,7 @@ use tokio::{
 
 use super::{
     behaviour::{self, Behaviour, BehaviourEvent},
+    circuits::{Places, Spare, circuit_at},
     conduct::Conduct,
     config::NetworkConfig,
     counters::{Meter, count},
@@ -84,6 +85,13 @@ pub struct NetworkTask {
     listening: watch::Sender<Listening>,
     /// Built by `new` so that a bad address is reported to its caller.
     first_swarm: Option<Swarm<Behaviour>>,
+    /// Where others reach us over peers.
+    places: Places,
+    /// Connections that go over a circuit.
+    over_circuits: HashMap<ConnectionId, PeerId>,
+    spare: Spare,
+    /// How many requests of each network we have not answered yet.
+    answering: HashMap<PeerId, usize>,
     commands: mpsc::Receiver<Command>,
     events: mpsc::Sender<NetworkEvent>,
     meter: Arc<Meter>,
@@ -118,6 +126,7 @@ impl NetworkTask {
             local_peer_id,
             commands: command_sender,
             listening: listening_receiver,
+            circuits: config.circuits.clone().into(),
             meter: Arc::clone(&meter),
         };
         let task = Self {
@@ -126,6 +135,10 @@ impl NetworkTask {
             listeners,
             listening,
             first_swarm: Some(swarm),
+            places: Places::new(config.circuits.iter().filter_map(circuit_at), limits.redial),
+            over_circuits: HashMap::new(),
+            spare: Spare::default(),
+            answering: HashMap::new(),
             commands,
             events,
             meter,
@@ -195,8 +208,9 @@ impl NetworkTask {
 
     async fn drive(&mut self, mut swarm: Swarm<Behaviour>) -> Ended {
         loop {
-            let redial_at =
-                self.roster.next_due_ms().map(|due_ms| self.started + Duration::from_millis(due_ms));
+            let due = [self.roster.next_due_ms(), self.places.next_due_ms(), self.spare.next_due_ms()];
+            let due_ms = due.into_iter().flatten().min();
+            let redial_at = due_ms.map(|due_ms| self.started + Duration::from_millis(due_ms));
             tokio::select! {
                 event = swarm.select_next_some() => {
                     if let Some(ended) = self.on_swarm_event(&mut swarm, event) {
@@ -210,6 +224,8 @@ impl NetworkTask {
                 Some(answered) = self.unanswered.next() => self.on_answered(&mut swarm, answered),
                 () = sleep_until(redial_at.unwrap_or(self.started)), if redial_at.is_some() => {
                     self.dial_due(&mut swarm);
+                    self.ask_for_places(&mut swarm);
+                    self.close_spare(&mut swarm);
                 }
                 open = async { self.events.reserve().await.is_ok() }, if !self.news.is_empty() => {
                     if !open {
@@ -229,16 +245,24 @@ impl NetworkTask {
     ) -> Option<Ended> {
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour_event(swarm, event),
-            SwarmEvent::ConnectionEstablished { peer_id, connection_id, .. } => {
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                if endpoint.is_relayed() {
+                    self.over_circuits.insert(connection_id, peer_id);
+                }
                 if let Some(waiter) = self.dials_once.remove(&connection_id) {
                     // The caller may have stopped waiting.
                     let _ = waiter.done.send(Ok(()));
                 }
                 let now_ms = self.now_ms();
+                self.places.connected(&peer_id, now_ms);
                 self.roster.change(&peer_id, |redial| redial.connected(now_ms));
                 self.news.connected(peer_id);
             }
-            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, cause, .. } => {
+            SwarmEvent::ConnectionClosed { connection_id, num_established: 1.., .. } => {
+                self.over_circuits.remove(&connection_id);
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established: 0, cause, .. } => {
+                self.over_circuits.remove(&connection_id);
                 tracing::debug!(peer = %peer_id, ?cause, "disconnected");
                 for job in self.windows.drain(peer_id) {
                     let _ = job.reply.send(Err(RequestError::NotConnected));
@@ -258,6 +282,14 @@ impl NetworkTask {
             SwarmEvent::NewListenAddr { listener_id, address } => self.on_listening(listener_id, address),
             SwarmEvent::ExpiredListenAddr { address, .. } => {
                 self.listening.send_modify(|listening| listening.addresses.retain(|known| *known != address));
+            }
+            SwarmEvent::ListenerClosed { listener_id, reason, .. }
+                if self.places.closed(listener_id, self.now_ms(), self.jitter.next_u64()) =>
+            {
+                tracing::info!(
+                    ?reason,
+                    "a place at a peer, over which others reach us, is lost: it is asked for again"
+                );
             }
             SwarmEvent::ListenerClosed { addresses, reason, .. } => {
                 tracing::error!(?addresses, ?reason, "a listener closed");
@@ -286,7 +318,11 @@ impl NetworkTask {
                 tracing::debug!(%peer, %error, "no pong, closing the connection");
                 swarm.close_connection(connection);
             }
-            BehaviourEvent::Ping(_) | BehaviourEvent::Identify(_) => {}
+            BehaviourEvent::Ping(_)
+            | BehaviourEvent::Identify(_)
+            | BehaviourEvent::Circuits(_)
+            | BehaviourEvent::OverCircuits(_) => {}
+            BehaviourEvent::Direct(tried) => self.on_tried_directly(&tried),
             BehaviourEvent::Blocked(never)
             | BehaviourEvent::Limits(never)
             | BehaviourEvent::Memory(never)
@@ -333,6 +369,10 @@ impl NetworkTask {
         self.news.all_disconnected();
         self.tell_news();
         self.roster.start_over(self.now_ms());
+        self.places.start_over(self.now_ms());
+        self.over_circuits.clear();
+        self.spare.clear();
+        self.answering.clear();
         self.listening.send_modify(|listening| {
             listening.addresses.clear();
             listening.complete = self.listen.is_empty();

@@ -27,9 +27,11 @@ pub(super) struct Booked {
     #[n(3)]
     pub(super) delta: i64,
     #[n(4)]
-    amount: i64,
+    pub(super) amount: i64,
     #[n(5)]
-    we_owed: bool,
+    pub(super) we_owed: bool,
+    #[n(6)]
+    pub(super) round: Hash,
 }
 
 /// What one side has said, and booked, of one result.
@@ -78,6 +80,7 @@ pub(super) fn book(sides: &mut BTreeMap<StreamId, Side>, state: &State, entry: &
             delta: posting.delta,
             amount: netted.line.amount.minor(),
             we_owed: netted.line.we_owe,
+            round: netted.round,
         });
     }
 }

@@ -8,6 +8,7 @@ mod inside;
 
 use super::channel::Side;
 use super::finding::{Class, EntryRef, Finding, Findings};
+use super::rounds::Heard;
 use super::signatures::{About, Checker, Job};
 use crate::clearing::accord::Accord;
 use crate::clearing::intent::Outcome;
@@ -88,6 +89,9 @@ pub(super) struct Networks {
     /// Signatures under accords, Intents and Decisions.
     #[n(5)]
     pub(super) clearing_signatures: u64,
+    /// What public streams, ours among them, say of netting rounds.
+    #[n(6)]
+    pub(super) rounds: Heard,
 }
 
 impl Networks {
@@ -100,6 +104,18 @@ impl Networks {
     pub(super) fn witness_keys(&self, us: Option<LedgerId>) -> Vec<VerifierKey> {
         let others = self.identities.values().filter(|identity| Some(identity.ledger) != us);
         others.flat_map(super::witnesses::keys_of).collect()
+    }
+
+    /// Who a network is.
+    pub(super) fn identity(&self, ledger: &LedgerId) -> Option<&Identity> {
+        self.identities.get(ledger)
+    }
+
+    /// What a public entry, of another or our own, says of netting rounds.
+    pub(super) fn hear_of_rounds(&mut self, entry: &Entry) {
+        if let Some(identity) = self.identities.get(&entry.body().ledger) {
+            self.rounds.hear(identity, entry);
+        }
     }
 
     /// Takes in an entry received.
@@ -150,6 +166,7 @@ impl Networks {
             if let Err(why) = self.learn(&entry) {
                 findings.add(error(&format!("the identity entry does not verify: {why}")));
             }
+            self.hear_of_rounds(&entry);
             return;
         }
         let Payload::Step(step) = &entry.op().payload else {

@@ -288,6 +288,7 @@ impl Replay {
                 self.check_sums(seq, &transition.changes, file);
                 self.state.commit(&transition);
                 self.learn_keys(seq, entry);
+                self.networks.hear_of_rounds(entry);
             }
             Err(why) => {
                 self.report(seq, file, format!("it breaks a rule: {why}"));

@@ -1,5 +1,7 @@
 //! Ledgers built in memory, audited whole, spoilt and with a changed history.
 
+mod rounds;
+
 use super::*;
 use crate::entry::{Body, Entry, Op, Payload};
 use crate::ids::AccountId;

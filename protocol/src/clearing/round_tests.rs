@@ -16,13 +16,13 @@ use crate::testing::{HOUR, TestNetwork};
 use std::collections::BTreeMap;
 
 const OFFERS_MS: u64 = 60_000;
-const LISTS_MS: u64 = 120_000;
+pub(crate) const LISTS_MS: u64 = 120_000;
 const VOTES_MS: u64 = 600_000;
 
 /// 0 owes 1 fifty, 1 owes 2 forty, 2 owes 0 sixty; 0 has announced a round.
-struct Circle {
-    networks: Vec<TestNetwork>,
-    round: Hash,
+pub(crate) struct Circle {
+    pub(crate) networks: Vec<TestNetwork>,
+    pub(crate) round: Hash,
     start_ms: u64,
 }
 
@@ -57,7 +57,7 @@ impl Circle {
     }
 
     /// Up to where all have listed, and nothing is computed.
-    fn listed() -> Self {
+    pub(crate) fn listed() -> Self {
         let mut circle = Self::new();
         circle.at(1_000);
         circle.at(OFFERS_MS + 1_000);
@@ -76,7 +76,7 @@ impl Circle {
     }
 
     /// So long after the announcement everybody looks, and all is said to all, a few times over.
-    fn at(&mut self, after_ms: u64) {
+    pub(crate) fn at(&mut self, after_ms: u64) {
         for _ in 0..6 {
             self.look(after_ms);
             self.exchange();
@@ -107,7 +107,7 @@ impl Circle {
         self.networks[0].with_cx(|engine, cx| engine.publish(&round, 0, &bytes, cx)).unwrap();
     }
 
-    fn votes(&self, of: usize) -> Vec<VoteRow> {
+    pub(crate) fn votes(&self, of: usize) -> Vec<VoteRow> {
         self.networks[of].state().rounds.get(&self.round).map(|row| row.votes.clone()).unwrap_or_default()
     }
 

@@ -6,11 +6,12 @@
 //! left behind go away with the next.
 
 use super::{Dice, Failure, Outcome};
+use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -29,6 +30,8 @@ const QUEUE: usize = 4_096;
 const NETWORK: [u8; 3] = [10, 77, 0];
 /// The protocol number of UDP, over which QUIC goes.
 const UDP: u8 = 17;
+/// That of TCP.
+const TCP: u8 = 6;
 
 /// Wires that this process has made.
 static WIRES: AtomicU8 = AtomicU8::new(0);
@@ -42,6 +45,8 @@ pub struct Cell {
     pub address: Ipv4Addr,
     /// Whether its node speaks QUIC instead of TCP.
     pub quic: bool,
+    /// Whether it is behind a router that lets in only answers.
+    pub hidden: bool,
 }
 
 impl Cell {
@@ -85,8 +90,14 @@ pub struct Wire {
     cells: Vec<Cell>,
     weather: watch::Sender<Weather>,
     counts: Arc<Counts>,
+    /// What hidden cells wait for answers to.
+    asked: Asked,
     _carriers: JoinSet<()>,
 }
+
+/// Packets that hidden cells have sent: protocol, from where, to where; and which cells are hidden.
+type Asked = Arc<Mutex<(HashSet<usize>, HashSet<Flow>)>>;
+type Flow = (u8, [u8; 6], [u8; 6]);
 
 /// Whether this machine can: root, `ip`, and a TUN device.
 pub fn possible() -> bool {
@@ -131,13 +142,15 @@ impl Wire {
             cells: Vec::new(),
             weather: watch::Sender::new(Weather::default()),
             counts: Arc::default(),
+            asked: Asked::default(),
             _carriers: JoinSet::new(),
         };
         let mut devices = Vec::new();
         for number in 1..=cells {
             let name = format!("{PREFIX}{}{letter}{number}", std::process::id());
             let [a, b, c] = NETWORK;
-            let cell = Cell { namespace: name.clone(), address: Ipv4Addr::new(a, b, c, number), quic };
+            let address = Ipv4Addr::new(a, b, c, number);
+            let cell = Cell { namespace: name.clone(), address, quic, hidden: false };
             ip(&["netns", "add", &name])?;
             // From here on it goes away with the wire.
             wire.cells.push(cell.clone());
@@ -161,6 +174,7 @@ impl Wire {
                 ways: ways.clone(),
                 weather: wire.weather.subscribe(),
                 counts: Arc::clone(&wire.counts),
+                asked: Arc::clone(&wire.asked),
                 dice: Dice(seed ^ (place as u64) << 32),
             };
             wire._carriers.spawn(carrier.carry(device));
@@ -171,6 +185,12 @@ impl Wire {
     /// The cells.
     pub fn cells(&self) -> &[Cell] {
         &self.cells
+    }
+
+    /// Puts a cell behind a router that keeps its address and lets in only what comes from where it has sent to.
+    pub fn hide(&mut self, place: usize) {
+        self.cells[place].hidden = true;
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).0.insert(place);
     }
 
     /// Changes what packets meet from now on.
@@ -223,6 +243,7 @@ struct Carrier {
     ways: Vec<mpsc::Sender<Packet>>,
     weather: watch::Receiver<Weather>,
     counts: Arc<Counts>,
+    asked: Asked,
     dice: Dice,
 }
 
@@ -244,11 +265,35 @@ impl Carrier {
 
     /// How late it comes, when it does.
     fn passes(&mut self, packet: &[u8], to: usize) -> Option<Duration> {
+        if !self.is_let_in(packet, to) {
+            return None;
+        }
         let weather = self.weather.borrow();
         let loss = if packet[9] == UDP { weather.udp_loss } else { weather.tcp_loss };
         let lost = weather.side(self.place) != weather.side(to) || self.dice.below(100) < loss;
         (!lost).then_some(weather.delay)
     }
+}
+
+impl Carrier {
+    /// Whether the router of a hidden cell lets it in; what leaves one is noted.
+    fn is_let_in(&self, packet: &[u8], to: usize) -> bool {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((protocol, from_port, to_port)) = flow(packet) else { return !asked.0.contains(&to) };
+        if asked.0.contains(&self.place) {
+            asked.1.insert((protocol, from_port, to_port));
+        }
+        !asked.0.contains(&to) || asked.1.contains(&(protocol, to_port, from_port))
+    }
+}
+
+/// Protocol, and address with port of both ends of a packet without options; `None` for what has no ports.
+fn flow(packet: &[u8]) -> Option<Flow> {
+    let (addresses, ports) = (packet.get(12..20)?, packet.get(20..24)?);
+    let end = |n: usize| -> Option<[u8; 6]> {
+        [&addresses[4 * n..4 * n + 4], &ports[2 * n..2 * n + 2]].concat().try_into().ok()
+    };
+    matches!(packet[9], TCP | UDP).then_some((packet[9], end(0)?, end(1)?))
 }
 
 /// The place of the cell that an IPv4 packet goes to.
@@ -280,6 +325,14 @@ mod tests {
         packet[16..20].copy_from_slice(&[10, 78, 0, 3]);
         assert_eq!(destination(&packet), None);
         assert_eq!(destination(&packet[..19]), None);
+        packet[19] = 3;
+        assert_eq!(flow(&packet), None, "no ports");
+        packet.extend([0x0f, 0xa1, 0x1e, 0x0c]);
+        packet[9] = TCP;
+        assert_eq!(
+            flow(&packet),
+            Some((TCP, [0x45, 0x45, 0x45, 0x45, 0x0f, 0xa1], [10, 78, 0, 3, 0x1e, 0x0c]))
+        );
         packet[0] = 0x60;
         assert_eq!(destination(&packet), None);
     }

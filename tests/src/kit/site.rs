@@ -118,8 +118,23 @@ impl Site {
     /// # Errors
     /// When the node does not start.
     pub async fn found_in(folder: &Path, name: &str, cell: Option<Cell>) -> Outcome<Self> {
+        Self::found_in_by(folder, name, cell, |_| ()).await
+    }
+
+    /// The same, with another configuration.
+    ///
+    /// # Errors
+    /// When the node does not start.
+    pub async fn found_in_by(
+        folder: &Path,
+        name: &str,
+        cell: Option<Cell>,
+        change: impl FnOnce(&mut Config),
+    ) -> Outcome<Self> {
         let data = DataDir::new(folder.join(name));
-        founded(&data, &config(name)?, &[hour()], Founding::default())?;
+        let mut config = config(name)?;
+        change(&mut config);
+        founded(&data, &config, &[hour()], Founding::default())?;
         let mut site = Self::of(data, name, &[]).await?;
         site.cell = cell;
         site.start().await?;
@@ -194,7 +209,7 @@ impl Site {
             Some(cell) => {
                 let mut command = Command::new("ip");
                 command.args(["netns", "exec", &cell.namespace]).arg(crate::binaries::weftd());
-                (command, cell.multiaddr(), Some(cell.multiaddr()))
+                (command, cell.multiaddr(), (!cell.hidden).then(|| cell.multiaddr()))
             }
         };
         command.arg("run").arg("--data").arg(self.data.path());

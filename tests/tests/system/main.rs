@@ -8,6 +8,7 @@ mod bad_frames;
 mod bad_requests;
 mod bundle;
 mod ceremony;
+mod circuits;
 mod citations;
 mod corruptions;
 mod demo;

@@ -58,6 +58,13 @@ async fn status(State(ctx): State<Ctx>) -> Result<Json<Status>, ApiError> {
         tokio::time::timeout(LISTEN_WAIT, ctx.app.network.listen_addrs()).await.unwrap_or_default();
     status.peer_id = ctx.app.network.local_peer_id().to_string();
     status.addresses = addresses.iter().map(ToString::to_string).collect();
+    let missing = ctx.app.network.places_missing();
+    status.problems.extend(missing.iter().map(|node| {
+        format!(
+            "others cannot reach this node over {node} now: it is away, or gives no place (there must be an accord with \
+             it, and its people must have set serve_circuits)"
+        )
+    }));
     status.messages = messages(&ctx.app.network.counters());
     for mirror in &mut status.mirrors.peers {
         if let Ok(ledger) = mirror.ledger.parse() {

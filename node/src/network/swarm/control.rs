@@ -1,7 +1,7 @@
 //! Commands, and dialling.
 
 use libp2p::{
-    Multiaddr, PeerId, Swarm,
+    Multiaddr, PeerId, Swarm, dcutr,
     swarm::{
         ConnectionId, DialError,
         dial_opts::{DialOpts, PeerCondition},
@@ -60,7 +60,8 @@ impl NetworkTask {
             Command::DialOnce { peer, addresses, done } => self.dial_once(swarm, peer, addresses, done),
             Command::Look { done } => {
                 let connections = swarm.behaviour().connections_by_tier();
-                let _ = done.send(Gauges { connections, ..self.gauges() });
+                let over_circuits = self.over_circuits.len();
+                let _ = done.send(Gauges { connections, over_circuits, ..self.gauges() });
             }
             Command::ConnectedPeers { done } => {
                 let _ = done.send(swarm.connected_peers().copied().collect());
@@ -120,6 +121,7 @@ impl NetworkTask {
     fn gauges(&self) -> Gauges {
         Gauges {
             connections: [0; Tier::ALL.len()],
+            over_circuits: 0,
             in_flight: self.in_flight.len(),
             waiting: self.windows.waiting(),
             unanswered: self.unanswered.len(),
@@ -155,6 +157,46 @@ impl NetworkTask {
             let connection = options.connection_id();
             if let Err(error) = swarm.dial(options) {
                 self.on_dial_failed(connection, Some(peer), &error);
+            }
+        }
+    }
+
+    /// Asks peers for the places that are due.
+    pub(super) fn ask_for_places(&mut self, swarm: &mut Swarm<Behaviour>) {
+        let (now_ms, random) = (self.now_ms(), self.jitter.next_u64());
+        self.places.ask(now_ms, random, |at| {
+            let listener = swarm.listen_on(at.clone());
+            listener.inspect_err(|error| tracing::warn!(%at, %error, "no place can be asked for")).ok()
+        });
+    }
+
+    /// Two ends of a circuit have tried to connect directly.
+    pub(super) fn on_tried_directly(&mut self, tried: &dcutr::Event) {
+        let peer = tried.remote_peer_id;
+        match &tried.result {
+            Ok(_) => {
+                count(&self.meter.circuits_spared);
+                self.spare.add(peer, self.now_ms());
+            }
+            Err(error) => tracing::debug!(%peer, %error, "no direct connection, the circuit stays"),
+        }
+    }
+
+    /// Closes circuits that are not needed any more, where nothing is under way.
+    pub(super) fn close_spare(&mut self, swarm: &mut Swarm<Behaviour>) {
+        let now_ms = self.now_ms();
+        for peer in self.spare.take_due(now_ms) {
+            let asking = self.in_flight.values().any(|request| request.peer == peer);
+            if asking || self.answering.contains_key(&peer) {
+                self.spare.add(peer, now_ms);
+                continue;
+            }
+            let circuits: Vec<_> = self.over_circuits.iter().filter(|(_, of)| **of == peer).collect();
+            // The direct connection may be gone again.
+            if swarm.behaviour().connections_to(&peer) > circuits.len() {
+                for (connection, _) in circuits {
+                    swarm.close_connection(*connection);
+                }
             }
         }
     }

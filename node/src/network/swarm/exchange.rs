@@ -1,5 +1,7 @@
 //! Requests, both ways: the window on the way out, the admission on the way in.
 
+use std::collections::hash_map;
+
 use futures::FutureExt;
 use libp2p::{
     PeerId, Swarm,
@@ -41,6 +43,11 @@ impl NetworkTask {
         protocol: Protocol,
         event: ExchangeEvent,
     ) {
+        let (request_response::Event::Message { peer: with, .. }
+        | request_response::Event::OutboundFailure { peer: with, .. }
+        | request_response::Event::InboundFailure { peer: with, .. }
+        | request_response::Event::ResponseSent { peer: with, .. }) = &event;
+        self.spare.touch(with, self.now_ms());
         match event {
             request_response::Event::Message { peer, connection_id, message } => match message {
                 Message::Request { request: Ask::Frame(bytes), channel, .. } => {
@@ -116,12 +123,19 @@ impl NetworkTask {
         }
         let answered = async move { Answered { peer, protocol, channel, told: answered.await.ok() } };
         self.unanswered.push(answered.boxed());
+        *self.answering.entry(peer).or_default() += 1;
     }
 
     /// Sends the answer of a request, or refuses it, and remembers what was wrong with it. When the peer is gone there is
     /// nothing to do.
     pub(super) fn on_answered(&mut self, swarm: &mut Swarm<Behaviour>, answered: Answered) {
         let Answered { peer, protocol, channel, told } = answered;
+        if let hash_map::Entry::Occupied(mut left) = self.answering.entry(peer) {
+            *left.get_mut() = left.get().saturating_sub(1);
+            if *left.get() == 0 {
+                left.remove();
+            }
+        }
         let Told { bytes, fault } = told.unwrap_or(Told { bytes: None, fault: None });
         let reply = bytes.map_or(Reply::Refused, Reply::Frame);
         let _ = swarm.behaviour_mut().exchange(protocol).send_response(channel, reply);

@@ -4,7 +4,7 @@ use super::Replay;
 use crate::audit::finding::{Class, EntryRef, Finding, Report, Since, UnitSum};
 use crate::audit::source::Source;
 use crate::audit::tree::Claimed;
-use crate::audit::{Audit, Options, Rest, peers, resume, witnesses};
+use crate::audit::{Audit, Options, Rest, peers, resume, rounds, witnesses};
 use crate::ids::LedgerId;
 use crate::ledger::members::OwnerKind;
 use crate::ledger::own_accounts;
@@ -65,6 +65,7 @@ impl Replay {
         let units = self.check_units();
         let peers = match ledger {
             Some(ledger) => {
+                rounds::check_one(ledger, &self.sides, &self.networks, &mut self.findings);
                 peers::check(ledger, &self.state, &self.sides, &self.networks, &mut self.findings)
             }
             None => Vec::new(),

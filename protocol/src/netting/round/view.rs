@@ -3,6 +3,8 @@
 //! What must hold: it is a function of the public entries in the order of their coming, and each network's first word on
 //! anything is its word. Nothing here is anybody's decision.
 
+mod union;
+
 use super::attempt::{Attempt, Reading, Set, Unread};
 use super::{
     Announced, Committed, Listed, MAX_ATTEMPT_BYTES, MAX_ATTEMPTS, RefusalReason, ResultPage, Voted, Yes,
@@ -100,6 +102,9 @@ pub struct Rounds {
     /// Whose rounds are not forgotten: ours.
     #[n(1)]
     us: Option<LedgerId>,
+    /// Whether none is forgotten, as in an audit.
+    #[cbor(skip)]
+    keeps_all: bool,
     /// Attempts that were read; derived.
     #[cbor(skip)]
     read: BTreeMap<(Hash, u8), std::sync::Arc<Reading>>,
@@ -241,7 +246,7 @@ impl Rounds {
 
     /// The round of this id, new if need be; `None` when its author has as many as are kept.
     fn open(&mut self, id: Hash, by: LedgerId, time_ms: u64) -> Option<&mut Round> {
-        if !self.rounds.contains_key(&id) {
+        if !self.keeps_all && !self.rounds.contains_key(&id) {
             let of_one = self.rounds.iter().filter(|(_, round)| round.opened_by == by);
             let of_one: Vec<(Hash, u64)> = of_one.map(|(id, round)| (*id, round.since_ms)).collect();
             let all = self.rounds.iter().map(|(id, round)| (*id, round.since_ms)).collect();
