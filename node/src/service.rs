@@ -6,6 +6,7 @@
 //! answers nothing more but why it stopped.
 
 mod asking;
+mod bells;
 mod core;
 mod dispute;
 mod erasure;
@@ -24,6 +25,7 @@ mod open;
 mod payments;
 mod prune;
 mod publish;
+mod recent;
 mod restore;
 mod rows;
 mod settling;
@@ -35,6 +37,7 @@ mod ways;
 mod witness;
 
 pub use self::core::{Core, Hooks, ServiceParts};
+pub use bells::{Bell, Concern};
 pub use evidence::{EvidenceRefused, HandedIn};
 pub use flight::Proposed;
 pub use found::NewLedger;
@@ -55,6 +58,7 @@ pub use time::{Held, MAX_IDLE_MS, MAX_JUMP_MS};
 pub use ways::{MAX_MORE_WAYS, MAX_WAYS_SHOWN, NoNetwork};
 pub use witness::{Way, WitnessJob, WitnessSettings, WitnessView};
 
+use bells::Bells;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Tasks that may wait; beyond it callers wait to hand theirs in.
@@ -88,7 +92,7 @@ type Task = Box<dyn FnOnce(Result<&mut Core, ServiceError>) -> Deferred + Send>;
 #[derive(Clone)]
 pub struct Ledger {
     tasks: mpsc::Sender<Job>,
-    revision: watch::Receiver<u64>,
+    bells: Bells,
     stopped: watch::Receiver<Option<String>>,
 }
 
@@ -130,9 +134,9 @@ impl Ledger {
         self.tasks.max_capacity().saturating_sub(self.tasks.capacity()) as u64
     }
 
-    /// Rises with every group that became durable.
-    pub fn revision(&self) -> watch::Receiver<u64> {
-        self.revision.clone()
+    /// Rings when something of this has become durable, from now on.
+    pub fn listen(&self, concerns: &[Concern]) -> Bell {
+        self.bells.listen(concerns)
     }
 
     /// Why the service has stopped, if it has.
@@ -146,22 +150,23 @@ impl Ledger {
 /// The thread ends at [`Ledger::close`]; it then stops cleanly. The join handle says how that went.
 pub fn start(core: Core) -> (Ledger, std::thread::JoinHandle<Result<(), String>>) {
     let (tasks, inbox) = mpsc::channel(QUEUE);
-    let (revision_out, revision) = watch::channel(0);
+    let bells = Bells::default();
+    let rung = bells.clone();
     let (stopped_out, stopped) = watch::channel(None);
     let run = move || {
         let mut core = core;
-        serve(&mut core, inbox, &revision_out, &stopped_out);
+        serve(&mut core, inbox, &rung, &stopped_out);
         core.close()
     };
     let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(run);
     let thread = thread.expect("the system can start one more thread");
-    (Ledger { tasks, revision, stopped }, thread)
+    (Ledger { tasks, bells, stopped }, thread)
 }
 
 fn serve(
     core: &mut Core,
     mut inbox: mpsc::Receiver<Job>,
-    revision: &watch::Sender<u64>,
+    bells: &Bells,
     stopped: &watch::Sender<Option<String>>,
 ) {
     let mut closing = false;
@@ -189,12 +194,10 @@ fn serve(
         let (before, after) = if early { (answers, Vec::new()) } else { (Vec::new(), answers) };
         before.into_iter().for_each(|answer| answer(Ok(())));
         match core.commit_group() {
-            Ok(wrote) => {
+            Ok(_) => {
                 after.into_iter().for_each(|answer| answer(Ok(())));
+                bells.ring(&core.take_moved());
                 core.index_group();
-                if wrote {
-                    revision.send_modify(|n| *n += 1);
-                }
             }
             Err(why) => {
                 tracing::error!(%why, "the ledger has stopped");

@@ -1,10 +1,14 @@
 //! Keys and signatures: one signature rule, one module (specs/entry.md §5).
 //!
-//! A [`PublicKey`] is canonical and not weak by construction; verification is always `verify_strict`.
+//! A [`PublicKey`] is canonical and not weak by construction; verification is always `verify_strict`, and its yes is
+//! remembered for a while.
 //! Every signed message starts with a named [`Context`], so a signature can never serve for another purpose.
+
+mod known;
 
 use crate::ids::{Hash, KeyBytes, SigBytes, Signer};
 use ed25519_dalek::{SigningKey, VerifyingKey};
+use known::Seen;
 use zeroize::Zeroizing;
 
 /// What a signature is for: the first bytes of the signed message.
@@ -86,11 +90,25 @@ impl PublicKey {
         self.verify_message(&message(context, parts), sig)
     }
 
-    /// Verifies strictly a message that already holds its context.
+    /// Verifies strictly a message that already holds its context. What has verified a moment ago is known.
     ///
     /// # Errors
     /// [`SignatureError::Invalid`].
     pub fn verify_message(&self, message: &[u8], sig: &SigBytes) -> Result<(), SignatureError> {
+        let seen = Seen::new(&self.bytes(), message, sig);
+        if seen.is_known() {
+            return Ok(());
+        }
+        self.verify_afresh(message, sig)?;
+        seen.remember();
+        Ok(())
+    }
+
+    /// Verifies strictly, whatever is known.
+    ///
+    /// # Errors
+    /// [`SignatureError::Invalid`].
+    pub fn verify_afresh(&self, message: &[u8], sig: &SigBytes) -> Result<(), SignatureError> {
         let sig = ed25519_dalek::Signature::from_bytes(sig.as_bytes());
         self.0.verify_strict(message, &sig).map_err(|_| SignatureError::Invalid)
     }
@@ -148,7 +166,11 @@ impl SecretKey {
     /// Signs context ‖ parts.
     pub fn sign(&self, context: Context, parts: &[&[u8]]) -> SigBytes {
         use ed25519_dalek::Signer as _;
-        SigBytes(self.0.sign(&message(context, parts)).to_bytes())
+        let message = message(context, parts);
+        let sig = SigBytes(self.0.sign(&message).to_bytes());
+        // It is verified where the rules of what it is under are, soon and often here.
+        Seen::new(&KeyBytes(self.0.verifying_key().to_bytes()), &message, &sig).remember();
+        sig
     }
 }
 
@@ -173,6 +195,26 @@ mod tests {
         let sig = key.sign(ENTRY, &[b"ab", b"c"]);
         assert_eq!(key.public().verify(ENTRY, &[b"a", b"bc"], &sig), Ok(()));
         assert_eq!(key.public().verify(OP, &[b"abc"], &sig), Err(SignatureError::Invalid));
+    }
+
+    #[test]
+    fn what_is_known_of_one_signature_says_nothing_of_another_key_message_or_signature() {
+        let (key, other) = (SecretKey::from_seed(&[7; 32]), SecretKey::from_seed(&[8; 32]));
+        let sig = key.sign(NOTE, &[b"one"]);
+        let forged = SigBytes({
+            let mut bytes = *sig.as_bytes();
+            bytes[40] ^= 1;
+            bytes
+        });
+        for _ in 0..2 {
+            assert_eq!(key.public().verify_message(b"one", &sig), Ok(()));
+            assert_eq!(key.public().verify_afresh(b"one", &sig), Ok(()));
+            for (key, message, sig) in
+                [(&other, &b"one"[..], &sig), (&key, b"two", &sig), (&key, b"one", &forged)]
+            {
+                assert_eq!(key.public().verify_message(message, sig), Err(SignatureError::Invalid));
+            }
+        }
     }
 
     #[test]

@@ -86,7 +86,7 @@ pub async fn run(options: &Options, row: &mut dyn FnMut(&Row)) -> Outcome<()> {
         site.passes_on = true;
         sites.push(site);
     }
-    let most = options.in_flight.iter().copied().max().unwrap_or(1);
+    let most = options.in_flight.iter().copied().max().unwrap_or(1).max(2);
     for number in 0..most {
         for site in &sites {
             site.add_member(&format!("{}{number}", site.name), None).await?;

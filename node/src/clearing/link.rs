@@ -5,6 +5,7 @@
 
 use super::{Clearing, peer_id};
 use crate::network::{PeerId, Protocol, RequestError};
+use crate::service::Concern;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -15,6 +16,10 @@ use weft_protocol::wire::{EvidenceTaken, Hello, Message, Push, Pushed, WIRE_VERS
 const RETRY_MIN: Duration = Duration::from_millis(250);
 /// Longest wait while the peer is connected.
 const RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// A link looks again after this long although nothing was written: a peer that was too busy to be shown evidence is shown
+/// it again, and a ledger that has stopped rings no bell.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// Whom a link is with.
 #[derive(Debug, Clone, Copy)]
@@ -72,18 +77,31 @@ async fn session(
     wait: &mut Duration,
 ) -> Result<(), LinkError> {
     let shared = &clearing.0;
-    let mut revision = shared.ledger.revision();
+    let channel = link.channel;
+    let bell =
+        shared.ledger.listen(&[Concern::Stream(channel), Concern::Stream(PUBLIC_STREAM), Concern::Evidence]);
     let mut next = hello(clearing, link).await?;
     let mut public = ask_public(clearing, link).await?;
     shared.ledger.run(move |core| core.forget_left(&link.ledger)).await?;
+    let mut taken = None;
     loop {
-        revision.mark_unchanged();
-        show_evidence(clearing, link).await?;
-        let channel = link.channel;
-        let outgoing = shared.ledger.run(move |core| core.next_outgoing(channel, next, public)).await?;
+        let (ledger, acked) = (link.ledger, taken.take());
+        // One visit to the ledger for each push: what the last one brought, and what comes next.
+        let look = shared.ledger.run(move |core| {
+            if let Some((sent, got)) = acked {
+                core.pushed(&sent, got);
+            }
+            let untold = core.evidence_out(&ledger).is_some();
+            (untold, core.next_outgoing(channel, next, public))
+        });
+        let (untold, outgoing) = look.await?;
+        if untold {
+            show_evidence(clearing, link).await?;
+        }
         let Some(outgoing) = outgoing.map_err(LinkError::Refused)? else {
             tokio::select! {
-                changed = revision.changed() => if changed.is_err() { return Ok(()) },
+                () = bell.rung() => {}
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
                 changed = connected.wait_for(|is| !*is) => { drop(changed); return Ok(()) }
             }
             continue;
@@ -95,10 +113,11 @@ async fn session(
             let why = format!("it says it has {} entries, we sent {}", pushed.next, outgoing.next);
             return Err(LinkError::Refused(why));
         }
-        let got = pushed.next;
-        shared.ledger.run(move |core| core.pushed(&sent, got)).await?;
+        taken = Some((sent, pushed.next));
         let before = if sent == channel { next } else { public.unwrap_or(0) };
         if pushed.next <= before {
+            let got = pushed.next;
+            shared.ledger.run(move |core| core.pushed(&sent, got)).await?;
             if sent == channel
                 && let Some(from) = public
             {

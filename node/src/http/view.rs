@@ -2,7 +2,7 @@
 
 use super::error::ApiError;
 use super::state::Ctx;
-use crate::service::{ClaimState, Core, OpAnswer};
+use crate::service::{ClaimState, Concern, Core, OpAnswer};
 use crate::store::Private;
 use axum::Json;
 use axum::http::StatusCode;
@@ -18,6 +18,8 @@ use weft_protocol::ledger::{Notice, State};
 
 /// Longest an answer waits for the end of a payment: people do not wait longer, and proxies cut.
 const MAX_WAIT_S: u64 = 300;
+/// Who waits for a claim looks again after this long although nothing has moved: a ledger that has stopped rings no bell.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The unit with this code; without one, the only unit of the network.
 pub(super) fn unit_named<'a>(state: &'a State, code: Option<&str>) -> Result<&'a UnitDefined, ApiError> {
@@ -149,26 +151,27 @@ pub(super) fn answer(done: Done, known: bool) -> Response {
     (status, Json(done)).into_response()
 }
 
-/// Waits until `read` says that it is final, the time is over or the node stops; gives what it said last.
+/// Waits until `read` says that a claim is final, the time is over or the node stops; gives what it said last.
 pub(super) async fn wait_until_final<T: Send + 'static>(
     ctx: &Ctx,
+    claim: ClaimId,
     wait_s: u64,
     read: impl Fn(&mut Core) -> Result<(T, bool), ApiError> + Clone + Send + 'static,
 ) -> Result<T, ApiError> {
-    let mut revision = ctx.app.ledger.revision();
+    // Listened to before it is read, so that what is written meanwhile wakes the loop.
+    let bell = ctx.app.ledger.listen(&[Concern::Claim(claim)]);
     let mut shutdown = ctx.shutdown.clone();
     let over = tokio::time::sleep(Duration::from_secs(wait_s.min(MAX_WAIT_S)));
     tokio::pin!(over);
     loop {
-        // Marked as seen before it is read, so that what is written meanwhile wakes the loop.
-        revision.borrow_and_update();
         let (value, is_final) = ctx.on_ledger(read.clone()).await?;
         if is_final || over.is_elapsed() || *shutdown.borrow() {
             return Ok(value);
         }
         tokio::select! {
             () = &mut over => return Ok(value),
-            changed = revision.changed() => if changed.is_err() { return Ok(value) },
+            () = bell.rung() => {}
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
             _ = shutdown.wait_for(|stop| *stop) => return Ok(value),
         }
     }
@@ -183,7 +186,7 @@ pub(super) async fn settle(ctx: &Ctx, mut done: Done, wait_s: Option<u64>) -> Re
             let is_final = state.0 != PaymentState::Held;
             Ok((state, is_final))
         };
-        (done.state, done.reason) = wait_until_final(ctx, wait_s, read).await?;
+        (done.state, done.reason) = wait_until_final(ctx, claim, wait_s, read).await?;
     }
     Ok(done)
 }

@@ -1,5 +1,6 @@
 //! What the ledger's thread owns, and the commit of a group.
 
+use super::bells::{Concern, Moved};
 use super::notes::Notes;
 use super::rows;
 use super::time::TimeGuard;
@@ -91,6 +92,8 @@ pub struct Core {
     pub(super) attempts: super::ways::Attempts,
     pub(super) asking: super::asking::Asking,
     pub(super) own_descriptor: Option<super::sync::OwnDescriptor>,
+    pub(super) moved: Moved,
+    pub(super) recent: super::recent::Recent,
     started: Instant,
 }
 
@@ -146,6 +149,8 @@ impl Core {
             attempts: super::ways::Attempts::default(),
             asking: super::asking::Asking::default(),
             own_descriptor: None,
+            moved: Moved::new(),
+            recent: super::recent::Recent::default(),
             started: last_checkpoint,
         })
     }
@@ -266,13 +271,18 @@ impl Core {
     /// Makes everything durable that the tasks of a group wrote: sidecars first, then the segment with one sync.
     /// A crash before the sync leaves nothing acknowledged; sidecars without an entry are swept at the next start.
     pub(super) fn commit_group(&mut self) -> Result<bool, String> {
-        let Batch { records, .. } = self.parts.engine.take_batch();
+        let Batch { records, claims } = self.parts.engine.take_batch();
+        self.attempts.note_moved(&claims);
+        self.moved.extend(claims.into_iter().map(Concern::Claim));
+        self.moved.extend(records.iter().filter_map(concern));
         let records = self.keep_evidence(records)?;
         if !self.clear.is_empty() || !self.sealed.is_empty() {
             let written = self.parts.private.put_sidecars(&self.clear, &self.sealed);
             written.map_err(|e| format!("the private store could not be written: {e}"))?;
             self.clear.clear();
-            self.sealed.clear();
+            for sealed in self.sealed.drain(..) {
+                self.recent.keep_sealed(sealed.commitment, sealed.envelope);
+            }
         }
         // What an account answers for is in the private store now; what is for nobody here is nowhere else.
         self.payees.retain(|_, payee| !matches!(payee, Payee::Account(_)));
@@ -296,6 +306,11 @@ impl Core {
         self.pending.extend(entries.into_iter().zip(records));
         self.note_told();
         Ok(true)
+    }
+
+    /// What became durable since this was asked last.
+    pub(super) fn take_moved(&mut self) -> Moved {
+        std::mem::take(&mut self.moved)
     }
 
     /// Evidence of a group is kept as notes, which stand before its entries.
@@ -345,6 +360,17 @@ impl Core {
                 // Everything in it can be made again from the segments, and will be at the next start.
                 tracing::error!(%error, "the index could not be written and will be rebuilt");
                 self.rebuild_index();
+            }
+            for (_, record) in pending {
+                let Record::Own(written) = record else { continue };
+                let kind = written.entry.kind();
+                if kind == Kind::Erasure {
+                    self.recent.forget_sealed();
+                }
+                // In the stream of an entry that came back stands another one.
+                if kind != Kind::Recovered {
+                    self.recent.keep_entry(written.entry);
+                }
             }
         }
         self.publish_if_due();
@@ -413,6 +439,15 @@ fn append(
     positions.extend(segments.append(&all[positions.len()..])?);
     segments.sync()?;
     Ok(positions)
+}
+
+/// Whom a record concerns beside the parties of a claim.
+fn concern(record: &Record) -> Option<Concern> {
+    match record {
+        Record::Own(written) => written.entry.body().stream.map(|header| Concern::Stream(header.id)),
+        Record::Evidence(_) => Some(Concern::Evidence),
+        Record::Received(_) => None,
+    }
 }
 
 fn is_forward(record: &Record) -> bool {

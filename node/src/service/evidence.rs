@@ -1,6 +1,7 @@
 //! The ledger's side of evidence: what peers show us, what we show them, and what operators are told
 //! (specs/evidence.md §6).
 
+use super::bells::Concern;
 use super::core::Core;
 use crate::store::segments::NoteKind;
 use std::collections::{BTreeMap, BTreeSet};
@@ -194,6 +195,7 @@ impl Core {
     pub(super) fn forget_shown(&mut self, peer: &LedgerId) {
         self.shown.read.remove(peer);
         self.shown.left.remove(peer);
+        self.moved.insert(Concern::Evidence);
     }
 
     /// A note that another network has signed has come to us; evidence when it contradicts one that came before.

@@ -5,6 +5,7 @@ use crate::network::Fault;
 use crate::store::index::Page;
 use crate::store::private::{Direction, SealedSidecar, Sidecar};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use weft_protocol::clearing::engine::{AskAnswer, Payee};
 use weft_protocol::clearing::intent::{Decision, SignedIntent};
 use weft_protocol::clearing::peers::Refusal;
@@ -93,7 +94,7 @@ impl Core {
         let end = self.engine().state().stream(&channel).next;
         let (mut entries, mut sidecars, mut proofs, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for sseq in from..end {
-            let entry = self.own_stream_entry(&channel, sseq)?;
+            let Some(entry) = self.durable_stream_entry(&channel, sseq)? else { break };
             if before.is_some_and(|before| entry.body().seq >= before) {
                 break;
             }
@@ -134,7 +135,7 @@ impl Core {
             if sseq >= self.engine().state().stream(&stream).next {
                 return Ok(None);
             }
-            Ok(Some(self.own_stream_entry(&stream, sseq)?.body().seq))
+            Ok(self.durable_stream_entry(&stream, sseq)?.map(|entry| entry.body().seq))
         };
         match (place(PUBLIC_STREAM, public_from)?, place(channel, from)?) {
             (None, _) => self.outgoing(channel, from, None),
@@ -168,6 +169,23 @@ impl Core {
         self.own_entry(seq).map(super::guard::in_stream)
     }
 
+    /// The same, and `None` for what tasks of this very group have written: it is shown to nobody before it is durable,
+    /// and the index does not have it before that.
+    ///
+    /// # Errors
+    /// When the stores cannot be read.
+    pub fn durable_stream_entry(&self, stream: &StreamId, sseq: u64) -> Result<Option<Arc<Entry>>, String> {
+        if let Some(entry) = self.recent.entry(stream, sseq) {
+            return Ok(Some(entry));
+        }
+        let seq = self.index().stream_entry(stream, sseq).map_err(|e| e.to_string())?;
+        match seq {
+            Some(seq) => self.own_entry(seq).map(super::guard::in_stream).map(Arc::new).map(Some),
+            None if self.engine().has_unwritten() => Ok(None),
+            None => Err(format!("place {sseq} of stream {stream} is not in the index")),
+        }
+    }
+
     /// One entry of ours by its place in the ledger.
     ///
     /// # Errors
@@ -183,6 +201,9 @@ impl Core {
         let Payload::Step(step) = &entry.op().payload else { return Ok(None) };
         let StepArgs::Propose(args) = &step.args else { return Ok(None) };
         let Ok(intent) = args.intent.parse() else { return Ok(None) };
+        if let Some(sealed) = self.recent.sealed(&intent.sidecar) {
+            return Ok(Some(sealed.to_vec()));
+        }
         let sealed = self.private().sealed_sidecar(&intent.sidecar).map_err(|e| e.to_string())?;
         Ok(sealed.map(|s| s.envelope))
     }

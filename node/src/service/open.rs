@@ -158,7 +158,7 @@ pub fn open(
         clock,
         engine,
         segments,
-        index: index.map(|(index, _)| index),
+        index: index.map(|(index, _)| index.settled(&data.index())).transpose()?,
         private,
         tiles,
         checkpoint: checkpoint.min(head.next_seq),
@@ -244,8 +244,7 @@ pub(super) fn rebuild(data: &DataDir) -> Result<Index, OpenFailure> {
     scan_dir(&data.ledger(), floor, &mut |at, record| reading.record(at, record))?;
     reading.flush()?;
     let (index, _) = reading.index.expect("it was given above");
-    index.flush()?;
-    Ok(index)
+    Ok(index.settled(&data.index())?)
 }
 
 /// Replays records as they are read, and indexes those that the index lacks.

@@ -133,7 +133,8 @@ impl Core {
         let (mut entries, mut bytes) = (Vec::new(), 0);
         for sseq in from..end {
             let entry = if is_ours {
-                self.own_stream_entry(&PUBLIC_STREAM, sseq)?.bytes().to_vec()
+                let Some(entry) = self.durable_stream_entry(&PUBLIC_STREAM, sseq)? else { break };
+                entry.bytes().to_vec()
             } else {
                 let at = self.index().received(author, &PUBLIC_STREAM, sseq).map_err(|e| e.to_string())?;
                 // What came in this very group is told next time.

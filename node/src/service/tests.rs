@@ -181,3 +181,41 @@ fn an_erasure_that_a_crash_interrupted_is_finished_at_the_next_start() {
     core.finish().unwrap();
     assert_eq!(opened(&data, &config, Arc::new(RealDisk)).remarks, [] as [String; 0]);
 }
+
+/// A payment and the question what to send next often come in one group. The question found a place of the stream that
+/// the index did not have yet, took that for a broken store, and the link rested for a quarter of a second.
+#[test]
+fn what_a_task_of_the_same_group_has_written_is_sent_when_it_is_durable_and_is_no_error_before() {
+    use crate::data::ROOT_KEY;
+    use weft_protocol::entry::How;
+    use weft_protocol::ids::PUBLIC_STREAM;
+    use weft_protocol::keys::SecretKey;
+    let folder = tempfile::tempdir().unwrap();
+    let (data, config) = founded(folder.path());
+    let _lock = data.lock().unwrap();
+    let mut core = opened(&data, &config, Arc::new(RealDisk)).core;
+    let before = core.engine().state().stream(&PUBLIC_STREAM).next;
+    let unit = UnitDefined {
+        unit: UnitId(1),
+        code: "egg".into(),
+        name: "Egg".into(),
+        kind: UnitKind::Time,
+        scale: 0,
+    };
+    let root = SecretKey::from_seed(&data.seed(ROOT_KEY).unwrap());
+    let mut signed = core.at_desk(Payload::UnitDefined(unit), OpId([1; 16]), Role::Operator, &[]).unwrap();
+    signed.auth.clear();
+    let ledger = core.engine().state().ledger().unwrap();
+    let signed = signed.signed(&ledger, &root, Role::Root, How::OwnKey);
+    core.submit(Prepared { signed, texts: Vec::new(), expires_ms: None }).unwrap();
+    assert_eq!(core.engine().state().stream(&PUBLIC_STREAM).next, before + 1, "it is a public entry");
+    assert!(
+        core.outgoing(PUBLIC_STREAM, before, None).unwrap().is_none(),
+        "it was shown before it was durable"
+    );
+    assert!(core.commit_group().unwrap());
+    core.index_group();
+    let sent = core.outgoing(PUBLIC_STREAM, before, None).unwrap().unwrap();
+    assert_eq!((sent.next, sent.push.entries.len()), (before + 1, 1));
+    assert!(core.outgoing(PUBLIC_STREAM, before + 1, None).unwrap().is_none());
+}

@@ -27,7 +27,16 @@ pub const MAX_MORE_WAYS: u8 = 3;
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
     open: BTreeMap<ClaimId, Vec<Vec<LedgerId>>>,
+    /// Those of them that have moved since they were looked at.
+    moved: BTreeSet<ClaimId>,
     failed: BTreeMap<(LedgerId, LedgerId), u64>,
+}
+
+impl Attempts {
+    /// Claims have moved: only these can have ended.
+    pub(super) fn note_moved(&mut self, claims: &BTreeSet<ClaimId>) {
+        self.moved.extend(claims.iter().filter(|claim| self.open.contains_key(claim)));
+    }
 }
 
 /// Why a name means no network.
@@ -167,11 +176,9 @@ impl Core {
     /// other may have been the one.
     fn failed_hops(&mut self) -> BTreeSet<(LedgerId, LedgerId)> {
         let now_ms = self.uptime_ms();
-        let ended: Vec<(ClaimId, ClaimState)> = self
-            .attempts
-            .open
-            .keys()
-            .map(|claim| (*claim, self.claim_state(claim).unwrap_or(ClaimState::Done)))
+        let moved = std::mem::take(&mut self.attempts.moved).into_iter();
+        let ended: Vec<(ClaimId, ClaimState)> = moved
+            .map(|claim| (claim, self.claim_state(&claim).unwrap_or(ClaimState::Done)))
             .filter(|(_, state)| *state != ClaimState::Held)
             .collect();
         for (claim, state) in ended {

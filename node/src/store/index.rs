@@ -32,8 +32,11 @@ use weft_protocol::ids::{AccountId, LedgerId, OpId, Signer, StreamId};
 const FILE: &str = "rows.redb";
 /// All rows are in one table under one-byte prefixes, so that a batch is one change.
 const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
-/// Memory the engine may use for pages: the whole node should stay below 200 MB while it rebuilds a million entries.
-const CACHE_BYTES: usize = 48 * 1024 * 1024;
+/// Memory the engine may use for pages while it makes an index: the whole node should stay below 200 MB while it rebuilds a
+/// million entries.
+const FILLING_CACHE_BYTES: usize = 48 * 1024 * 1024;
+/// The same while a node runs: the pages of the newest rows. The system keeps the rest of the file as it has room.
+const CACHE_BYTES: usize = 4 * 1024 * 1024;
 /// After so many rows a commit is synced: bounds how much a crash leaves to be caught up.
 const SYNC_EVERY_ROWS: usize = 100_000;
 /// Length of a row's checksum.
@@ -109,6 +112,8 @@ pub struct Index {
     broken: AtomicBool,
     /// Rows written since the last commit that was synced.
     unsynced: AtomicUsize,
+    /// Whether it was empty when it was opened, and has the memory to be filled.
+    is_roomy: bool,
 }
 
 impl std::fmt::Debug for Index {
@@ -118,7 +123,7 @@ impl std::fmt::Debug for Index {
 }
 
 impl Index {
-    /// Opens the index in `dir`, a new one if there is none.
+    /// Opens the index in `dir`, a new one if there is none; a new one has much memory until it is [`Index::settled`].
     ///
     /// # Errors
     /// [`IndexError::Rebuild`].
@@ -131,7 +136,8 @@ impl Index {
         let fresh = !path.exists();
         let open = || {
             let mut builder = Database::builder();
-            builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
+            let cache = if fresh { FILLING_CACHE_BYTES } else { CACHE_BYTES };
+            builder.set_cache_size(cache).set_check_integrity_on_open(true);
             let db = builder.create(&path)?;
             if fresh {
                 let write = db.begin_write()?;
@@ -141,13 +147,31 @@ impl Index {
             Ok(db)
         };
         let db = guarded("open", open)?;
-        let index = Self { db: Some(db), broken: AtomicBool::new(false), unsynced: AtomicUsize::new(0) };
+        let index = Self {
+            db: Some(db),
+            broken: AtomicBool::new(false),
+            unsynced: AtomicUsize::new(0),
+            is_roomy: fresh,
+        };
         match index.get(&keys::meta(keys::FORMAT))? {
             Some(format) if keys::read_u64(&format) == Some(FORMAT) => {}
             Some(_) => return Err(IndexError::rebuild("it has the layout of another version")),
             None => return Err(IndexError::rebuild("it does not name its layout")),
         }
         Ok(index)
+    }
+
+    /// The index with the memory that a running node gives it: what a new one has filled with is given back.
+    ///
+    /// # Errors
+    /// [`IndexError::Rebuild`].
+    pub fn settled(self, dir: &Path) -> Result<Self, IndexError> {
+        if !self.is_roomy {
+            return Ok(self);
+        }
+        self.flush()?;
+        drop(self);
+        Self::open(dir)
     }
 
     /// Deletes the index in `dir`, which must not be open; fine if there is none.

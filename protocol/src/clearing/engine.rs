@@ -184,6 +184,10 @@ impl Engine {
         }
         self.receive_public(bytes)
     }
+    /// Whether there are records that were not taken to be made durable.
+    pub fn has_unwritten(&self) -> bool {
+        !self.batch.records.is_empty()
+    }
     /// The records since the last call.
     pub fn take_batch(&mut self) -> Batch {
         std::mem::take(&mut self.batch)

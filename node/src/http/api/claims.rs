@@ -76,7 +76,7 @@ async fn one(
         let is_final = claim.state != PaymentState::Held;
         Ok((claim, is_final))
     };
-    Ok(Json(wait_until_final(&ctx, query.wait_s, read).await?))
+    Ok(Json(wait_until_final(&ctx, id, query.wait_s, read).await?))
 }
 
 /// Asks for a payment of ours back; what comes of it shows in the claim.
