@@ -25,7 +25,7 @@ impl Place {
     /// The place of a batch, when it is about a round.
     pub(in crate::simulator) fn of(batch: &Batch, at: (usize, u64), in_flight: bool) -> Option<Self> {
         let steps: BTreeSet<&str> = batch.records.iter().filter_map(step_of).collect();
-        (!steps.is_empty()).then(|| Self { at, records: batch.records.len(), steps, in_flight })
+        (!steps.is_empty()).then_some(Self { at, records: batch.records.len(), steps, in_flight })
     }
 }
 
