@@ -1,7 +1,7 @@
 //! The two auditors: `weft audit verify` as a library, and the Python program that was written from the texts alone.
 
 use crate::kit::{Failure, Outcome};
-use crate::require::{Tool, need};
+use crate::require::second_verifier;
 use crate::source_root;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -130,11 +130,8 @@ impl Specs {
     /// # Errors
     /// When it does not start.
     pub fn start() -> Outcome<Option<Self>> {
-        let Some(python) = need(Tool::Python) else { return Ok(None) };
-        let script = source_root().join("specs/verifier/weft_verify.py");
-        let mut command = Command::new(python);
-        // -B: no compiled files beside the sources.
-        command.arg("-B").arg(script).arg("bundles").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let Some(mut command) = second_verifier() else { return Ok(None) };
+        command.arg("bundles").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn()?;
         let pipes = child.stdin.take().zip(child.stdout.take());
         let (to, from) = pipes.ok_or_else(|| Failure::new("the verifier has no pipes"))?;
