@@ -2,12 +2,11 @@
 
 use crate::kit::{Failure, Outcome};
 use crate::require::second_verifier;
-use crate::source_root;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use weft_audit::{Class, Finding, VerifyOptions, verify_dir};
 
 /// What the missing of an earlier checkpoint or a peer's folder is called by both.

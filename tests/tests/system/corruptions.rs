@@ -10,10 +10,10 @@ use std::path::Path;
 use std::process::{Command, Output};
 use weft_audit::{VerifyOptions, compare, verify_dir};
 use weft_node::clock::Clock;
+use weft_tests::binaries;
 use weft_tests::corruptions::sources::{from_processes, from_simulator};
 use weft_tests::corruptions::{Ground, Options, run};
 use weft_tests::require::second_verifier;
-use weft_tests::{binaries, source_root};
 
 /// Corruptions in a run of the test suite: a tenth of a long run.
 const COUNT: u64 = 50;

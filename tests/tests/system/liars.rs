@@ -15,7 +15,6 @@ use weft_tests::corruptions::judges::{self, Specs};
 use weft_tests::kit::{Failure, Outcome, Site, copy_folder, fresh_id};
 use weft_tests::require::second_verifier;
 use weft_tests::simulator::{Topology, evidence_of};
-use weft_tests::source_root;
 
 /// Far above what it takes: a checkpoint comes 10 s after an entry at the latest.
 const PATIENCE: Duration = Duration::from_secs(90);

@@ -12,7 +12,6 @@ use weft_tests::binaries::weft;
 use weft_tests::netting::families::{Instance, checksum};
 use weft_tests::netting::oracle::compare;
 use weft_tests::require::{Tool, need, second_verifier};
-use weft_tests::source_root;
 
 /// Instances with seed 1: their checksum, and the volume that OR-tools 9.15 and LEMON 1.3.1 both clear.
 const KNOWN: [(&str, u64, i128); 8] = [

@@ -15,7 +15,6 @@ use weft_protocol::log::checkpoint::Checkpoint;
 use weft_tests::binaries;
 use weft_tests::kit::{Audited, Books, Outcome, Site, copy_folder, fresh_id};
 use weft_tests::require::second_verifier;
-use weft_tests::source_root;
 
 const PATIENCE: Duration = Duration::from_secs(45);
 /// What the auditor says of entries that nobody here has read.

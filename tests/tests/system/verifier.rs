@@ -2,12 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 use weft_protocol::ids::Hash;
 use weft_protocol::log::checkpoint::Checkpoint;
 use weft_protocol::log::tile::{TileBuilder, bundles_for, encode_bundle};
 use weft_tests::require::second_verifier;
-use weft_tests::source_root;
 use weft_tests::vectors::bundle_of;
 
 fn verifier(arguments: &[&str]) -> Option<Output> {
