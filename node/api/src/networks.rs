@@ -42,8 +42,13 @@ pub struct Way {
     pub ledgers: Vec<String>,
     /// Hops that may be too full, or over which a payment failed lately.
     pub doubtful: u64,
-    /// As far as is known less than this fits, decimal.
-    pub less_than: String,
+    /// Hops on which units are exchanged.
+    pub exchanges: u64,
+    /// What is sent over it, decimal: less than asked for where a rate gives no whole amount, and then it is not taken.
+    pub sends: String,
+    /// As far as is known less than this fits, decimal; on the hops up to the first exchange. Absent where that is the first.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub less_than: Option<String>,
 }
 
 /// `GET /api/v1/networks/{network}/ways`

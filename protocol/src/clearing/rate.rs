@@ -127,18 +127,20 @@ impl UnitPair {
     }
 
     /// Numerator and denominator that turn a side's unit into the other's.
-    fn rate(&self, from_a: bool) -> (u64, u64) {
+    pub(super) fn rate(&self, from_a: bool) -> (u64, u64) {
         if from_a { (self.num, self.den) } else { (self.den, self.num) }
     }
 }
 
-enum Round {
+/// Which way what is over goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Round {
     Up,
     Down,
 }
 
 /// minor · num / den; `None` above what an amount can be.
-fn scaled(minor: i64, num: u64, den: u64, round: Round) -> Option<i64> {
+pub(crate) fn scaled(minor: i64, num: u64, den: u64, round: Round) -> Option<i64> {
     let product = i128::from(minor).checked_mul(i128::from(num))?;
     let den = i128::from(den);
     let up = match round {

@@ -1,16 +1,36 @@
 //! What the engine knows of ways to other networks, and what it tells of its own (specs/network.md §12,
 //! specs/kinds.md §17).
 
-use super::engine::{Cx, Engine, Path, Route};
+use super::accord::Side;
+use super::engine::{Cx, Engine, Route};
+use super::intent::{Hop, Part};
 use super::peers::Refusal;
 use crate::amount::Amount;
 use crate::entry::Payload;
-use crate::federation::route::{HopMap, HopOffer, Search, Way};
+use crate::federation::route::{HopMap, HopOffer, Measure, Search, Way};
 use crate::ids::{LedgerId, UnitId};
 use crate::ledger::Rejected;
 use crate::ledger::capacity::{Capacity, CapacityChange};
 use crate::ledger::clearing::room;
 use std::collections::BTreeSet;
+
+/// Ways that are looked at for one that carries the amount exactly: at some rates only some amounts are whole on every hop.
+const MOST_TRIED: usize = 8;
+
+impl Route {
+    /// One way as it was found, with the amounts of its hops; `None` when one is no amount.
+    pub fn over(way: &Way) -> Option<Self> {
+        let amounts = way.amounts()?;
+        let hop = |((pair, accord_version), (src, dst)): (&(u8, u32), &(Amount, Amount))| Hop {
+            pair: *pair,
+            src: *src,
+            dst: *dst,
+            accord_version: *accord_version,
+        };
+        let hops = way.route.hops.iter().zip(&amounts).map(hop).collect();
+        Some(Self { parts: vec![Part { route: way.route.ledgers.clone(), hops }] })
+    }
+}
 
 impl Engine {
     /// The map of ways: our own hops as our books have them, all others as networks tell. `closed` are networks that
@@ -29,13 +49,19 @@ impl Engine {
             if row.peer != *payee && !row.accord.relay {
                 continue;
             }
-            for (pair, terms) in (0_u8..).zip(&row.accord.pairs).filter(|(_, terms)| terms.is_one_to_one()) {
+            for (pair, terms) in (0_u8..).zip(&row.accord.pairs).filter(|(_, terms)| terms.clears()) {
                 let left =
                     u64::try_from(room(&self.state, row, pair).unwrap_or(0).max(0)).unwrap_or(u64::MAX);
                 let offer = HopOffer {
                     to: (row.peer, terms.unit(!row.we_are_a)),
                     pair,
                     version: row.accord.version,
+                    rate: terms.rate(row.we_are_a),
+                    measure: if (terms.position == Side::A) == row.we_are_a {
+                        Measure::Here
+                    } else {
+                        Measure::There
+                    },
                     sure: left,
                     below: left.saturating_add(1),
                 };
@@ -85,9 +111,13 @@ impl Engine {
         let minor = i64::try_from(amount).ok().and_then(|minor| Amount::new(minor).ok()).ok_or(no)?;
         let map = self.hop_map(&payee, closed)?;
         let search = Search { from: (self.state.ledger()?, unit), payee, amount, failed, most: 1 };
-        if let Some(way) = map.ways(&search).into_iter().next() {
-            let Path { ledgers, hops } = way.route;
-            return Ok(Route::one_to_one(ledgers, &hops, minor));
+        let exact = |way: &&Way| way.sums.first() == Some(&amount);
+        let mut ways = map.ways(&search);
+        if ways.iter().any(|way| !exact(&way)) {
+            ways = map.ways(&Search { most: MOST_TRIED, ..search });
+        }
+        if let Some(route) = ways.iter().find(exact).and_then(Route::over) {
+            return Ok(route);
         }
         let amount_of = |part: u64| i64::try_from(part).ok().and_then(|minor| Amount::new(minor).ok());
         let split = map.split(&search).unwrap_or_default().into_iter();
@@ -98,6 +128,10 @@ impl Engine {
         if self.state.channel_with(&payee).is_some() {
             // It says by name what is wrong: the unit, the room, the accord.
             return self.direct_route(&payee, unit, minor);
+        }
+        let nearest = ways.iter().filter_map(|way| way.sums.first()).max();
+        if let Some(nearest) = nearest.and_then(|nearest| i64::try_from(*nearest).ok()) {
+            return Err(Rejected::Inexact { amount: minor.minor(), nearest });
         }
         Err(Rejected::NoWay { payee })
     }

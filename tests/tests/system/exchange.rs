@@ -17,6 +17,19 @@ async fn defines(site: &Site, number: u16, code: &str) -> Outcome<()> {
     site.sign_and_post(Payload::UnitDefined(unit), &site.root()?, Role::Root).await.map(|_| ())
 }
 
+fn terms(their_unit: Option<&str>, rate: Option<&str>) -> NewInvitation {
+    NewInvitation {
+        unit: "hour".to_owned(),
+        their_unit: their_unit.map(str::to_owned),
+        rate: rate.map(str::to_owned),
+        they_may_owe: "50".to_owned(),
+        we_may_owe: "50".to_owned(),
+        expires_s: None,
+        relay: true,
+        mirror: false,
+    }
+}
+
 async fn pay(site: &Site, (from, to): (&str, &str), unit: &str, amount: &str) -> Outcome<weft_api::Done> {
     let mut wanted = payment(from, to, 1);
     (wanted.amount, wanted.unit, wanted.wait_s) = (amount.to_owned(), Some(unit.to_owned()), Some(FINAL_S));
@@ -46,16 +59,7 @@ async fn minutes_and_cents_are_paid_at_the_rate_that_both_have_read() -> Outcome
     hull.add_member("Ada", None).await?;
     york.add_member("Bo", None).await?;
     defines(&york, 9, "cent").await?;
-    let mut invitation = NewInvitation {
-        unit: "hour".to_owned(),
-        their_unit: Some("york-cent".to_owned()),
-        rate: Some("33:1".to_owned()),
-        they_may_owe: "50".to_owned(),
-        we_may_owe: "50".to_owned(),
-        expires_s: None,
-        relay: false,
-        mirror: false,
-    };
+    let mut invitation = terms(Some("york-cent"), Some("33:1"));
     let unknown =
         hull.client.invite(&invitation).await.expect_err("no unit stands for theirs yet").to_string();
     assert!(unknown.contains("york-cent"), "{unknown}");
@@ -82,6 +86,48 @@ async fn minutes_and_cents_are_paid_at_the_rate_that_both_have_read() -> Outcome
     for name in ["hull", "york"] {
         let store = folder.path().join(name);
         let audited = verify_store(&store, &VerifyOptions::default(), &mut |_| {})?;
+        assert_eq!(audited.exit_code, 0, "{}", weft_audit::report_text(audited.report()));
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_finds_its_way_over_a_network_that_exchanges() -> Outcome<()> {
+    let folder = tempfile::tempdir()?;
+    let mut sites = Vec::new();
+    for (name, member) in [("lansing", "Cy"), ("hull", "Ada"), ("york", "Bo")] {
+        let site = Site::found(folder.path(), name, &[]).await?;
+        site.add_member(member, None).await?;
+        sites.push(site);
+    }
+    let [lansing, hull, york] = &sites[..] else { unreachable!("three were founded") };
+    defines(york, 9, "cent").await?;
+    defines(hull, 7, "york-cent").await?;
+    hull.pair_by(lansing, &terms(None, None), "hour").await?;
+    hull.pair_by(york, &terms(Some("york-cent"), Some("33:1")), "cent").await?;
+    lansing.until_ways("york", 1).await?;
+    let way = lansing.client.ways("york", Some("4"), None).await?.ways.remove(0);
+    assert_eq!((way.exchanges, way.sends.as_str()), (1, "4"));
+    assert_eq!(way.networks, ["lansing", "hull", "york"]);
+    // Hours leave, cents arrive; and the other way round, where only some amounts are whole.
+    pay(lansing, ("Cy", "Bo@york"), "hour", "4").await?;
+    // For less than 33 cents there is none.
+    while york.client.ways("lansing", Some("0.66"), Some("cent")).await?.ways.is_empty() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    pay(york, ("Bo", "Cy@lansing"), "cent", "0.66").await?;
+    let inexact = pay(york, ("Bo", "Cy@lansing"), "cent", "0.65").await.expect_err("65 cents are no hours");
+    assert!(inexact.to_string().contains("33"), "{inexact}");
+    for (site, member, unit, balance) in [(lansing, "Cy", "hour", "-2"), (york, "Bo", "cent", "0.66")] {
+        let statement = site.client.statement(member, None, None).await?;
+        let found = statement.account.balances.iter().find(|one| one.unit == unit);
+        assert_eq!(found.map(|one| one.amount.as_str()), Some(balance), "{member}");
+    }
+    until_it_stands(hull, "york", ("0.66", "york-cent")).await?;
+    until_it_stands(hull, "lansing", ("-2", "hour")).await?;
+    for site in &mut sites {
+        site.stop().await?;
+        let audited = verify_store(site.data.path(), &VerifyOptions::default(), &mut |_| {})?;
         assert_eq!(audited.exit_code, 0, "{}", weft_audit::report_text(audited.report()));
     }
     Ok(())

@@ -68,17 +68,21 @@ fn ways_text(context: &Context, ways: &Ways) -> String {
         let names: Vec<String> = way.networks.iter().map(|name| clean(name)).collect();
         let hops = way.networks.len().saturating_sub(1).to_string();
         let first = if place == 0 { "taken first" } else { "" };
-        table.row([first.to_owned(), names.join(" > "), hops, clean(&way.less_than), doubt(way)]);
+        let fits = way.less_than.as_deref().map_or_else(|| "-".to_owned(), clean);
+        table.row([first.to_owned(), names.join(" > "), hops, fits, notes(way, &ways.amount)]);
     }
     format!("Ways for {amount} to {name}:\n{}", table.render())
 }
 
-fn doubt(way: &Way) -> String {
-    match way.doubtful {
-        0 => String::new(),
-        1 => "one hop may be full, or failed lately".to_owned(),
-        n => format!("{n} hops may be full, or failed lately"),
-    }
+fn notes(way: &Way, amount: &str) -> String {
+    let doubt = match way.doubtful {
+        0 => None,
+        1 => Some("one hop may be full, or failed lately".to_owned()),
+        n => Some(format!("{n} hops may be full, or failed lately")),
+    };
+    let exchange = (way.exchanges > 0).then(|| "exchanges units".to_owned());
+    let inexact = (way.sends != amount).then(|| format!("its rate takes {} only", clean(&way.sends)));
+    [doubt, exchange, inexact].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 pub(super) async fn ping(context: &Context, client: &Client, args: &One) -> Outcome {
@@ -116,7 +120,9 @@ mod tests {
             networks: networks.iter().map(|&name| name.to_owned()).collect(),
             ledgers: Vec::new(),
             doubtful,
-            less_than: "25.60".into(),
+            exchanges: doubtful,
+            sends: if doubtful == 0 { "3.00".into() } else { "2.64".into() },
+            less_than: (doubtful == 0).then(|| "25.60".into()),
         };
         let ways = Ways {
             schema: "weft.ways/1".into(),
@@ -132,7 +138,8 @@ mod tests {
         let report = run(&node.context(), Command::Routes(args)).await.unwrap();
         assert!(report.text.starts_with("Ways for 3.00 hour to lansing:\n"), "{}", report.text);
         assert!(report.text.contains("taken first  hull > madison > lansing"), "{}", report.text);
-        assert!(report.text.contains("one hop may be full"), "{}", report.text);
+        let notes = "one hop may be full, or failed lately; exchanges units; its rate takes 2.64 only";
+        assert!(report.text.contains("25.60") && report.text.contains(notes), "{}", report.text);
         assert_eq!(report.exit, Exit::Fine);
         let none = Ways { ways: Vec::new(), ..ways };
         let node = FakeNode::new().answering("GET /api/v1/networks/lansing/ways", 200, &none).start();

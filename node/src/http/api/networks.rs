@@ -96,12 +96,14 @@ async fn ways(
 }
 
 fn shown(core: &Core, way: &route::Way, decimal: impl Fn(i64) -> String) -> Way {
-    let least = way.below.iter().copied().min().unwrap_or(0);
+    let show = |minor: u64| decimal(i64::try_from(minor).unwrap_or(i64::MAX));
     Way {
         networks: way.route.ledgers.iter().map(|ledger| core.name_of_network(ledger)).collect(),
         ledgers: way.route.ledgers.iter().map(ToString::to_string).collect(),
         doubtful: way.doubtful as u64,
-        less_than: decimal(i64::try_from(least).unwrap_or(i64::MAX)),
+        exchanges: way.exchanges as u64,
+        sends: show(way.sums.first().copied().unwrap_or(0)),
+        less_than: way.below.iter().copied().min().map(show),
     }
 }
 

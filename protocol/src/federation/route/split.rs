@@ -82,7 +82,7 @@ impl Flow {
                 let (to, room) = (offer.to, room(&at, offer));
                 // No way goes on from the payee, back to the payer, or through another unit of the payee's.
                 let leads_on = to == payee || to.0 != payee.0;
-                if room == 0 || at == payee || to.0 == search.from.0 || !leads_on {
+                if room == 0 || !offer.is_one_to_one() || at == payee || to.0 == search.from.0 || !leads_on {
                     continue;
                 }
                 if flow.arcs.len() >= MAX_ARCS {

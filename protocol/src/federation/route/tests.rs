@@ -14,7 +14,15 @@ fn stop(n: u8) -> Stop {
 }
 
 fn offer(to: u8, sure: u64) -> HopOffer {
-    HopOffer { to: stop(to), pair: 0, version: 1, sure, below: sure * 2 + 2 }
+    HopOffer {
+        to: stop(to),
+        pair: 0,
+        version: 1,
+        rate: (1, 1),
+        measure: Measure::Here,
+        sure,
+        below: sure * 2 + 2,
+    }
 }
 
 fn map(hops: &[(u8, u8, u64)]) -> HopMap {
@@ -111,7 +119,64 @@ fn only_what_both_ends_tell_alike_is_a_hop_and_the_smaller_room_counts() {
     }
     assert_eq!(HopMap::told(&BTreeMap::from([told(0, 1, 1, 8, 8, (1, 1))]), &open), HopMap::default());
     let unlike = BTreeMap::from([told(0, 1, 1, 8, 8, (2, 1)), told(1, 0, 1, 9, 5, (1, 2))]);
-    assert_eq!(HopMap::told(&unlike, &open), HopMap::default(), "this version passes on one to one");
+    let ways = HopMap::told(&unlike, &open).ways(&search(1, 10, &BTreeSet::new(), 9));
+    assert_eq!((ways[0].exchanges, &ways[0].sums[..]), (1, &[10, 20][..]));
+}
+
+/// A hop at which `num` there are worth `den` here.
+fn rated(to: u8, (num, den): (u64, u64), sure: u64) -> HopOffer {
+    HopOffer { rate: (num, den), measure: Measure::Unknown, ..offer(to, sure) }
+}
+
+#[test]
+fn units_are_exchanged_where_nothing_else_leads_there_and_the_best_rate_is_taken() {
+    let none = BTreeSet::new();
+    let mut map = map(&[(0, 1, 1_000), (0, 2, 1_000)]);
+    for (at, rate) in [(1, (33, 1)), (2, (34, 1))] {
+        map.add(stop(at), rated(9, rate, 1_000));
+    }
+    let ways = map.ways(&search(9, 4, &none, 9));
+    assert_eq!(names(&ways), [vec![0, 2, 9], vec![0, 1, 9]], "34 for 1 is more than 33");
+    assert_eq!(ways[0].sums, [4, 4, 136]);
+    // A way on which nothing is exchanged comes first, however much arrives on another.
+    map.add(stop(2), offer(3, 1_000));
+    map.add(stop(3), offer(9, 1_000));
+    assert_eq!(names(&map.ways(&search(9, 4, &none, 1))), [vec![0, 2, 3, 9]]);
+}
+
+#[test]
+fn what_is_sent_is_what_the_hops_after_it_need_and_nothing_that_is_too_little_arrives() {
+    let none = BTreeSet::new();
+    let mut map = map(&[(1, 9, 1_000)]);
+    map.add(stop(0), rated(1, (1, 33), 1_000));
+    let sums = |amount: u64| map.ways(&search(9, amount, &none, 1)).pop().map(|way| way.sums);
+    assert_eq!(sums(66), Some(vec![66, 2, 2]));
+    assert_eq!(sums(65), Some(vec![33, 1, 1]), "65 buy no more than 33 do");
+    assert_eq!(sums(32), None);
+}
+
+#[test]
+fn a_room_in_either_unit_is_doubted_by_the_larger_and_full_by_the_smaller() {
+    let none = BTreeSet::new();
+    let mut map = HopMap::default();
+    // Sure up to 50, none from 102 on.
+    map.add(stop(0), rated(9, (10, 1), 50));
+    let found = |amount: u64| map.ways(&search(9, amount, &none, 1)).pop().map(|way| way.doubtful);
+    assert_eq!([5, 6, 101, 102].map(found), [Some(0), Some(1), Some(1), None]);
+    let of_own = |measure| {
+        let mut map = HopMap::default();
+        map.add(stop(0), HopOffer { measure, ..rated(9, (10, 1), 50) });
+        map.ways(&search(9, 11, &none, 1)).pop().map(|way| way.doubtful)
+    };
+    assert_eq!([of_own(Measure::Here), of_own(Measure::There)], [Some(0), None]);
+}
+
+#[test]
+fn a_split_goes_over_nothing_that_is_exchanged() {
+    let none = BTreeSet::new();
+    let mut map = map(&[(0, 9, 10)]);
+    map.add(stop(0), HopOffer { pair: 1, ..rated(9, (2, 1), 10) });
+    assert_eq!(map.split(&search(9, 25, &none, 1)), None);
 }
 
 /// Every simple path of at most six hops, by looking at all of them.
@@ -125,13 +190,15 @@ fn naive(map: &HopMap, search: &Search<'_>) -> Vec<Cost> {
             return;
         }
         for offer in map.hops.get(&trail.end()).into_iter().flatten() {
-            if search.amount < offer.below && !trail.visits(&offer.to.0) {
-                walk(map, search, &trail.with(trail.end(), offer, search), out);
+            if let Some(longer) =
+                trail.with(trail.end(), offer, search).filter(|_| !trail.visits(&offer.to.0))
+            {
+                walk(map, search, &longer, out);
             }
         }
     }
     let mut out = Vec::new();
-    walk(map, search, &Trail { doubtful: 0, stops: vec![search.from], taken: Vec::new() }, &mut out);
+    walk(map, search, &Trail::start(search), &mut out);
     out.sort();
     out
 }
@@ -152,7 +219,11 @@ proptest! {
         let found: Vec<Cost> = map
             .ways(&search)
             .iter()
-            .map(|way| (way.doubtful, way.route.hops.len(), way.route.ledgers.clone()))
+            .map(|way| {
+                let arrives = Reverse(*way.sums.last().expect("a way ends somewhere"));
+                let (hops, ledgers) = (way.route.hops.len(), way.route.ledgers.clone());
+                (way.doubtful, way.exchanges, UNIT, arrives, hops, ledgers)
+            })
             .collect();
         prop_assert_eq!(&found[..], &all[..all.len().min(6)]);
     }

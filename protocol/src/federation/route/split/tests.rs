@@ -1,6 +1,7 @@
 //! Splits against a search over all ways of sharing an amount out.
 
 use super::*;
+use crate::federation::route::Measure;
 use proptest::prelude::*;
 
 const UNIT: UnitId = UnitId(0);
@@ -13,10 +14,14 @@ fn stop(n: u8) -> Stop {
     (network(n), UNIT)
 }
 
+fn offer(to: u8, sure: u64, below: u64) -> HopOffer {
+    HopOffer { to: stop(to), pair: 0, version: 1, rate: (1, 1), measure: Measure::Here, sure, below }
+}
+
 fn map(hops: &[(u8, u8, u64)]) -> HopMap {
     let mut map = HopMap::default();
     for (from, to, sure) in hops {
-        map.add(stop(*from), HopOffer { to: stop(*to), pair: 0, version: 1, sure: *sure, below: *sure + 1 });
+        map.add(stop(*from), offer(*to, *sure, *sure + 1));
     }
     map
 }
@@ -69,8 +74,8 @@ fn nine_ways_are_too_many_and_seven_hops_too_long() {
 #[test]
 fn hops_that_failed_or_may_be_full_are_used_when_nothing_else_carries_it() {
     let mut map = map(&[(0, 1, 60), (1, 9, 60)]);
-    map.add(stop(0), HopOffer { to: stop(2), pair: 0, version: 1, sure: 0, below: 50 });
-    map.add(stop(2), HopOffer { to: stop(9), pair: 0, version: 1, sure: 10, below: 50 });
+    map.add(stop(0), offer(2, 0, 50));
+    map.add(stop(2), offer(9, 10, 50));
     assert_eq!(split(&map, 100), Some(vec![(vec![0, 1, 9], 60), (vec![0, 2, 9], 40)]));
     assert_eq!(split(&map, 110), None);
     let failed = BTreeSet::from([(network(1), network(9))]);
