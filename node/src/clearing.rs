@@ -9,6 +9,7 @@ mod inbound;
 mod link;
 mod mirror;
 mod pairing;
+mod prove;
 mod shut_out;
 mod sync;
 mod view;
@@ -86,6 +87,9 @@ struct Shared {
     inbound: Arc<Semaphore>,
     /// Told when the first connection to a peer stands.
     came: Notify,
+    ends: Mutex<prove::KnownEnds>,
+    /// Told when a push has been taken in.
+    progressed: Notify,
 }
 
 /// What the rest of the module holds of a running link.
@@ -142,6 +146,8 @@ impl Clearing {
             pairing: tokio::sync::Mutex::new(()),
             inbound: Arc::new(Semaphore::new(MAX_INBOUND)),
             came: Notify::new(),
+            ends: Mutex::new(BTreeMap::new()),
+            progressed: Notify::new(),
         });
         let clearing = Self(shared);
         let peers = clearing.0.ledger.run(|core| {

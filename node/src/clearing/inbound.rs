@@ -6,14 +6,20 @@ use super::Clearing;
 use crate::mailbox::host::{self, HostError};
 use crate::network::{Answer as Way, Fault, PeerId, Protocol};
 use crate::service::{PushIn, ServiceError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 use weft_protocol::encoding::{Blob, EncodingError};
 use weft_protocol::entry::Entry;
 use weft_protocol::ids::{LedgerId, PUBLIC_STREAM};
 use weft_protocol::log::witness::{AddCheckpoint, Answer};
 use weft_protocol::seal::Envelope;
 use weft_protocol::wire::{
-    EvidenceShown, Hello, Message, PairAsk, Push, WIRE_VERSION, WitnessAnswer, WitnessAsk, number_of,
+    EvidenceShown, Hello, Message, PairAsk, Push, Pushed, WIRE_VERSION, WitnessAnswer, WitnessAsk, number_of,
 };
+
+/// How long a push waits for those before it.
+const TURN: Duration = Duration::from_secs(1);
 
 /// Why a request is refused.
 #[derive(Debug)]
@@ -153,12 +159,40 @@ impl Clearing {
         let sidecars = sidecars.map_err(|e| Refused::Unreadable(e.to_string()))?;
         let Push { channel, entries, proofs, .. } = push;
         let public = channel == PUBLIC_STREAM;
-        let push = PushIn { peer, channel, entries, sidecars, proofs };
-        let (pushed, fault) = self.0.ledger.run(move |core| core.push_in(push)).await?;
+        let (entries, sidecars) = (Arc::new(entries), Arc::new(sidecars));
+        let opened = if public { BTreeMap::new() } else { self.prove(peer, &entries, &sidecars).await };
+        let push = Arc::new(PushIn { peer, channel, entries, sidecars, proofs, opened });
+        let (pushed, fault) = self.push_in_turn(push).await?;
         if public {
             self.follow_identity(peer).await;
         }
         Ok(Replied { bytes: pushed.to_bytes(), fault })
+    }
+
+    /// Pushes may overtake each other on their way: one that comes before those before it waits for them a little
+    /// (specs/network.md 6.5).
+    async fn push_in_turn(&self, push: Arc<PushIn>) -> Result<(Pushed, Option<Fault>), ServiceError> {
+        let late = tokio::time::sleep(TURN);
+        tokio::pin!(late);
+        loop {
+            let progressed = self.0.progressed.notified();
+            tokio::pin!(progressed);
+            // Heard from here on, so that what is taken in meanwhile is not missed.
+            progressed.as_mut().enable();
+            let (push, patient) = (push.clone(), !late.is_elapsed());
+            let taken = self.0.ledger.run(move |core| {
+                let waits = patient && core.comes_early(&push);
+                (!waits).then(|| core.push_in(&push))
+            });
+            if let Some(taken) = taken.await? {
+                self.0.progressed.notify_waiters();
+                return Ok(taken);
+            }
+            tokio::select! {
+                () = progressed => {}
+                () = &mut late => {}
+            }
+        }
     }
 
     /// A peer puts, fetches or has taken letters.

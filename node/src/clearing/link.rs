@@ -1,11 +1,12 @@
 //! A link: keeps one peer's copy of our stream up to date (specs/network.md §6).
 //!
-//! On each connection both sides say where the streams stand; then entries go from the peer's `next` on, one push
-//! at a time, oldest first. It never gives up.
+//! On each connection both sides say where the streams stand; then entries go from the peer's `next` on, oldest first:
+//! one push at a time, or a few while more waits than one of them holds. It never gives up.
 
-use super::{Clearing, peer_id};
+use super::{Clearing, Shared, peer_id};
 use crate::network::{PeerId, Protocol, RequestError};
-use crate::service::Concern;
+use crate::service::{Concern, Outgoing};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -20,6 +21,10 @@ const RETRY_MAX: Duration = Duration::from_secs(60);
 /// A link looks again after this long although nothing was written: a peer that was too busy to be shown evidence is shown
 /// it again, and a ledger that has stopped rings no bell.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// Pushes of one stream under way at once; all but the last of them full, so that a backlog moves while the peer works
+/// on what came before.
+const WINDOW: usize = 4;
 
 /// Whom a link is with.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +44,38 @@ enum LinkError {
     Refused(String),
     #[error("{0}")]
     Stopped(#[from] crate::service::ServiceError),
+}
+
+/// A push under way.
+#[derive(Debug)]
+struct Sent {
+    stream: StreamId,
+    /// The place of its first entry, and the one after its last.
+    before: u64,
+    next: u64,
+    is_full: bool,
+    answer: tokio::task::JoinHandle<Result<Vec<u8>, RequestError>>,
+}
+
+impl Sent {
+    fn new(shared: &Shared, peer: PeerId, outgoing: &Outgoing, before: u64) -> Self {
+        let (network, bytes) = (shared.network.clone(), outgoing.push.to_bytes());
+        let answer = tokio::spawn(async move { network.request(peer, Protocol::Stream, bytes).await });
+        let (stream, next, is_full) = (outgoing.push.channel, outgoing.next, outgoing.is_full);
+        Self { stream, before, next, is_full, answer }
+    }
+
+    async fn answered(&mut self) -> Result<Pushed, LinkError> {
+        // Who stops waiting while the node ends is told that nothing is known.
+        let lost = RequestError::Lost { protocol: Protocol::Stream };
+        let bytes = (&mut self.answer).await.unwrap_or(Err(lost))?;
+        let pushed = Pushed::parse(&bytes)?;
+        if pushed.next > self.next {
+            let why = format!("it says it has {} entries, we sent {}", pushed.next, self.next);
+            return Err(LinkError::Refused(why));
+        }
+        Ok(pushed)
+    }
 }
 
 pub(super) async fn run(
@@ -83,42 +120,51 @@ async fn session(
     let mut next = hello(clearing, link).await?;
     let mut public = ask_public(clearing, link).await?;
     shared.ledger.run(move |core| core.forget_left(&link.ledger)).await?;
-    let mut taken = None;
+    let (mut taken, mut under_way) = (None, VecDeque::<Sent>::new());
     loop {
-        let (ledger, acked) = (link.ledger, taken.take());
-        // One visit to the ledger for each push: what the last one brought, and what comes next.
-        let look = shared.ledger.run(move |core| {
-            if let Some((sent, got)) = acked {
-                core.pushed(&sent, got);
+        if under_way.back().is_none_or(|last| last.is_full && under_way.len() < WINDOW) {
+            let (ledger, acked) = (link.ledger, taken.take());
+            // One visit to the ledger for each push: what the last ones brought, and what comes next.
+            let look = shared.ledger.run(move |core| {
+                if let Some((sent, got)) = acked {
+                    core.pushed(&sent, got);
+                }
+                let untold = core.evidence_out(&ledger).is_some();
+                (untold, core.next_outgoing(channel, next, public))
+            });
+            let (untold, outgoing) = look.await?;
+            if untold {
+                show_evidence(clearing, link).await?;
             }
-            let untold = core.evidence_out(&ledger).is_some();
-            (untold, core.next_outgoing(channel, next, public))
-        });
-        let (untold, outgoing) = look.await?;
-        if untold {
-            show_evidence(clearing, link).await?;
-        }
-        let Some(outgoing) = outgoing.map_err(LinkError::Refused)? else {
-            tokio::select! {
-                () = bell.rung() => {}
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
-                changed = connected.wait_for(|is| !*is) => { drop(changed); return Ok(()) }
+            match outgoing.map_err(LinkError::Refused)? {
+                // What is of the other stream rests on all that is under way.
+                Some(outgoing)
+                    if under_way.back().is_none_or(|last| last.stream == outgoing.push.channel) =>
+                {
+                    let place =
+                        if outgoing.push.channel == channel { &mut next } else { public.get_or_insert(0) };
+                    under_way.push_back(Sent::new(shared, link.peer, &outgoing, *place));
+                    *place = outgoing.next;
+                    continue;
+                }
+                None if under_way.is_empty() => {
+                    tokio::select! {
+                        () = bell.rung() => {}
+                        () = tokio::time::sleep(LOOK_AGAIN) => {}
+                        changed = connected.wait_for(|is| !*is) => { drop(changed); return Ok(()) }
+                    }
+                    continue;
+                }
+                Some(_) | None => {}
             }
-            continue;
-        };
-        let sent = outgoing.push.channel;
-        let bytes = shared.network.request(link.peer, Protocol::Stream, outgoing.push.to_bytes()).await?;
-        let pushed = Pushed::parse(&bytes)?;
-        if pushed.next > outgoing.next {
-            let why = format!("it says it has {} entries, we sent {}", pushed.next, outgoing.next);
-            return Err(LinkError::Refused(why));
         }
-        taken = Some((sent, pushed.next));
-        let before = if sent == channel { next } else { public.unwrap_or(0) };
-        if pushed.next <= before {
-            let got = pushed.next;
-            shared.ledger.run(move |core| core.pushed(&sent, got)).await?;
-            if sent == channel
+        let Some(mut sent) = under_way.pop_front() else { continue };
+        let pushed = sent.answered().await?;
+        taken = Some((sent.stream, pushed.next));
+        if pushed.next <= sent.before {
+            let (stream, got) = (sent.stream, pushed.next);
+            shared.ledger.run(move |core| core.pushed(&stream, got)).await?;
+            if sent.stream == channel
                 && let Some(from) = public
             {
                 // What stops the channel must not keep our keys from the peer, a revocation least of all.
@@ -128,10 +174,18 @@ async fn session(
                 pushed.problem.unwrap_or_else(|| "it took nothing in".to_owned()),
             ));
         }
-        if sent == channel {
-            next = pushed.next;
-        } else {
-            public = Some(pushed.next);
+        if pushed.next < sent.next {
+            if !under_way.is_empty() {
+                // What is under way behind it has nothing to stand on.
+                return Err(LinkError::Refused(
+                    pushed.problem.unwrap_or_else(|| "it took a part in".to_owned()),
+                ));
+            }
+            if sent.stream == channel {
+                next = pushed.next;
+            } else {
+                public = Some(pushed.next);
+            }
         }
         *wait = RETRY_MIN;
     }

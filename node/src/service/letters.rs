@@ -4,6 +4,8 @@
 use super::core::Core;
 use super::links::PushIn;
 use crate::clock::SystemRng;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use weft_protocol::encoding::encode;
 use weft_protocol::ids::LedgerId;
 use weft_protocol::ledger::identity::Purpose;
@@ -97,7 +99,10 @@ impl Core {
                 let sidecars =
                     push.sidecars.iter().filter_map(|bytes| Envelope::parse(&bytes.0).ok()).collect();
                 let (channel, entries, proofs) = (push.channel, push.entries, push.proofs);
-                let (pushed, _) = self.push_in(PushIn { peer: from, channel, entries, sidecars, proofs });
+                let (entries, sidecars) = (Arc::new(entries), Arc::new(sidecars));
+                let opened = BTreeMap::new();
+                let push = PushIn { peer: from, channel, entries, sidecars, proofs, opened };
+                let (pushed, _) = self.push_in(&push);
                 tracing::info!(from = %from.short(), next = pushed.next, "a letter was taken in");
             }
             Ok(_) => {

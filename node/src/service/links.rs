@@ -4,7 +4,7 @@ use super::core::{Core, resolve};
 use crate::network::Fault;
 use crate::store::index::Page;
 use crate::store::private::{Direction, SealedSidecar, Sidecar};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weft_protocol::clearing::engine::{AskAnswer, Payee};
 use weft_protocol::clearing::intent::{Decision, SignedIntent};
@@ -17,7 +17,7 @@ use weft_protocol::ledger::Rejected;
 use weft_protocol::ledger::identity::{Purpose, introduces};
 use weft_protocol::log::proof::build_inclusion;
 use weft_protocol::log::tile::{TilePath, TileReader};
-use weft_protocol::seal::Envelope;
+use weft_protocol::seal::{Envelope, Opened};
 use weft_protocol::wire::{MAX_PUSH_BYTES, MAX_PUSH_ENTRIES, Push, PushProof, Pushed, Resume};
 
 /// Longest reason told to a peer: the texts of the canonical gate.
@@ -30,9 +30,11 @@ pub struct Outgoing {
     pub push: Push,
     /// The place after its last entry.
     pub next: u64,
+    /// Whether more did not fit.
+    pub is_full: bool,
 }
 
-/// A push received, its sidecars opened outside the ledger's thread.
+/// A push received, proven as far as it could be outside the ledger's thread.
 #[derive(Debug)]
 pub struct PushIn {
     /// Who sent it, as the connection has proven.
@@ -40,11 +42,13 @@ pub struct PushIn {
     /// Which channel it says.
     pub channel: StreamId,
     /// The entries.
-    pub entries: Vec<Blob>,
+    pub entries: Arc<Vec<Blob>>,
     /// The sealed sidecars.
-    pub sidecars: Vec<Envelope>,
+    pub sidecars: Arc<Vec<Envelope>>,
     /// Paths of entries that were signed under a revoked log key.
     pub proofs: Vec<PushProof>,
+    /// Sidecars that were opened already, by commitment and claim.
+    pub opened: BTreeMap<(Hash, ClaimId), Opened>,
 }
 
 /// What a refused entry says of the peer that sent it. What only the order of entries explains, or a version that knows
@@ -93,6 +97,7 @@ impl Core {
     ) -> Result<Option<Outgoing>, String> {
         let end = self.engine().state().stream(&channel).next;
         let (mut entries, mut sidecars, mut proofs, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let mut is_full = false;
         for sseq in from..end {
             let Some(entry) = self.durable_stream_entry(&channel, sseq)? else { break };
             if before.is_some_and(|before| entry.body().seq >= before) {
@@ -103,7 +108,8 @@ impl Core {
             let path_bytes = path.as_ref().map_or(0, |path| path.len() * (Hash::LEN + 2) + 8);
             let more = entry.bytes().len() + sealed.as_ref().map_or(0, Vec::len) + path_bytes + 16;
             let alone = entries.is_empty() && most == MAX_PUSH_BYTES;
-            if !alone && (bytes + more > most || entries.len() >= MAX_PUSH_ENTRIES) {
+            is_full = !alone && (bytes + more > most || entries.len() >= MAX_PUSH_ENTRIES);
+            if is_full {
                 break;
             }
             bytes += more;
@@ -116,7 +122,8 @@ impl Core {
             return Ok(None);
         }
         let next = from + entries.len() as u64;
-        Ok(Some(Outgoing { push: Push { message: 1, channel, entries, sidecars, proofs }, next }))
+        let push = Push { message: 1, channel, entries, sidecars, proofs };
+        Ok(Some(Outgoing { push, next, is_full }))
     }
 
     /// What goes to a peer next, in the order of the ledger: of our public stream, or of the channel. So an entry comes
@@ -211,7 +218,7 @@ impl Core {
     /// Takes in what a peer pushed of its public stream; answers how far we then have it.
     fn push_public(&mut self, push: &PushIn) -> (Pushed, Option<Fault>) {
         let (mut problem, mut fault) = (None, None);
-        for bytes in &push.entries {
+        for bytes in push.entries.iter() {
             let of_peer = Entry::parse(&bytes.0).is_ok_and(|entry| entry.body().ledger == push.peer);
             let taken = if of_peer {
                 self.receive_public(std::slice::from_ref(bytes)).map_err(|refusal| {
@@ -231,9 +238,9 @@ impl Core {
     }
 
     /// Takes in what a peer pushed; answers how far we then have its stream, and says what it has done wrong.
-    pub fn push_in(&mut self, push: PushIn) -> (Pushed, Option<Fault>) {
+    pub fn push_in(&mut self, push: &PushIn) -> (Pushed, Option<Fault>) {
         if push.channel == PUBLIC_STREAM {
-            return self.push_public(&push);
+            return self.push_public(push);
         }
         let known = self.engine().state().channel_with(&push.peer).map(|(id, _)| id);
         let Some(channel) = known.filter(|id| *id == push.channel) else {
@@ -246,7 +253,7 @@ impl Core {
             let problem = "the clock of this network waits to be confirmed by its operator".to_owned();
             return (Pushed { message: 2, next, problem: Some(problem) }, None);
         }
-        self.take_sidecars(&push);
+        self.take_sidecars(push);
         let (mut problem, mut fault) = (None, None);
         for (place, bytes) in push.entries.iter().enumerate() {
             let path = push.proofs.iter().find(|proof| usize::from(proof.entry) == place);
@@ -287,6 +294,14 @@ impl Core {
         (Pushed { message: 2, next: self.received_next(&channel), problem: problem.map(short) }, fault)
     }
 
+    /// Whether a push of a channel begins beyond what is here of it: those before it may be on their way.
+    pub fn comes_early(&self, push: &PushIn) -> bool {
+        let Some((channel, _)) = self.engine().state().channel_with(&push.peer) else { return false };
+        let first = push.entries.first().and_then(|bytes| Entry::parse(&bytes.0).ok());
+        let header = first.and_then(|entry| entry.body().stream).filter(|header| header.id == channel);
+        push.channel == channel && header.is_some_and(|header| header.sseq > self.received_next(&channel))
+    }
+
     fn received_next(&self, channel: &StreamId) -> u64 {
         self.engine().peers().stream(channel).map_or(0, |s| s.next)
     }
@@ -312,7 +327,7 @@ impl Core {
         });
         let proposed: Vec<(Hash, ClaimId, bool)> = proposed.collect();
         let mut seen = BTreeSet::new();
-        for envelope in &push.sidecars {
+        for envelope in push.sidecars.iter() {
             let found = proposed.iter().find(|(commitment, _, _)| *commitment == envelope.commitment);
             let Some((commitment, claim, ours)) = found else { continue };
             if !seen.insert(*commitment) {
@@ -324,11 +339,13 @@ impl Core {
                 self.sealed.push(SealedSidecar { commitment, envelope, direction, claim });
                 continue;
             }
-            let seals = std::iter::once(&self.keys().seal).chain(&self.keys().other_seals);
-            let opened = seals.map(|seal| envelope.open(seal, claim));
-            let payee = match opened.reduce(|first, next| first.or(next)).expect("there is one at least") {
-                Err(_) => Payee::Bad,
-                Ok(opened) => {
+            let opened = push.opened.get(&(*commitment, *claim)).cloned().or_else(|| {
+                let mut seals = std::iter::once(&self.keys().seal).chain(&self.keys().other_seals);
+                seals.find_map(|seal| envelope.open(seal, claim).ok())
+            });
+            let payee = match opened {
+                None => Payee::Bad,
+                Some(opened) => {
                     let payee = resolve(&self.names, &opened.content);
                     let account = match payee {
                         Payee::Account(account) => Some(account),
