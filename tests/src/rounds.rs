@@ -267,10 +267,11 @@ pub struct Told {
     pub ends: usize,
 }
 
-/// Seconds for offers, lists and results among so many networks: each looks every second and has so many peers.
+/// Seconds for offers, lists and results among so many networks: each looks every second and has so many peers, and the
+/// machine may have much else to do.
 fn times(networks: usize) -> [u64; 3] {
     let n = networks as u64;
-    [5 + n, 4 + n / 2, 120]
+    [15 + n, 8 + n, 120]
 }
 
 /// One round over networks whose positions are those of the records, and all that must hold of it.

@@ -114,7 +114,7 @@ async fn a_member_that_falls_silent_keeps_only_its_own_component_open() -> Resul
     ]);
     let six = names(&["hull", "madison", "lansing", "york", "derby", "kent"]);
     let mut town = Town::owing(&six, debts).await?;
-    let id = town.announce(0, [7, 4, 10]).await?;
+    let id = town.announce(0, [14, 8, 14]).await?;
     town.until(&[0, 1, 2, 3, 4, 5], &id, "six lists", |round| round.lists == 6).await?;
     town.sites[4].kill().await?;
     town.until(&[0, 1, 2], &id, "the result of the others", is_booked).await?;
