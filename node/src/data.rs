@@ -29,7 +29,15 @@ pub struct DataDir(PathBuf, Arc<Keystore>);
 
 /// Holding the folder; released when dropped.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "holds the lock while it lives")] File);
+pub struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Said in words: closing alone would leave it to a process that was being started at this moment and has a copy of
+        // the file until it runs. Where this fails, closing is what is left.
+        let _ = self.0.unlock();
+    }
+}
 
 /// The secrets of a node.
 #[derive(Debug)]

@@ -250,6 +250,7 @@ class Audit:
             for key, message, sig in checks:
                 self.sign(key, message, sig, entry_ref(seq), file, "a signature of it")
             Side.book(self.sides, held, accounts, entry)
+            self.networks.rounds.hear(self.networks.identities.get, entry)
             if any(self.state.sums().values()):
                 self._error(seq, file, "the balances do not sum to zero after it")
             if entry.kind == GENESIS and 4 in entry.payload:
@@ -332,6 +333,8 @@ class Audit:
             if account == own_account("disputed") and balance:
                 self.findings.add("disputed", f"{balance} of unit {unit} stand on the account for disputes")
         self.pinned = self._peers(us) if us else False
+        if us:
+            self.networks.rounds.check(self.networks.identities.get, us, self.sides, self.findings)
         self.rewriting_not_excluded = not old and not self.pinned and self.entries > 0
         if self.rewriting_not_excluded:
             self.findings.add("not checked", "WITHOUT AN EARLIER CHECKPOINT OR A PEER'S FOLDER a rewritten history "

@@ -34,7 +34,8 @@ from wclearing import own_account
 from wentry import (Entry, accord_id, booked_unit, channel_of, claim_of, decision_message, op_message, peer_account, read_accord,
                     read_intent, DECISION)
 from wkeys import key_fault, public_of, sha256, signer_of, tagged, verify
-from wpeers import Cross, Side
+from wpeers import Cross, Identity, Side
+from wrerun import Heard
 from wledger import State, check_form, postings_digest, root_digest, verdict
 
 CLASSES = {
@@ -262,6 +263,47 @@ def rounds(run, v):
             positions[state.ident[0], channel[0]] = state.t["balances"].get((channel[1], 0), 0)
     for (one, other), owed in positions.items():
         run.same("positions are opposite", owed, -positions[other, one])
+    again(run, v, [[all_entries[unhex(case["leaf"])] for case in ledger["entries"]] for ledger in ledgers])
+
+
+def again(run, v, ledgers):
+    """The rounds run again from the public streams, and with a word of somebody missing or turned round."""
+    heard, identities, books, found = Heard(), {}, {}, waudit.Findings()
+    for entries in ledgers:
+        state, sides = State(), {}
+        us = Identity(entries[0])
+        for entry in entries:
+            held, accounts = state.claims_out(entry), {key: row[1] for key, row in state.t["channels"].items()}
+            state.apply(entry)
+            if entry.is_step:
+                peer = state.t["channels"][entry.payload[0]][0]
+                sides.setdefault(entry.payload[0], Side(entry.ledger, peer, entry.payload[0], True)).say(entry)
+            Side.book(sides, held, accounts, entry)
+            if entry.stream is not None and entry.stream[0] == bytes(16):
+                us.after(entry)
+        identities[us.state.ident[0]], books[us.state.ident[0]] = us, sides
+    for entry in (entry for entries in ledgers for entry in entries):
+        heard.hear(identities.get, entry)
+    for ledger, sides in books.items():
+        run.true("rounds are booked", any("booked" in said for side in sides.values() for said in side.cleared.values()))
+        heard.check(identities.get, ledger, sides, found)
+    run.same("rounds run again", found.kept, [])
+    ledger, sides = next(iter(books.items()))
+    round_ = heard.rounds[unhex(v["rounds"]["applied"])]
+    round_.shown.clear()
+    heard.proofs.clear()
+    word = next(key for key in round_.votes if key[1] != ledger)
+    for turned, kind in ((None, "not checked"), (False, "error")):
+        round_.votes.pop(word, None)
+        if turned is not None:
+            round_.votes[word] = turned
+        found = waudit.Findings()
+        heard.check(identities.get, ledger, sides, found)
+        run.same(f"a word that is {turned}", sorted(found.counts), [kind])
+    round_.votes[word], round_.pages = True, {}
+    found = waudit.Findings()
+    heard.check(identities.get, ledger, sides, found)
+    run.same("pages that are not here", sorted(found.counts), ["not checked"])
 
 
 def channels_of(run, ledgers, all_entries):

@@ -5,6 +5,7 @@ from wentry import (GENESIS, IDENTITY, KEY_BOUND, KEY_REVOKED, ROOT_CHANGED, ZER
                     decision_message, read_accord, read_intent)
 from wkeys import key_fault, signer_of, verify
 from wledger import Authority, State
+from wrerun import Heard
 from wround import book_netted, check_rounds, say_apply
 from wsettle import book_settlement, check_settlements, check_statements, say_settlement
 
@@ -94,6 +95,7 @@ class Networks:
     def __init__(self, findings):
         self.findings, self.identities, self.tails, self.sides = findings, {}, {}, {}
         self.decisions, self.waiting, self.accords, self.unreadable = {}, [], [], set()
+        self.rounds = Heard()
 
     def know_us(self, state):
         self.identities[state.ident[0]] = Identity.ours(state)
@@ -139,6 +141,7 @@ class Networks:
                 self.learn(entry)
             except Refused as why:
                 error(f"the identity entry does not verify: {why}")
+            self.rounds.hear(self.identities.get, entry)
             return
         if not entry.is_step:
             return error("it stands on a channel and is no step")

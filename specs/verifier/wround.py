@@ -194,7 +194,8 @@ def book_netted(sides, held, accounts, entry):
         if account == accounts.get(held[0]):
             _, we_owe, amount = entry.payload[2]
             sides[held[0]].cleared.setdefault(entry.payload[1], {})["booked"] = {
-                "seq": entry.seq, "unit": unit, "pair": held[1], "delta": delta, "said": (held[1], amount, we_owe)}
+                "seq": entry.seq, "unit": unit, "pair": held[1], "delta": delta, "said": (held[1], amount, we_owe),
+                "round": entry.payload[0]}
 
 
 def applies(side):

@@ -121,6 +121,16 @@ pub fn need(tool: Tool) -> Option<PathBuf> {
     found
 }
 
+/// The verifier under `specs/`, which was written from the texts alone, to be given its arguments; `None` without Python,
+/// which the output then says.
+#[must_use]
+pub fn second_verifier() -> Option<Command> {
+    let mut command = Command::new(need(Tool::Python)?);
+    // -B: no compiled files beside the sources.
+    command.arg("-B").arg(source_root().join("specs/verifier/weft_verify.py"));
+    Some(command)
+}
+
 /// Whether the value of `WEFT_REQUIRE` makes `tool` obligatory.
 fn is_required(value: &str, tool: Tool) -> bool {
     value.split(',').map(str::trim).any(|name| name == "all" || name == tool.short())

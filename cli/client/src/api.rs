@@ -5,11 +5,11 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 use weft_api::{
     Bans, Claim, Claims, Confirm, ConfirmTime, DisputeDraft, Done, Erased, Evidence, EvidenceList, Forwarded,
-    Halt, ImportPayments, Imported, Invitation, Join, Member, Members, NettingPreview, NettingRound,
-    NettingRounds, NettingRule, Network, Networks, NewBan, NewErasure, NewEvidence, NewInvitation, NewMember,
-    NewPayment, NewPeerBan, NewRound, NewSettlement, NextKey, NodeTime, Pairing, Pairings, PeerStatement,
-    Peers, Ping, PostOp, Receipt, RoundWish, Settlement, SettlementAnswer, Settlements, SignedDispute,
-    Statement, Status, Ways, WriteOffDraft,
+    Halt, ImportPayments, Imported, Invitation, Join, Member, Members, NettingAccounts, NettingPreview,
+    NettingRound, NettingRounds, NettingRule, Network, Networks, NewBan, NewErasure, NewEvidence,
+    NewInvitation, NewMember, NewPayment, NewPeerBan, NewRound, NewSettlement, NextKey, NodeTime, Pairing,
+    Pairings, PeerStatement, Peers, Ping, PostOp, Receipt, RoundWish, Settlement, SettlementAnswer,
+    Settlements, SignedDispute, Statement, Status, Ways, WriteOffDraft,
 };
 
 /// How long the node may take to rewrite its private store.
@@ -256,6 +256,12 @@ impl Client {
     pub async fn netting_preview(&self, unit: Option<&str>) -> Result<NettingPreview, Error> {
         let unit = unit.map_or_else(String::new, |unit| format!("?unit={}", escape(unit)));
         self.get(&format!("{API}/netting/preview{unit}")).await
+    }
+
+    /// How far accounts may move.
+    pub async fn netting_accounts(&self, unit: Option<&str>) -> Result<NettingAccounts, Error> {
+        let unit = unit.map_or_else(String::new, |unit| format!("?unit={}", escape(unit)));
+        self.get(&format!("{API}/netting/accounts{unit}")).await
     }
 
     /// Netting rounds.

@@ -1,8 +1,9 @@
-//! `weft netting`: rounds among networks ([`rounds`]), and `solve|verify`: clears what is owed in circles in a table of
-//! debts, and checks that no more could be.
+//! `weft netting`: rounds among networks ([`rounds`]), invoices between members
+//! ([`members`]), and `solve|verify`: clears what is owed in circles in a table of debts, and checks that no more could be.
 //!
 //! For a table no node is asked. What must hold: nothing is written when a line of the table is bad, unless that was allowed.
 
+mod members;
 mod proof;
 mod rounds;
 mod summary;
@@ -45,6 +46,8 @@ pub(crate) enum Command {
     Drop(rounds::One),
     /// Say what is done in every round
     Rule(rounds::Rule),
+    /// Propose the most that circles and accounts can pay of invoices between members
+    Members(members::Members),
     /// Clear what is owed in circles: nobody's net position changes
     Solve(Solve),
     /// Check that a certificate clears the most that can be cleared
@@ -110,6 +113,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
         Command::Refuse(one) => rounds::act(context, one, "refuse").await,
         Command::Drop(one) => rounds::act(context, one, "drop").await,
         Command::Rule(args) => rounds::rule(context, args).await,
+        Command::Members(args) => members::run(context, args).await,
         Command::Solve(args) => solve(context, args).await,
         Command::Verify(args) => verify(context, args).await,
     }
@@ -118,22 +122,24 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
 /// The table, when it may be used.
 fn read(context: &Context, input: &Input, refused: Exit) -> Result<(Table, Debts), Failure> {
     let table = table::read(context, &input.file, input.separator, input.decimals)?;
-    if !table.bad.is_empty() && !input.skip_bad {
-        let what = format!(
-            "{} of {} lines of {} are bad, so nothing was done",
-            table.bad.len(),
-            table.lines,
-            input.file.display()
-        );
-        let named: Vec<String> = table.bad.iter().map(BadLine::to_string).collect();
-        let advice = "correct them, or add --skip-bad to go on without them";
-        return Err(Failure::new(refused, "bad-lines", what, advice).because(named.join("\n       ")));
-    }
+    refuse_bad(&table, &input.file, input.skip_bad, refused)?;
     let debts = Debts::new(&table.debts).map_err(|e| {
         let what = format!("the debts of {} cannot be netted", input.file.display());
         Failure::new(refused, "debts", what, "split the table").because(e)
     })?;
     Ok((table, debts))
+}
+
+/// Fails where a line is bad, unless that was allowed.
+fn refuse_bad(table: &Table, file: &Path, skip_bad: bool, refused: Exit) -> Result<(), Failure> {
+    if table.bad.is_empty() || skip_bad {
+        return Ok(());
+    }
+    let (bad, lines) = (table.bad.len(), table.lines);
+    let what = format!("{bad} of {lines} lines of {} are bad, so nothing was done", file.display());
+    let named: Vec<String> = table.bad.iter().map(BadLine::to_string).collect();
+    let advice = "correct them, or add --skip-bad to go on without them";
+    Err(Failure::new(refused, "bad-lines", what, advice).because(named.join("\n       ")))
 }
 
 /// What was passed over, in words.

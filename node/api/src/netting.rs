@@ -153,3 +153,27 @@ pub struct RoundWish {
     /// `join`, `leave`, `accept`, `refuse` or `drop`.
     pub action: String,
 }
+
+/// How far accounts may move in a unit: `GET /api/v1/netting/accounts`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NettingAccounts {
+    /// Name of this schema: `weft.netting-accounts/1`.
+    pub schema: String,
+    /// Code of the unit.
+    pub unit: String,
+    /// Decimals of the unit.
+    pub scale: u8,
+    /// Open accounts of members, organisations and commons.
+    pub accounts: Vec<NettingAccount>,
+}
+
+/// How far an account may move with nobody being asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NettingAccount {
+    /// Which.
+    pub account: String,
+    /// Decimal: how much it may go down, to the first limit that stops it.
+    pub may_give: String,
+    /// Decimal: how much it may go up.
+    pub may_take: String,
+}

@@ -3,6 +3,7 @@
 //! What people want is kept in the private store before it counts, so that no start forgets it; what follows from it is
 //! entries. What must hold: without a word of ours nothing is offered and nothing accepted.
 
+mod accounts;
 mod shown;
 
 use super::core::Core;

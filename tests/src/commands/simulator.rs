@@ -31,9 +31,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     if arguments.only.is_none_or(|only| only == Topology::Round) {
         let crashes = every_crash(3, arguments.first);
         let line = match &crashes {
-            Ok(tried) => {
-                format!("round: {} crashes, {} runs cleared something: ok", tried.crashes, tried.cleared)
-            }
+            Ok(tried) => format!("round: {tried}: ok"),
             Err(violation) => format!("round: a crash: FAILED: {violation}"),
         };
         good &= writeln!(io::stdout(), "{line}").is_ok() && crashes.is_ok();

@@ -1,13 +1,12 @@
 //! The two auditors: `weft audit verify` as a library, and the Python program that was written from the texts alone.
 
 use crate::kit::{Failure, Outcome};
-use crate::require::{Tool, need};
-use crate::source_root;
+use crate::require::second_verifier;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use weft_audit::{Class, Finding, VerifyOptions, verify_dir};
 
 /// What the missing of an earlier checkpoint or a peer's folder is called by both.
@@ -130,11 +129,8 @@ impl Specs {
     /// # Errors
     /// When it does not start.
     pub fn start() -> Outcome<Option<Self>> {
-        let Some(python) = need(Tool::Python) else { return Ok(None) };
-        let script = source_root().join("specs/verifier/weft_verify.py");
-        let mut command = Command::new(python);
-        // -B: no compiled files beside the sources.
-        command.arg("-B").arg(script).arg("bundles").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let Some(mut command) = second_verifier() else { return Ok(None) };
+        command.arg("bundles").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn()?;
         let pipes = child.stdin.take().zip(child.stdout.take());
         let (to, from) = pipes.ok_or_else(|| Failure::new("the verifier has no pipes"))?;

@@ -3,6 +3,7 @@
 
 mod crashes;
 
+pub(in crate::simulator) use crashes::Place;
 pub use crashes::{CrashReport, every_crash, some_crashes};
 
 use super::Violation;
@@ -211,20 +212,29 @@ pub(super) fn applied(steps: &[weft_protocol::clearing::step::Step], to: u64) ->
     sum
 }
 
-/// Whether a record is about a round.
-pub(super) fn is_record_of_round(record: &Record) -> bool {
+/// What a record does in a round.
+pub(super) fn step_of(record: &Record) -> Option<&'static str> {
     match record {
-        Record::Own(written) => is_of_round(&written.entry),
-        Record::Received(entry) => is_of_round(entry),
-        Record::Evidence(_) => false,
+        Record::Own(written) => step(&written.entry),
+        Record::Received(entry) => step(entry).map(|_| "hear"),
+        Record::Evidence(_) => None,
     }
 }
 
-fn is_of_round(entry: &Entry) -> bool {
-    match &entry.op().payload {
-        Payload::Step(step) => {
-            matches!(step.args, StepArgs::Offer(_) | StepArgs::DropHold(_) | StepArgs::Apply(_))
-        }
-        payload => payload.kind().code() >> 8 == 0x0c,
-    }
+fn step(entry: &Entry) -> Option<&'static str> {
+    Some(match &entry.op().payload {
+        Payload::Step(step) => match &step.args {
+            StepArgs::Offer(_) => "offer",
+            StepArgs::DropHold(_) => "drop",
+            StepArgs::Apply(_) => "apply",
+            _ => return None,
+        },
+        Payload::Announced(_) => "announce",
+        Payload::Listed(_) => "list",
+        Payload::ResultPage(_) => "publish",
+        Payload::Voted(_) => "vote",
+        Payload::Committed(_) => "show",
+        Payload::Netted(_) => "book",
+        _ => return None,
+    })
 }

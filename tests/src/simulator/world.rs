@@ -80,9 +80,6 @@ pub(super) struct CrashAt {
     pub keep: usize,
 }
 
-/// Where a crash can be tried: network, its commit, records of that.
-pub(super) type Places = Vec<(usize, u64, usize)>;
-
 /// A run.
 #[derive(Debug)]
 pub struct World {
@@ -109,7 +106,7 @@ pub struct World {
     /// Commits of each network so far.
     commits: Vec<u64>,
     /// Those that hold something about a round: network, commit, records.
-    about_rounds: Places,
+    about_rounds: Vec<round::Place>,
     /// Whether networks are set back: what was acknowledged may then be lost, and only convictions are judged.
     pub(super) restores: bool,
 }
@@ -138,7 +135,7 @@ impl World {
     }
 
     /// Runs to the end; where a crash could be tried.
-    pub(super) fn tried(mut self) -> Result<(Tally, Places), Violation> {
+    pub(super) fn tried(mut self) -> Result<(Tally, Vec<round::Place>), Violation> {
         self.live()?;
         Ok((self.tally, self.about_rounds))
     }
@@ -363,9 +360,9 @@ impl World {
         if let Some(at) = self.crash_at.filter(|at| (at.party, at.commit) == (index, commit)) {
             (crash, keep) = (true, at.keep.min(len));
         }
-        if batch.records.iter().any(round::is_record_of_round) {
-            self.about_rounds.push((index, commit, len));
-        }
+        let state = engine.state();
+        let in_flight = state.claims.values().any(|row| !row.is_closed()) || !state.holds.is_empty();
+        self.about_rounds.extend(round::Place::of(&batch, (index, commit), in_flight));
         self.tally.entries += keep as u64;
         node.store(batch, keep)?;
         if crash {

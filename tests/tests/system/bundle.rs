@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use weft_audit::{VerifyOptions, verify_dir, write_bundle};
 use weft_tests::kit::{Books, Outcome, Site};
-use weft_tests::require::{GO_PACKAGES, Tool, need};
+use weft_tests::require::{GO_PACKAGES, Tool, need, second_verifier};
 use weft_tests::source_root;
 
 /// Payments: enough entries for a full tile and a partial one.
@@ -148,9 +148,7 @@ fn tree_of(bundle: &Bundle) -> weft_protocol::log::tile::TileBuilder {
 
 /// Our verifier in Python, which was written from the texts alone.
 fn by_specs(bundle: &Bundle) {
-    let Some(python) = need(Tool::Python) else { return };
-    let verifier = source_root().join("specs/verifier/weft_verify.py");
-    let out =
-        Command::new(python).arg(verifier).arg("bundle").arg(&bundle.folder).output().expect("Python starts");
+    let Some(mut specs) = second_verifier() else { return };
+    let out = specs.arg("bundle").arg(&bundle.folder).output().expect("Python starts");
     assert!(out.status.success(), "{}", say(&out));
 }

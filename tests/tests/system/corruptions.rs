@@ -10,10 +10,10 @@ use std::path::Path;
 use std::process::{Command, Output};
 use weft_audit::{VerifyOptions, compare, verify_dir};
 use weft_node::clock::Clock;
+use weft_tests::binaries;
 use weft_tests::corruptions::sources::{from_processes, from_simulator};
 use weft_tests::corruptions::{Ground, Options, run};
-use weft_tests::require::{Tool, need};
-use weft_tests::{binaries, source_root};
+use weft_tests::require::second_verifier;
 
 /// Corruptions in a run of the test suite: a tenth of a long run.
 const COUNT: u64 = 50;
@@ -44,9 +44,7 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 fn by_specs(arguments: &[&str]) -> Option<Output> {
-    let python = need(Tool::Python)?;
-    let script = source_root().join("specs/verifier/weft_verify.py");
-    Some(Command::new(python).arg("-B").arg(script).args(arguments).output().expect("Python starts"))
+    Some(second_verifier()?.args(arguments).output().expect("Python starts"))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,9 +13,8 @@ use weft_protocol::log::checkpoint::Checkpoint;
 use weft_tests::binaries;
 use weft_tests::corruptions::judges::{self, Specs};
 use weft_tests::kit::{Failure, Outcome, Site, copy_folder, fresh_id};
-use weft_tests::require::{Tool, need};
+use weft_tests::require::second_verifier;
 use weft_tests::simulator::{Topology, evidence_of};
-use weft_tests::source_root;
 
 /// Far above what it takes: a checkpoint comes 10 s after an entry at the latest.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -99,10 +98,8 @@ fn convicts_for_everybody(file: &Path, vkey: Option<&str>) {
     let said = String::from_utf8_lossy(&weft.stdout).into_owned();
     assert_eq!(weft.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&weft.stderr));
     assert!(said.contains("is proven") && said.contains("It also signed"), "{said}");
-    let Some(python) = need(Tool::Python) else { return };
-    let script = source_root().join("specs/verifier/weft_verify.py");
-    let out = Command::new(python).arg("-B").arg(script).arg("evidence").arg(file).args(vkey).output();
-    let out = out.expect("Python starts");
+    let Some(mut specs) = second_verifier() else { return };
+    let out = specs.arg("evidence").arg(file).args(vkey).output().expect("Python starts");
     assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stdout));
 }
 

@@ -11,8 +11,7 @@ use weft_protocol::netting::{Begin, Debts};
 use weft_tests::binaries::weft;
 use weft_tests::netting::families::{Instance, checksum};
 use weft_tests::netting::oracle::compare;
-use weft_tests::require::{Tool, need};
-use weft_tests::source_root;
+use weft_tests::require::{Tool, need, second_verifier};
 
 /// Instances with seed 1: their checksum, and the volume that OR-tools 9.15 and LEMON 1.3.1 both clear.
 const KNOWN: [(&str, u64, i128); 8] = [
@@ -64,7 +63,9 @@ fn netting(folder: &Path, arguments: &[&str]) -> Output {
 
 #[test]
 fn what_the_command_writes_the_verifier_in_python_checks() {
-    let Some(python) = need(Tool::Python) else { return };
+    if need(Tool::Python).is_none() {
+        return;
+    }
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut table = "amount;creditor;debtor;note\n".replace(';', ",");
     for (debtor, creditor, amount) in instance("tier-1000-5").rows() {
@@ -72,11 +73,10 @@ fn what_the_command_writes_the_verifier_in_python_checks() {
             .expect("memory");
     }
     fs::write(folder.path().join("t.csv"), table).expect("a writable folder");
-    let script = source_root().join("specs/verifier/weft_verify.py");
     let check = |certificate: &str| {
-        let mut python = Command::new(&python);
-        python.arg("-B").arg(&script).args(["netting", "t.csv", certificate]).current_dir(folder.path());
-        let out = python.output().expect("Python starts");
+        let mut specs = second_verifier().expect("Python is there");
+        let out = specs.args(["netting", "t.csv", certificate]).current_dir(folder.path()).output();
+        let out = out.expect("Python starts");
         (out.status.code(), String::from_utf8_lossy(&out.stdout).into_owned())
     };
     for certificate in ["c.cbor", "c.json"] {

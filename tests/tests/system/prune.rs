@@ -14,8 +14,7 @@ use weft_protocol::entry::Kind;
 use weft_protocol::log::checkpoint::Checkpoint;
 use weft_tests::binaries;
 use weft_tests::kit::{Audited, Books, Outcome, Site, copy_folder, fresh_id};
-use weft_tests::require::{Tool, need};
-use weft_tests::source_root;
+use weft_tests::require::second_verifier;
 
 const PATIENCE: Duration = Duration::from_secs(45);
 /// What the auditor says of entries that nobody here has read.
@@ -93,10 +92,8 @@ fn said(out: &Output) -> String {
 
 /// What `specs/verifier` makes of a bundle.
 fn by_specs(folder: &Path, status: i32, says: &str) {
-    let Some(python) = need(Tool::Python) else { return };
-    let script = source_root().join("specs/verifier/weft_verify.py");
-    let out =
-        Command::new(python).arg("-B").arg(script).arg("bundle").arg(folder).output().expect("Python starts");
+    let Some(mut specs) = second_verifier() else { return };
+    let out = specs.arg("bundle").arg(folder).output().expect("Python starts");
     assert_eq!(out.status.code(), Some(status), "{}", said(&out));
     assert!(said(&out).contains(says), "{says}: {}", said(&out));
 }

@@ -2,20 +2,15 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 use weft_protocol::ids::Hash;
 use weft_protocol::log::checkpoint::Checkpoint;
 use weft_protocol::log::tile::{TileBuilder, bundles_for, encode_bundle};
-use weft_tests::require::{Tool, need};
-use weft_tests::source_root;
+use weft_tests::require::second_verifier;
 use weft_tests::vectors::bundle_of;
 
 fn verifier(arguments: &[&str]) -> Option<Output> {
-    let python = need(Tool::Python)?;
-    let script = source_root().join("specs/verifier/weft_verify.py");
-    // -B: no compiled files beside the sources.
-    let out = Command::new(python).arg("-B").arg(script).args(arguments).output();
-    Some(out.expect("Python starts"))
+    Some(second_verifier()?.args(arguments).output().expect("Python starts"))
 }
 
 fn last_line(out: &Output) -> String {

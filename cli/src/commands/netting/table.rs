@@ -27,6 +27,8 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 pub(super) struct Table {
     /// The debts of its good lines.
     pub(super) debts: Vec<Debt>,
+    /// On which lines they stand.
+    pub(super) places: Vec<u64>,
     /// What the parties are called.
     pub(super) names: HashMap<Party, String>,
     /// Lines, without the header.
@@ -92,7 +94,8 @@ pub(super) fn parse(
         .delimiter(separator)
         .buffer_capacity(1 << 16)
         .from_reader(input);
-    let mut table = Table { debts: Vec::new(), names: HashMap::new(), lines: 0, bad: Vec::new() };
+    let mut table =
+        Table { debts: Vec::new(), places: Vec::new(), names: HashMap::new(), lines: 0, bad: Vec::new() };
     let mut columns = Columns::Given;
     let (mut record, mut total, mut first) = (ByteRecord::new(), 0_i64, true);
     while reader.read_byte_record(&mut record)? {
@@ -110,6 +113,7 @@ pub(super) fn parse(
             Ok(([debtor, creditor], debt)) => {
                 total = total.saturating_add(debt.amount);
                 table.debts.push(debt);
+                table.places.push(line);
                 table.names.entry(debt.debtor).or_insert(debtor);
                 table.names.entry(debt.creditor).or_insert(creditor);
             }

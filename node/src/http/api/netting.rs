@@ -10,13 +10,16 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use weft_api::{NettingPreview, NettingRound, NettingRounds, NettingRule, NewRound, RoundWish};
+use weft_api::{
+    NettingAccounts, NettingPreview, NettingRound, NettingRounds, NettingRule, NewRound, RoundWish,
+};
 use weft_protocol::ids::Hash;
 
 pub(in crate::http) fn routes() -> OpenApiRouter<Ctx> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(preview))
+        .routes(routes!(accounts))
         .routes(routes!(rule))
         .routes(routes!(announce))
         .routes(routes!(act))
@@ -62,6 +65,17 @@ async fn preview(
     Asked(asked): Asked<OfUnit>,
 ) -> Result<Json<NettingPreview>, ApiError> {
     ctx.on_ledger(move |core| Ok(Json(core.netting_preview(asked.unit.as_deref())?))).await
+}
+
+/// How far accounts may move, for netting invoices between members.
+#[utoipa::path(get, operation_id = "nettingAccounts", path = "/api/v1/netting/accounts", tag = "netting",
+    params(("unit" = Option<String>, Query, description = "Code of the unit, where there are several")),
+    responses((status = 200, description = "As of now", body = NettingAccounts)))]
+async fn accounts(
+    State(ctx): State<Ctx>,
+    Asked(asked): Asked<OfUnit>,
+) -> Result<Json<NettingAccounts>, ApiError> {
+    ctx.on_ledger(move |core| Ok(Json(core.netting_accounts(asked.unit.as_deref())?))).await
 }
 
 /// Sets what is done in every round.
