@@ -280,6 +280,12 @@ impl Node {
         &self.network
     }
 
+    /// The ledger and clearing, for tests that come between the two.
+    #[cfg(test)]
+    pub(crate) fn inside(&self) -> (&Ledger, &Clearing) {
+        (&self.ledger, &self.clearing)
+    }
+
     /// What opening found that people should know.
     pub fn remarks(&self) -> &[String] {
         &self.remarks

@@ -169,6 +169,13 @@ impl Clearing {
         Ok(Replied { bytes: pushed.to_bytes(), fault })
     }
 
+    /// Takes a push in as if it came from this peer.
+    #[cfg(test)]
+    pub(crate) async fn take_push(&self, peer: LedgerId, push: &Push) -> Pushed {
+        let Ok(replied) = self.push_in(peer, &push.to_bytes()).await else { panic!("the push was refused") };
+        Pushed::parse(&replied.bytes).expect("we answer what parses")
+    }
+
     /// Pushes may overtake each other on their way: one that comes before those before it waits for them a little
     /// (specs/network.md 6.5).
     async fn push_in_turn(&self, push: Arc<PushIn>) -> Result<(Pushed, Option<Fault>), ServiceError> {

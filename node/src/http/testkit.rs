@@ -56,6 +56,10 @@ impl Node {
         tokio::time::timeout(PATIENCE, self.running.stop()).await.unwrap().unwrap();
     }
 
+    pub(super) fn running(&self) -> &crate::node::Node {
+        &self.running
+    }
+
     pub(super) fn keys(&self) -> &Keys {
         &self.keys
     }

@@ -108,7 +108,57 @@ async fn confirm(
 
 #[cfg(test)]
 mod tests {
-    use crate::http::testkit::Node;
+    use crate::http::testkit::{Node, key};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_push_that_overtakes_another_waits_for_it_and_not_for_ever() {
+        use weft_protocol::wire::Push;
+        let (hull, lansing) = (Node::named("hull").await, Node::named("lansing").await);
+        hull.member(1, "Ada").await;
+        lansing.member(1, "Cy").await;
+        hull.pair(&lansing).await;
+        // From here on only this test carries pushes.
+        lansing.running().network().block(hull.running().network().local_peer_id()).await.unwrap();
+        let body = r#"{"from":"Ada","to":"Cy@lansing","amount":"1"}"#;
+        for n in 2..5 {
+            let held: weft_api::Done = hull.post("/api/v1/payments", Some(&key(n)), body).await.json(202);
+            assert_eq!(held.state, weft_api::PaymentState::Held);
+        }
+        let read = hull.running().inside().0.run(|core| {
+            let state = core.engine().state();
+            let (channel, us) = (*state.channels.keys().next().unwrap(), state.ledger().unwrap());
+            let from = core.engine().peers().stream(&channel).unwrap().acked;
+            (us, from, core.outgoing(channel, from, None).unwrap().unwrap())
+        });
+        let (us, from, all) = read.await.unwrap();
+        let count = all.push.entries.len();
+        assert_eq!(all.next, from + count as u64);
+        let part = |entries: std::ops::Range<usize>| Push {
+            entries: all.push.entries[entries].to_vec(),
+            proofs: Vec::new(),
+            ..all.push.clone()
+        };
+        let clearing = lansing.running().inside().1.clone();
+        let (first, middle, last) = (part(0..1), part(1..count - 1), part(count - 1..count));
+
+        let alone = clearing.take_push(us, &last).await;
+        assert!(alone.next == from && alone.problem.is_some(), "nothing came before it: {alone:?}");
+
+        let overtaking = tokio::spawn({
+            let (clearing, middle) = (clearing.clone(), middle.clone());
+            async move { clearing.take_push(us, &middle).await }
+        });
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        assert!(!overtaking.is_finished(), "it did not wait for what comes before it");
+        let answer = clearing.take_push(us, &first).await;
+        assert_eq!((answer.next, answer.problem), (from + 1, None));
+        let answer = overtaking.await.unwrap();
+        assert_eq!((answer.next, answer.problem), (all.next - 1, None));
+        let again = clearing.take_push(us, &part(0..count)).await;
+        assert_eq!((again.next, again.problem), (all.next, None), "what was there already changes nothing");
+        hull.stop().await;
+        lansing.stop().await;
+    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn what_is_no_request_about_peers_is_refused_by_name() {
