@@ -9,11 +9,13 @@ use weft_protocol::amount::format_decimal;
 use weft_protocol::ceremony::{Request, What};
 use weft_protocol::clearing::accord::Accord;
 use weft_protocol::clearing::dispute::{Dispute, DisputeOutcome};
+use weft_protocol::clearing::reset::Reset;
 use weft_protocol::entry::{Payload, Role};
 use weft_protocol::ids::{AccountId, Signer, UnitId};
 use weft_protocol::keys::signer_of;
 use weft_protocol::ledger::identity::{Purpose, RootSet};
 use weft_protocol::ledger::members::OwnerKind;
+use weft_protocol::ledger::reset::NoticeAct;
 use weft_protocol::ledger::rules::{Levels, LimitRule, Rule};
 use weft_protocol::ledger::units::{UnitDefined, UnitKind};
 use weft_protocol::time;
@@ -26,7 +28,7 @@ pub(crate) fn heading(request: &Request) -> Vec<String> {
         format!("Good until {}", time::moment(request.not_after_ms)),
     ];
     let second = match request.what {
-        What::Dispute(_) => "root keys of the other network",
+        What::Dispute(_) | What::Reset(_) => "root keys of the other network",
         What::Op(..) | What::Accord(..) => "keys of the new root set",
     };
     for (set, name) in request.sets.iter().zip(["root keys in force", second]) {
@@ -58,6 +60,7 @@ pub(crate) fn lines(request: &Request) -> Result<Vec<String>, Failure> {
     match (&request.what, request.op()) {
         (What::Accord(bytes, _, words), _) => accord(request, &bytes.0, words),
         (What::Dispute(bytes), _) => dispute(request, &bytes.0),
+        (What::Reset(bytes), _) => reset(request, &bytes.0),
         (What::Op(..), Ok(Some(op))) => payload(request, &op.payload),
         (What::Op(..), _) => Err(no_words("its operation cannot be read")),
     }
@@ -158,6 +161,23 @@ fn payload(request: &Request, payload: &Payload) -> Result<Vec<String>, Failure>
                 ));
             }
             out
+        }
+        Payload::ResetNotice(notice) => {
+            let peer = notice.peer;
+            vec![match (notice.act, notice.not_before_ms) {
+                (NoticeAct::Given, Some(ms)) => format!(
+                    "Gives notice that the channel with the ledger {peer} is to be reset, not before {}. New payments over it stop.",
+                    time::moment(ms)
+                ),
+                (NoticeAct::Given, None) => format!("Gives notice about the channel with the ledger {peer}."),
+                (NoticeAct::TakenBack, _) => {
+                    format!("Takes back the notice about the channel with the ledger {peer}.")
+                }
+                (NoticeAct::Closed, _) => format!(
+                    "Closes our side of the channel with the ledger {peer}: nothing more is written or taken in on it before both \
+                     root sets have reset it. This cannot be taken back."
+                ),
+            }]
         }
         Payload::AccountClosed(closed) => {
             vec![format!("Closes the account {}.", account(request, &closed.account))]
@@ -302,6 +322,41 @@ fn dispute(request: &Request, bytes: &[u8]) -> Result<Vec<String>, Failure> {
         "Both root sets sign this; it is handed in at the creditor's node, and cannot be taken back."
             .to_owned(),
     ])
+}
+
+/// How both root sets begin a channel anew.
+fn reset(request: &Request, bytes: &[u8]) -> Result<Vec<String>, Failure> {
+    let reset = Reset::parse(bytes).map_err(|e| no_words(&e.to_string()))?;
+    let mut out = vec![
+        format!("Ends the channel between the ledgers {} (A)", reset.a),
+        format!("and {} (B), and begins it anew, for the {}. time.", reset.b, reset.n),
+        format!("The old streams end at place {} of A's and {} of B's.", reset.end_a.0, reset.end_b.0),
+    ];
+    for (pair, agreed) in (0_u16..).zip(&reset.positions) {
+        // The hint stands under the place of the unit pair: the unit's number differs on both sides.
+        let shown = amount(request, UnitId(pair), agreed.unsigned_abs());
+        let who = if *agreed < 0 { "B owes A" } else { "A owes B" };
+        out.push(format!(
+            "In unit pair {pair} {who} {shown}. What the books of a side lack to it goes to its `disputed`."
+        ));
+    }
+    for hop in &reset.bound {
+        let by = if hop.by_a { "A" } else { "B" };
+        out.push(format!("Bound: payment {}, part {}, which {by} has proposed.", hop.claim, hop.part));
+    }
+    out.push("Every other open payment over the channel is freed.".to_owned());
+    if !reset.rounds.is_empty() {
+        out.push(format!(
+            "{} results of netting rounds are applied; all else that is held is held no more.",
+            reset.rounds.len()
+        ));
+    }
+    out.push(
+        "Both root sets sign this; it is handed in at either node, takes effect when both ledgers have found it right, and cannot \
+         be taken back then."
+            .to_owned(),
+    );
+    Ok(out)
 }
 
 const fn role(role: Role) -> &'static str {

@@ -14,7 +14,7 @@ use crate::keystore::{MAX_WORK, Passphrase, WORK};
 use crate::store::base::{self, BASE_FILE, BaseFileError};
 use crate::store::migrate::{CURRENT, VERSION_FILE};
 use crate::store::private::{Private, PrivateError};
-use crate::store::segments::SEGMENTS_DIR;
+use crate::store::segments::{Floor, SEGMENTS_DIR};
 use archive::{Reader, Writer};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -98,6 +98,9 @@ pub enum BackupError {
     /// Something is wrong in it.
     #[error("the ledger in it is not right: {0}")]
     Wrong(String),
+    /// Files are going while they would be read.
+    #[error("old entries of {0} are being left out just now: make the backup when that is done")]
+    LeavingOut(PathBuf),
     /// The folder for it is in use.
     #[error("{0} is not empty: a backup is restored into a new folder")]
     NotEmpty(PathBuf),
@@ -164,6 +167,8 @@ pub fn create(
     if lock.is_ok() {
         base::finish(data)?;
     }
+    // Else that other process may be the one that leaves out entries.
+    let floor = settled(data)?;
     let version = read(&data.path().join(VERSION_FILE))?;
     if version != format!("{CURRENT}\n").into_bytes() {
         return Err(BackupError::Layout(data.path().to_owned()));
@@ -190,6 +195,9 @@ pub fn create(
                 about
             }
         };
+        if settled(data)? != floor {
+            return Err(BackupError::LeavingOut(data.path().to_owned()));
+        }
         std::fs::rename(&part, out).map_err(io_error("rename", &part))?;
         let above = out.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
         File::open(above).and_then(|dir| dir.sync_all()).map_err(io_error("sync", above))?;
@@ -200,6 +208,15 @@ pub fn create(
         return Err(io_error("create", out)(taken));
     }
     made().inspect_err(|_| drop(std::fs::remove_file(&part)))
+}
+
+/// Where the segments begin, when nothing is being left out.
+fn settled(data: &DataDir) -> Result<Floor, BackupError> {
+    let ledger = data.ledger();
+    if base::is_changing(&ledger)? {
+        return Err(BackupError::LeavingOut(data.path().to_owned()));
+    }
+    Ok(base::floor(&ledger)?)
 }
 
 fn sync(file: BufWriter<File>, path: &Path) -> Result<(), BackupError> {

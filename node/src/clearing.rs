@@ -90,6 +90,7 @@ struct Shared {
     ends: Mutex<prove::KnownEnds>,
     /// Told when a push has been taken in.
     progressed: Notify,
+    fetching: sync::Fetching,
 }
 
 /// What the rest of the module holds of a running link.
@@ -148,6 +149,7 @@ impl Clearing {
             came: Notify::new(),
             ends: Mutex::new(BTreeMap::new()),
             progressed: Notify::new(),
+            fetching: sync::Fetching::default(),
         });
         let clearing = Self(shared);
         let peers = clearing.0.ledger.run(|core| {

@@ -1,6 +1,15 @@
 //! The only place that reads time and randomness.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use weft_protocol::ids::Salt;
+
+/// How far ahead of the machine's clock this process is: a test hook, for what takes days.
+static AHEAD_MS: AtomicU64 = AtomicU64::new(0);
+
+/// Sets the clock of this process ahead; only the test hook `days-ahead-N` of the node does.
+pub fn set_ahead(ahead_ms: u64) {
+    AHEAD_MS.store(ahead_ms, Ordering::Relaxed);
+}
 
 /// Where the node takes time and randomness from.
 #[derive(Debug, Clone, Copy, Default)]
@@ -12,7 +21,8 @@ impl Clock {
         #[expect(clippy::disallowed_methods, reason = "this is the place")]
         let now = std::time::SystemTime::now();
         let since = now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        let now_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        now_ms.saturating_add(AHEAD_MS.load(Ordering::Relaxed))
     }
 
     /// A moment for measuring how long something takes.

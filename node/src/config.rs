@@ -36,6 +36,12 @@ pub struct NetworkSection {
     pub circuits: Vec<String>,
     /// For a node that everybody can call: whether peers, and networks that they vouch for, may be reached over it.
     pub serve_circuits: bool,
+    /// How often peers are asked to call this node back at addresses that nobody has tried, so that its people know whether
+    /// others can reach it; peers that ask are called back, too. In seconds; 0: neither. Nothing is asked while it listens on
+    /// loopback only.
+    pub reach_checks_s: u64,
+    /// Whether the router is asked to let others in (UPnP). Off: it changes what the router lets through for everybody.
+    pub upnp: bool,
     /// Shortest wait before dialling a lost peer again, in milliseconds.
     pub redial_min_ms: u64,
     /// Longest wait, in milliseconds.
@@ -94,6 +100,8 @@ impl Default for NetworkSection {
             external: Vec::new(),
             circuits: Vec::new(),
             serve_circuits: false,
+            reach_checks_s: 60,
+            upnp: false,
             redial_min_ms: 2_000,
             redial_max_ms: 600_000,
         }

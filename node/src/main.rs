@@ -191,6 +191,9 @@ fn main() -> ExitCode {
             let has = |name: &str| test_hook.iter().any(|hook| hook == name);
             let hooks = Hooks { ack_early: has("ack-early"), no_guard: has("no-guard"), restored };
             let skip_sync = has("skip-sync");
+            let ahead =
+                test_hook.iter().find_map(|hook| hook.strip_prefix("days-ahead-")?.parse::<u64>().ok());
+            weft_node::clock::set_ahead(ahead.unwrap_or(0).saturating_mul(86_400_000));
             let secret = recovery_key.map(|path| keys::read_secret_file(&path)).transpose();
             let options = secret.map(|secret| Options {
                 listen,

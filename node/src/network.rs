@@ -22,7 +22,9 @@ mod handle;
 mod limits;
 mod peers;
 mod protocols;
+mod reach;
 mod redial;
+mod served;
 mod swarm;
 mod tier;
 mod window;
@@ -40,6 +42,7 @@ pub use handle::{ControlError, DialFailure, Gauges, Network, RequestError, Start
 pub use libp2p::{Multiaddr, PeerId};
 pub use limits::{Rate, TierRates};
 pub use protocols::Protocol;
+pub use reach::{Called, Reach, Router};
 pub use redial::BackoffPolicy;
 pub use swarm::NetworkTask;
 pub use tier::Tier;

@@ -353,6 +353,9 @@ fn start_network(
         parse(if options.external.is_empty() { &config.network.external } else { &options.external })?;
     network.circuits = parse(&config.network.circuits)?;
     network.serve_circuits = config.network.serve_circuits;
+    network.checks =
+        Some(Duration::from_secs(config.network.reach_checks_s)).filter(|every| !every.is_zero());
+    network.upnp = config.network.upnp;
     if network.serve_circuits && network.external.is_empty() {
         let why = "serve_circuits needs `external` in weft.toml: the addresses at which everybody can call this node";
         return Err(StartError::Network(why.to_owned()));

@@ -14,7 +14,9 @@ mod networks;
 mod openings;
 mod peers;
 mod replay;
+mod resets;
 mod resume;
+mod revoked;
 pub mod rounds;
 pub mod settlements;
 mod signatures;
@@ -178,17 +180,30 @@ pub fn compare(a: &Audit, b: &Audit) -> Comparison {
         findings.add(Finding::unreadable("one of the ledgers has no readable genesis"));
         return comparison;
     };
-    let mut common = a.sides.iter().filter(|(_, side)| side.peer == ledger_b);
-    let common = common.find_map(|(id, side)| Some((side, b.sides.get(id).filter(|s| s.peer == ledger_a)?)));
-    let Some((one, other)) = common else {
-        findings.add(Finding::unreadable("the two ledgers have no channel with each other"));
+    let common = a.sides.iter().filter(|(_, side)| side.peer == ledger_b);
+    let common =
+        common.filter_map(|(id, side)| Some((side, b.sides.get(id).filter(|s| s.peer == ledger_a)?)));
+    let common: Vec<_> = common.collect();
+    // Of a channel that was begun anew the old streams are not held against each other (specs/clearing.md 17.13).
+    let in_force = |(one, _): &&(&Side, &Side)| {
+        [a, b].iter().all(|audit| audit.state.channels.contains_key(&one.channel))
+    };
+    let Some((one, other)) = common.iter().find(in_force).copied() else {
+        findings.add(match common.is_empty() {
+            true => Finding::unreadable("the two ledgers have no channel with each other"),
+            false => Finding::new(
+                Class::InFlight,
+                "one of the ledgers has begun the channel anew, the other not yet: they are not compared",
+            ),
+        });
         return comparison;
     };
     let now_ms = a.state.head.time_ms.max(b.state.head.time_ms);
     // Neither is "the" audited ledger: entries are named with their network.
     let cross = compare::Cross { audited: LedgerId::ZERO, now_ms, may_lag: true, one, other };
     cross.check(findings);
-    comparison.claims = peers::distinct(one.claims.keys().filter(|leg| other.claims.contains_key(leg)));
+    resets::check(one, other, &LedgerId::ZERO, findings);
+    comparison.claims = peers::distinct(one.legs().filter(|leg| other.claims.contains_key(leg)));
     comparison.positions = positions(a, b, one, other, findings);
     comparison
 }

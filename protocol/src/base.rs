@@ -209,7 +209,11 @@ pub fn is_kept(state: &State, entry: &Entry) -> bool {
         Payload::End(end) => on_peer(&end.postings),
         Payload::Book(book) => on_peer(&book.postings),
         Payload::Returned(returned) => on_peer(&returned.postings),
-        Payload::Settled(_) | Payload::Recovered(_) | Payload::Netted(_) | Payload::WriteOff(_) => true,
+        Payload::Settled(_)
+        | Payload::Recovered(_)
+        | Payload::Netted(_)
+        | Payload::WriteOff(_)
+        | Payload::ResetBooked(_) => true,
         Payload::Genesis(_)
         | Payload::KeyBound(_)
         | Payload::Succession(_)
@@ -235,6 +239,7 @@ pub fn is_kept(state: &State, entry: &Entry) -> bool {
         | Payload::Committed(_)
         | Payload::PeerView(_)
         | Payload::Capacity(_)
+        | Payload::ResetNotice(_)
         | Payload::EvidenceRecorded(_)
         | Payload::FreezeLifted(_)
         | Payload::Erasure(_)

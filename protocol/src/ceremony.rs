@@ -10,6 +10,7 @@ pub use text::{Form, TextError, unwrap, wrap};
 
 use crate::clearing::accord::{Accord, AccordError};
 use crate::clearing::dispute::{Dispute, DisputeError};
+use crate::clearing::reset::{Reset, ResetError};
 use crate::encoding::{Blob, EncodingError, decode_canonical, encode};
 use crate::entry::{Auth, EntryError, How, Kind, Op, Payload, Role, SignedOp, op_message};
 use crate::ids::{AccountId, Hash, KeyBytes, LedgerId, SigBytes, Signer, UnitId};
@@ -40,6 +41,9 @@ pub enum What {
     /// A dispute: its bytes. The request is for the creditor's ledger; the second set is the debtor's.
     #[n(2)]
     Dispute(#[n(0)] Blob),
+    /// A reset: its bytes. The request is for one of both ledgers; the second set is the other's.
+    #[n(3)]
+    Reset(#[n(0)] Blob),
 }
 
 /// A hint that gives a unit its name.
@@ -143,6 +147,12 @@ pub enum CeremonyError {
     /// The dispute inside.
     #[error("the dispute in it cannot be read: {0}")]
     Dispute(#[from] DisputeError),
+    /// The reset inside.
+    #[error("the reset in it cannot be read: {0}")]
+    Reset(#[from] ResetError),
+    /// A reset between others.
+    #[error("the reset in it is not one of this ledger")]
+    ResetOfOthers,
     /// A dispute that another network hands in.
     #[error("the dispute in it is handed in at the creditor's node, and this request is for another ledger")]
     DisputeOfOthers,
@@ -254,6 +264,11 @@ impl Request {
                 }
                 if second.is_some() { Ok(()) } else { Err(CeremonyError::OtherSet) }
             }
+            What::Reset(bytes) => {
+                let reset = Reset::parse(&bytes.0)?;
+                reset.other(&self.ledger).ok_or(CeremonyError::ResetOfOthers)?;
+                if second.is_some() { Ok(()) } else { Err(CeremonyError::OtherSet) }
+            }
         }
     }
 
@@ -274,7 +289,7 @@ impl Request {
     pub fn op(&self) -> Result<Option<Op>, CeremonyError> {
         match &self.what {
             What::Op(kind, bytes) => Ok(Some(read_op(*kind, &bytes.0)?)),
-            What::Accord(..) | What::Dispute(_) => Ok(None),
+            What::Accord(..) | What::Dispute(_) | What::Reset(_) => Ok(None),
         }
     }
 
@@ -284,6 +299,7 @@ impl Request {
             What::Op(kind, op) => op_message(&self.ledger, *kind, signer, Role::Root, How::OwnKey, &op.0),
             What::Accord(accord, _, _) => message(ACCORD, &[&accord.0]),
             What::Dispute(dispute) => Dispute::message(&dispute.0),
+            What::Reset(reset) => Reset::message(&reset.0),
         }
     }
 

@@ -19,9 +19,17 @@ mod quarantine;
 pub mod rate;
 mod react;
 pub mod replay;
+pub mod reset;
+#[cfg(test)]
+pub(crate) mod reset_tests;
+pub mod resetting;
 pub mod restart;
 #[cfg(test)]
 mod rotation_tests;
+#[cfg(test)]
+mod round_hold_tests;
+#[cfg(test)]
+mod round_liar_tests;
 #[cfg(test)]
 pub(crate) mod round_tests;
 mod routes;

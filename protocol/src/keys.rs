@@ -23,12 +23,16 @@ pub const OP: Context = Context("WEFT-OP/1\n");
 pub const ACCORD: Context = Context("WEFT-ACCORD/1\n");
 /// A dispute, by the root sets of both networks.
 pub const DISPUTE: Context = Context("WEFT-DISPUTE/1\n");
+/// A reset, by the root sets of both networks.
+pub const RESET: Context = Context("WEFT-RESET/1\n");
 /// The payer network's signature under an Intent.
 pub const INTENT: Context = Context("WEFT-INTENT/1\n");
 /// The decider's signature under a Decision.
 pub const DECISION: Context = Context("WEFT-DECISION/1\n");
 /// The log key's signature under a vote in a netting round.
 pub const NETTING_VOTE: Context = Context("WEFT-NETTING-VOTE/1\n");
+/// A member's word about what is proposed of their invoices.
+pub const INVOICES_WORD: Context = Context("WEFT-INVOICES-WORD/1\n");
 /// The log key's signature under a descriptor.
 pub const DESCRIPTOR: Context = Context("WEFT-DESC/1\n");
 /// No context: the text of a C2SP note is its own.

@@ -20,6 +20,7 @@ pub mod movement;
 pub mod netting;
 pub mod own_accounts;
 mod rejected;
+pub mod reset;
 pub mod rules;
 pub mod settled;
 pub mod settlement;
@@ -236,6 +237,8 @@ fn decide(state: &State, entry: &Entry, authority: &Authority) -> Result<Transit
         Payload::Settled(one) => settled::apply_settled(state, authority, entry, one)?,
         Payload::WriteOff(off) => writeoff::apply_write_off(state, authority, body.time_ms, off)?,
         Payload::DisputeClosed(closed) => dispute::apply_closed(state, closed)?,
+        Payload::ResetBooked(booked) => reset::apply_booked(state, booked)?,
+        Payload::ResetNotice(notice) => reset::apply_notice(state, authority, body.time_ms, notice)?,
         Payload::Erasure(erasure) => erasure::apply_erasure(state, authority, erasure, body.seq)?,
         Payload::Forward(forward) => forward::apply_forward(state, authority, forward)?,
         Payload::Capacity(capacity) => capacity::apply_capacity(state, capacity, body.time_ms)?,
@@ -335,6 +338,7 @@ fn check_author(entry: &Entry, authority: &Authority) -> Result<(), Rejected> {
         | Payload::Release(_)
         | Payload::Returned(_)
         | Payload::DisputeClosed(_)
+        | Payload::ResetBooked(_)
         | Payload::Recovered(_)
         | Payload::PeerView(_)
         | Payload::EvidenceRecorded(_)
@@ -362,6 +366,7 @@ fn check_author(entry: &Entry, authority: &Authority) -> Result<(), Rejected> {
         | Payload::FreezeLifted(_)
         | Payload::Hold(_)
         | Payload::Erasure(_)
+        | Payload::ResetNotice(_)
         | Payload::Forward(_) => false,
     };
     match (by_node, authority.is_node()) {

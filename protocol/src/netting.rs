@@ -11,6 +11,7 @@ pub mod costs;
 pub mod file;
 pub mod members;
 mod potentials;
+pub mod proposal;
 pub mod round;
 mod scaling;
 mod simplex;

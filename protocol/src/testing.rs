@@ -232,6 +232,14 @@ impl TestNetwork {
         self.with_cx(|engine, cx| engine.dispute(args, cx))
     }
 
+    /// Hands in what both root sets have signed about a channel.
+    ///
+    /// # Errors
+    /// The rule it breaks.
+    pub fn reset(&mut self, args: crate::clearing::reset::ResetArgs) -> Result<(), Rejected> {
+        self.with_cx(|engine, cx| engine.reset(args, cx))
+    }
+
     /// Submits a signed operation.
     ///
     /// # Errors
@@ -440,7 +448,11 @@ impl TestNetwork {
         let mut count: usize = 0;
         to.now_ms = to.now_ms.max(self.now_ms).saturating_add(TICK_MS);
         for entry in new.take(most) {
-            to.with_cx(|engine, cx| engine.receive(&us, entry.bytes(), cx)).expect("a channel by the rules");
+            let taken = to.with_cx(|engine, cx| engine.receive(&us, entry.bytes(), cx));
+            if matches!(taken, Err(Refusal::Rejected(Rejected::ChannelClosed { .. }))) {
+                break;
+            }
+            taken.expect("a channel by the rules");
             count = count.saturating_add(1);
         }
         let has = to.engine.peers().stream(&channel).map_or(0, |stream| stream.next);

@@ -7,15 +7,16 @@ import os
 import stat
 
 from wbase import audit_base, is_based, recorded_in
+from wbegun import take_over
 from wcbor import Refused
 from wclearing import own_account
-from wentry import GENESIS, IDENTITY, ZERO32, Entry, booked_unit
+from wentry import GENESIS, IDENTITY, RECOVERED, ZERO32, Entry, booked_unit
 from wevidence import audit_evidence
 from wkeys import key_fault, tagged, verify
-from wledger import State
+from wledger import LOG, State
 from wlog import (all_tiles, key_id, origin_of, parse_checkpoint, read_note, read_tile_path, root_of, sha256,
                   split_bundle_loosely, tile_path)
-from wpeers import Cross, Networks, Side, booked, in_flight
+from wpeers import RESET, Cross, Networks, Side, booked, in_flight
 from wwitness import COSIGNER, Policy, cosigned_at
 
 WRONG = ("error", "equivocation", "mismatch", "orphan")
@@ -116,15 +117,26 @@ class Claimed:
         except Refused as why:
             findings.add("error", f"the checkpoint cannot be read: {why}", file=file)
 
-    def vouched(self, ledger, keys, findings):
+    def vouched(self, origin, keys, findings):
         """Whether a log key that may sign at its size vouches for it."""
-        origin = origin_of(ledger)
         ours = [(key, sig) for key in keys for name, ident, sig in self.lines
                 if (name, ident) == (origin, key_id(origin, 1, key))]
         good = ours and all(verify(key, self.text.encode(), sig) for key, sig in ours) and self.says[0] == origin
         if not good:
             findings.add("error", "the checkpoint is not this ledger's", file=self.file)
         return bool(good)
+
+
+def said_again(entry):
+    """The step that comes back by an entry of a node set back (kinds.md 1.17), else the entry itself."""
+    if entry.kind != RECOVERED:
+        return entry
+    try:
+        lost = Entry(entry.payload[0])
+    except Refused:
+        return entry
+    lost.seq = entry.seq
+    return lost
 
 
 class Audit:
@@ -262,8 +274,9 @@ class Audit:
                 key = self.state.ident[4][1][-1]
                 if not self.log_keys or self.log_keys[-1][1] != key:
                     self.log_keys.append((seq, key))
-        if entry.is_step:
-            self._say(seq, entry, file)
+        step = said_again(entry)
+        if step.is_step:
+            self._say(seq, step, file)
 
     def _place(self, seq, entry, file):
         """§2.1: what an entry says of its place is reported once and then taken as it is."""
@@ -300,18 +313,28 @@ class Audit:
         row = self.state.t["channels"].get(channel)
         side = self.sides.setdefault(channel, Side(us, row[0] if row else ZERO32, channel, True))
         what = side.say(entry)
+        if what is None and entry.payload[2] == RESET:
+            what = take_over(self.sides, entry, self._balances)
         if what:
             self._error(seq, file, what)
         self.networks.embedded(entry, us, entry_ref(seq), file, self.sign)
+
+    def _balances(self, channel):
+        """The account of a channel's peer and what stands on it, by unit."""
+        account = self.state.t["channels"].get(channel, [None, None])[1]
+        return account, {unit: balance for (whose, unit), balance in self.state.t["balances"].items() if whose == account}
 
     # The end (§2, 5 to 10)
 
     def _finish(self, newest, old, ledger):
         us = self.state.ident[0] if self.state.ident else None
         self._compare_tiles()
+        if old and us and self._is_of_lost_part(old, us):
+            old = None
         if old:
             self._judge(old, "the earlier checkpoint", us)
-        if newest and (covered := self._judge(newest, "the checkpoint", us)) is not None:
+        covered = self._judge(newest, "the checkpoint", us) if newest else None
+        if covered is not None:
             if covered < len(self.leaves):
                 what = f"{len(self.leaves) - covered} entries are not covered by the checkpoint"
                 self.findings.add("error", what, [entry_ref(covered)], "checkpoint")
@@ -320,6 +343,11 @@ class Audit:
         self._files(newest)
         if newest and newest.says and us:
             self._witnesses(newest, us)
+        for number, row in sorted(self.state.t["successions"].items()):
+            what = f"succession {number}: the root set has signed that {max(row[1] - row[0], 0)} entries from here on were lost"
+            self.findings.add("warning", what, [entry_ref(row[0])])
+        if us:
+            self._revoked(newest if covered is not None else None, old, us)
         self.networks.finish(self.sign)
         for key, message, sig, at, file, what in self.signatures:
             if not verify(key, message, sig):
@@ -368,7 +396,7 @@ class Audit:
         if us is None or not keys:
             self.findings.unreadable(f"{name} cannot be checked without the genesis", file=claimed.file)
             return None
-        if not claimed.vouched(us, keys, self.findings):
+        if not claimed.vouched(self._origin(us, size), keys, self.findings):
             return None
         if size > len(self.leaves):
             what = f"{name} covers {size} entries, only {len(self.leaves)} are here"
@@ -384,20 +412,62 @@ class Audit:
             return None
         return size
 
+    def _origin(self, us, size):
+        """The name of the log in a checkpoint of this size (log.md 3.4)."""
+        before = [number for number, row in sorted(self.state.t["successions"].items()) if row[0] < size]
+        return origin_of(us) + "".join(f"/{number}" for number in before[-1:])
+
     def _signers(self, size):
         """Log keys in force for the last entry of a size, or bound by it (keys.md 2.3)."""
         keys = [key for since, key in self.log_keys if since < size][-1:] or [key for _, key in self.log_keys[:1]]
         keys += [key for since, key in self.log_keys if since < size - 1][-1:]
         return list(dict.fromkeys(keys))
 
+    def _is_of_lost_part(self, claimed, us):
+        """An earlier checkpoint over entries that a succession has given up cannot be compared any more."""
+        if claimed.says is None:
+            return False
+        origin, size, _ = claimed.says
+        for _, row in sorted(self.state.t["successions"].items()):
+            base, old_size = row[0], row[1]
+            if origin != self._origin(us, base) or size <= base:
+                continue
+            what = f"the earlier checkpoint covers {size - base} entries that a succession has lost: they cannot be compared"
+            self.findings.add("warning" if size <= old_size else "mismatch", what, [entry_ref(base)], claimed.file)
+            return True
+        return False
+
+    def _revoked(self, newest, old, us):
+        """Keys.md 3.2: what the revocation of a log key stands by is this history, and all that a witness has cosigned."""
+        for (purpose, epoch), (at, (size, root)) in sorted(self.state.ident[7].items()):
+            if purpose != LOG:
+                continue
+            if newest and newest.says[1] > at and root_of(self.leaves[:size]) != root:
+                what = f"the revocation of log key {epoch} stands by {size} entries that are not those here"
+                self.findings.add("mismatch", what, file=newest.file)
+            key = self.state.ident[4][LOG][epoch]
+            for claimed in filter(None, (old, newest)):
+                if claimed.says and claimed.says[1] > size and self._cosigned(claimed, us, key):
+                    what = f"the revocation of log key {epoch} stands by {size} entries only, a witness has cosigned more"
+                    self.findings.add("error", what, file=claimed.file)
+
+    def _cosigned(self, claimed, us, key):
+        """Whether this log key has signed a checkpoint, and a witness has cosigned it."""
+        note = claimed.data.decode("utf-8")
+        witnesses = list(self.policy.witnesses.values()) if self.policy else self._peers_witnesses(us)
+        return _is_signed(claimed, (claimed.says[0], 1, key)) and any(_is_cosigned(note, one) for one in witnesses)
+
+    def _peers_witnesses(self, us):
+        return [(f"{origin_of(ledger)}/witness", COSIGNER, key) for ledger, known in self.networks.identities.items()
+                if ledger != us for key in known.state.ident[4].get(2, []) if not key_fault(key)]
+
     def _witnesses(self, newest, us):
         """§2, 7: the lines of the checkpoint that are not its log's."""
         def error(what):
             self.findings.add("error", what, file=newest.file)
 
-        origin, note = origin_of(us), newest.data.decode("utf-8")
-        peers = [(f"{origin_of(ledger)}/witness", COSIGNER, key) for ledger, known in self.networks.identities.items()
-                 if ledger != us for key in known.state.ident[4].get(2, []) if not key_fault(key)]
+        origin, note = self._origin(us, newest.says[1]), newest.data.decode("utf-8")
+        peers = self._peers_witnesses(us)
         listed = list(self.policy.witnesses.values()) if self.policy else []
         names = {vkey[0] for vkey in peers} | {origin}
         known = {(name, key_id(name, kind, key)): (name, kind, key) for name, kind, key in peers + listed}
@@ -459,6 +529,12 @@ class Audit:
             pinned = pinned or any(0 < ack[1] <= len(ours.lines) and ours.lines[ack[1] - 1][0] == ack[2]
                                    for ack in theirs.acks)
         for side in self.networks.sides.values():
+            former = self.state.is_former(side.ledger, side.channel)
+            if former or self.state.next_channel(side.ledger) == side.channel:
+                what = (f"streams of the channel with {side.ledger.hex()[:8]} that a reset has ended, or that begin with none: they "
+                        "are not held against each other")
+                self.findings.add("not checked", what)
+                continue
             what = f"entries of {side.ledger.hex()[:8]} on channel {side.channel.hex()} are here, and no accord with it"
             self.findings.add("orphan", what)
         return pinned
@@ -479,6 +555,13 @@ class Audit:
                 "digest": self.state.digest().hex(), "findings": self.findings.kept}
 
 
+def _is_cosigned(note, vkey):
+    try:
+        return bool(cosigned_at(note, vkey))
+    except Refused:
+        return False
+
+
 def _is_signed(claimed, log):
     name, _, key = log
     sigs = [sig for line, ident, sig in claimed.lines if (line, ident) == (name, key_id(name, 1, key))]
@@ -489,11 +572,15 @@ def compare(a, b):
     """Step 9 with both sides' own books (§2.2)."""
     findings, positions = Findings(), []
     us, them = (audit.state.ident[0] if audit.state.ident else None for audit in (a, b))
-    channel = next((key for key, side in a.sides.items() if them and side.peer == them), None)
+    common = [key for key, side in a.sides.items()
+              if None not in (us, them) and side.peer == them and key in b.sides and b.sides[key].peer == us]
+    channel = next((key for key in common if all(key in audit.state.t["channels"] for audit in (a, b))), None)
     if us is None or them is None:
         findings.unreadable("one of the ledgers has no readable genesis")
-    elif channel is None or channel not in b.sides or b.sides[channel].peer != us:
+    elif not common:
         findings.unreadable("the two ledgers have no channel with each other")
+    elif channel is None:
+        findings.add("in flight", "one of the ledgers has begun the channel anew, the other not yet: they are not compared")
     else:
         one, other = a.sides[channel], b.sides[channel]
         now = max(a.state.head[2], b.state.head[2])

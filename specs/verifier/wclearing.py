@@ -8,12 +8,12 @@ from wkeys import sha256, signer_of, tagged
 DAY = 86_400_000
 OPEN, DONE, FREED = 0, 1, 2
 ACCEPT, REJECT = 1, 2
-ACCEPTED = 1
+ACCEPTED, REJECTED = 1, 2
 HOLD, UPSTREAM = 0, 1
 
 
 # Whether a step carries a claim and a reference; the others carry both.
-FORMS = {t: (False, False) for t in (0, 7, 14, 16, 19, 20)} | {t: (False, True) for t in (8, 9, 10)}
+FORMS = {t: (False, False) for t in (0, 7, 14, 16, 19, 20)} | {t: (False, True) for t in (8, 9, 10, 11)}
 
 
 def need(ok, code):
@@ -124,14 +124,19 @@ class Clearing:
         form = FORMS.get(t, (True, True))
         if t == 13 or (t == 3 and 1 in step[5]):
             form = (True, 4 in step)
-        if t in (15, 17):
+        if t in (12, 15, 17):
             form = (False, 4 in step)
         need((3 in step, 4 in step) == form, "step-form")
         whole = 3 not in step or (t == 2 and 1 in step[5])
         need(6 not in step or (not whole and step[6] < 8), "step-form")
         if t == 0:
             return self._accord(entry, step)
+        if t == 11:
+            return self._step_11(step)
+        if t == 12:
+            return self._step_12(entry, step)
         channel = self._channel(step[0])
+        need(not self.is_closed_to(channel[0]), "channel-closed")
         need(step[1][0] >= channel[5], "ack-back")
         channel[5] = step[1][0]
         return getattr(self, f"_step_{t}")(entry, step, channel)
@@ -152,11 +157,12 @@ class Clearing:
         need(us in (accord[3], accord[4]), "accord-place")
         we_are_a = us == accord[3]
         peer = accord[4] if we_are_a else accord[3]
-        need(step[0] == channel_of(us, peer), "accord-place")
+        need(step[0] == channel_of(us, peer, self.incarnation(peer)), "accord-place")
         for pair in accord[5]:
             side = 0 if we_are_a else 1
             need(pair[side] in self.t["units"] and booked_unit(pair, side) in self.t["units"], "unknown-unit")
         before = self.t["channels"].get(step[0])
+        need(not self.reset_row(peer)[5], "channel-closed")
         if before is None:
             need(accord[1] == 1, "accord-place")
             account = peer_account(us, peer)
@@ -196,6 +202,7 @@ class Clearing:
         (data, sig), hop_number = step[5][0], step[5][1]
         need(len(channel) == 8 or self.lost is not None, "halted")
         need(step[0] not in self.t["written_off"] or self.lost is not None, "written-off")
+        need(not self.is_noticed(channel[0]) or self.lost is not None, "reset-noticed")
         intent = read_intent(data)
         route, hops, place = self._part(step, data, intent)
         need(entry.time < intent[6] <= entry.time + 7 * DAY, "expires")
@@ -229,7 +236,8 @@ class Clearing:
             key, upstream = self._channel_with(route[place - 1])
             came, _, before = self._check_hop(upstream, hops[place - 1], False)
             need(came == unit and upstream[2][8], "hop-mismatch")
-            answered = row[0].get(key)
+            need(not self.is_closed_to(upstream[0]) or self.lost is not None, "channel-closed")
+            answered = row[0].get(key) if self.lost is None else None
             need(answered is None or (answered[0][0] != 2 and answered[2] is None), "already-answered")
             origin = [UPSTREAM, [key]]
         channel[7][pair] = channel[7].get(pair, 0) + position
@@ -362,6 +370,7 @@ class Clearing:
         here = self._accepted_on(step[3], step.get(6, 0), step[0]) is not None
         ours = out is not None and out[4] == [UPSTREAM, [step[0]]]
         onward = (not out[8] and out[6][0] != FREED) if ours else hop[0][0] == ACCEPTED
+        need(step[4] == hop[4], "hop-state")
         need(not onward and not here and hop[1] is not None and hop[2] is None, "hop-state")
         hop[2] = entry.leaf
 

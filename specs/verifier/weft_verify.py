@@ -4,7 +4,7 @@
     weft_verify.py [VECTORS_DIR]
     weft_verify.py bundle DIR [--earlier FILE] [--ledger HEX] [--policy FILE] [--json]
     weft_verify.py compare DIR DIR [--json]
-    weft_verify.py bundles          one JSON request a line: {"dir": …, "earlier": …}; one report a line
+    weft_verify.py bundles          one JSON request a line: {"dir": …, "earlier": …} or {"compare": [DIR, DIR]}; one report a line
     weft_verify.py evidence FILE [VKEY]
     weft_verify.py netting TABLE CERTIFICATE [--decimals N]
 
@@ -29,14 +29,16 @@ import wseal
 import wsettle
 import wwire
 import wwitness
+from wbegun import take_over
 from wcbor import Refused, decode, encode, reading
 from wclearing import own_account
 from wentry import (Entry, accord_id, booked_unit, channel_of, claim_of, decision_message, op_message, peer_account, read_accord,
-                    read_intent, DECISION)
+                    read_intent, read_reset, reset_id, DECISION)
 from wkeys import key_fault, public_of, sha256, signer_of, tagged, verify
-from wpeers import Cross, Identity, Side
+from wpeers import RESET, Cross, Identity, Side, booked, in_flight
 from wrerun import Heard
-from wledger import State, check_form, postings_digest, root_digest, verdict
+from widentity import root_digest
+from wledger import State, check_form, postings_digest, verdict
 
 CLASSES = {
     "form": "encoding entry key signature-length",
@@ -249,6 +251,39 @@ def disputes(run, v):
         refused_entry(run, states[case["of"]], case)
 
 
+def resets(run, v):
+    """A channel that both root sets begin anew: the document, both ledgers, and both streams of the new channel."""
+    case = v["reset"]
+    raw = unhex(case["hex"])
+    run.accepted("a reset", lambda: read_reset(raw))
+    run.same("a reset reads", reading(decode(raw)), case["reading"])
+    run.same("id of a reset", reset_id(raw).hex(), case["id"])
+    for root, sig in zip(case["roots"], case["sigs"]):
+        run.true("a root signature under a reset", verify(unhex(root), b"WEFT-RESET/1\n" + raw, unhex(sig)))
+    for bad in v["invalid_documents"]:
+        run.refused(f"reset: {bad['about']}", "reset", lambda: read_reset(unhex(bad["hex"])))
+    ends = [unhex(ledger["ledger"]) for ledger in v["ledgers"][:2]]
+    for n, channel in enumerate(v["channels"]):
+        run.same(f"channel of incarnation {n}", channel_of(*ends, n).hex(), channel)
+    all_entries = {}
+    ledgers_of(run, v["ledgers"], all_entries)
+    for bad in v["invalid"]:
+        # What could not be written at its place, which its number says.
+        entry, state = Entry(unhex(bad["hex"])), State()
+        ledger = next(ledger for ledger in v["ledgers"] if ledger["name"] == bad["of"])
+        for one in ledger["entries"][:entry.seq]:
+            state.rules(all_entries[unhex(one["leaf"])])
+        refused_entry(run, state, bad)
+    (one, ours), (other, theirs) = (told([all_entries[unhex(case["leaf"])] for case in ledger["entries"]]) for ledger in v["ledgers"][:2])
+    channel, found = unhex(v["channels"][-1]), waudit.Findings()
+    Cross(found, None, 0, False, ours[channel], theirs[channel]).check()
+    run.same("the two sides of the new channel", found.kept, [])
+    for state, side in ((one, ours[channel]), (other, theirs[channel])):
+        row = state.t["channels"][channel]
+        run.same("the account of the peer", booked(side).get(0, 0), state.t["balances"][row[1], 0])
+    run.same("positions are opposite", sum(in_flight(ours[channel], theirs[channel]).values()), 0)
+
+
 def rounds(run, v):
     """Netting rounds among three networks, two by two as well."""
     all_entries, ledgers = {}, v["ledgers"]
@@ -266,19 +301,30 @@ def rounds(run, v):
     again(run, v, [[all_entries[unhex(case["leaf"])] for case in ledger["entries"]] for ledger in ledgers])
 
 
+def told(entries):
+    """The state after a ledger's entries, and its sides of its channels as an audit takes them in."""
+    state, sides = State(), {}
+    for entry in entries:
+        held, accounts = state.claims_out(entry), {key: row[1] for key, row in state.t["channels"].items()}
+        state.rules(entry)
+        if entry.is_step:
+            channel = entry.payload[0]
+            row = state.t["channels"].get(channel, [bytes(32), None])
+            sides.setdefault(channel, Side(entry.ledger, row[0], channel, True)).say(entry)
+            if entry.payload[2] == RESET:
+                of_peer = {unit: n for (account, unit), n in state.t["balances"].items() if account == row[1]}
+                take_over(sides, entry, lambda _: (row[1], of_peer))
+        Side.book(sides, held, accounts, entry)
+    return state, sides
+
+
 def again(run, v, ledgers):
     """The rounds run again from the public streams, and with a word of somebody missing or turned round."""
     heard, identities, books, found = Heard(), {}, {}, waudit.Findings()
     for entries in ledgers:
-        state, sides = State(), {}
+        state, sides = told(entries)
         us = Identity(entries[0])
         for entry in entries:
-            held, accounts = state.claims_out(entry), {key: row[1] for key, row in state.t["channels"].items()}
-            state.apply(entry)
-            if entry.is_step:
-                peer = state.t["channels"][entry.payload[0]][0]
-                sides.setdefault(entry.payload[0], Side(entry.ledger, peer, entry.payload[0], True)).say(entry)
-            Side.book(sides, held, accounts, entry)
             if entry.stream is not None and entry.stream[0] == bytes(16):
                 us.after(entry)
         identities[us.state.ident[0]], books[us.state.ident[0]] = us, sides
@@ -469,7 +515,7 @@ def federation(run, v):
 
 FILES = {"encoding": encoding, "keys": keys, "entries": entries, "identity": identity, "postings": postings,
          "clearing": clearing, "exchange": exchange, "log": log, "wire": wwire.wire, "sealed": wseal.sealed, "witness": witness,
-         "evidence": evidence, "federation": federation, "erasure": entries, "settlement": settlement, "disputes": disputes, "rounds": rounds,
+         "evidence": evidence, "federation": federation, "erasure": entries, "settlement": settlement, "disputes": disputes, "resets": resets, "rounds": rounds,
          "mirror": wmirror.mirror, "letters": wletters.letters, "netting": wnetting.netting}
 
 
@@ -542,7 +588,11 @@ def main(arguments):
         case ["bundles"]:
             for line in sys.stdin:
                 request = json.loads(line)
-                print(json.dumps(bundle(request["dir"], request.get("earlier")).report()), flush=True)
+                if "compare" in request:
+                    report = waudit.compare(*map(bundle, request["compare"]))
+                else:
+                    report = bundle(request["dir"], request.get("earlier")).report()
+                print(json.dumps(report), flush=True)
             return 0
         case ["bundle" | "compare", *_] if folders:
             print("there is no such folder", file=sys.stderr)

@@ -6,15 +6,15 @@ from wkeys import tagged, verify
 from wlog import leaf_hash
 
 MAX_ENTRY = 4096
-GENESIS, KEY_BOUND, KEY_REVOKED, ROOT_CHANGED, UNIT_DEFINED = 0x0101, 0x0102, 0x0103, 0x0104, 0x0301
-SUCCESSION, CAPACITY = 0x0105, 0x1101
+GENESIS, KEY_BOUND, KEY_REVOKED, ROOT_CHANGED, RECOVERED, UNIT_DEFINED = 0x0101, 0x0102, 0x0103, 0x0104, 0x0106, 0x0301
+SUCCESSION, CAPACITY, RESET_NOTICE = 0x0105, 0x1101, 0x1102
 ROUNDS = set(range(0x0C01, 0x0C06))
 IDENTITY = {GENESIS, KEY_BOUND, KEY_REVOKED, ROOT_CHANGED}
-PUBLIC = IDENTITY | {SUCCESSION, UNIT_DEFINED, CAPACITY} | ROUNDS
+PUBLIC = IDENTITY | {SUCCESSION, UNIT_DEFINED, CAPACITY, RESET_NOTICE} | ROUNDS
 ZERO16, ZERO32 = bytes(16), bytes(32)
 H, U8, U16, U32, U64 = fixed(32), uint(8), uint(16), uint(32), uint(64)
 STEPS = {0: "ACCORD", 1: "PROPOSE", 2: "ACCEPT", 3: "REJECT", 4: "DONE", 5: "FREE", 6: "RETURN", 7: "STMT", 8: "STMT_ACK",
-         9: "SETTLE", 10: "SETTLE_ACK", 13: "DISPUTE", 14: "KEY", 15: "OFFER", 16: "DROP_HOLD", 17: "APPLY", 19: "PAUSE", 20: "END"}
+         9: "SETTLE", 10: "SETTLE_ACK", 11: "RESET_REFUSE", 12: "RESET", 13: "DISPUTE", 14: "KEY", 15: "OFFER", 16: "DROP_HOLD", 17: "APPLY", 19: "PAUSE", 20: "END"}
 
 ROLE, HOW, OWNER, PURPOSE = one_of(*range(7)), one_of(*range(5)), one_of(*range(7)), one_of(*range(1, 7))
 AUTH = tuple_of(fixed(8), ROLE, HOW, blob)
@@ -34,6 +34,8 @@ ROOT_SIGS = list_of(tuple_of(fixed(8), fixed(64)))
 IN_FLIGHT = tuple_of(U64, list_of(U64), H)
 STATEMENT = record(k0=tuple_of(U64, U64), k1=list_of(sint(64)), k2=IN_FLIGHT, k3=IN_FLIGHT)
 DISPUTE = record(k0=one_of(1), k1=fixed(16), k2=H, k3=U8, k4=H, k5=H, k6=U8, k7=amount, k8=one_of(1, 2))
+RESET = record(optional=(10,), lists=(8, 9), k0=U8, k1=H, k2=H, k3=U32, k4=H, k5=tuple_of(U64, H), k6=tuple_of(U64, H), k7=list_of(sint(64)),
+               k8=list_of(tuple_of(H, U8, boolean)), k9=list_of(tuple_of(H, H)), k10=H)
 LINE = tuple_of(H, boolean, amount)
 ARGS = {
     0: record(k0=blob, k1=ROOT_SIGS, k2=ROOT_SIGS),
@@ -45,6 +47,8 @@ ARGS = {
     8: record(k0=one_of(0, 1, 2, 3), k1=STATEMENT),
     9: record(k0=U8, k1=amount, k2=boolean, k3=H, k4=boolean),
     10: record(k0=one_of(0, 1, 2)),
+    11: record(k0=one_of(1, 2, 3)),
+    12: record(k0=blob, k1=ROOT_SIGS, k2=ROOT_SIGS),
     13: record(k0=blob, k1=ROOT_SIGS, k2=ROOT_SIGS),
     14: record(k0=blob),
     15: record(k0=H, k1=U8, k2=amount, k3=boolean),
@@ -78,6 +82,7 @@ PAYLOADS = {
                    k7=POSTINGS),
     0x050D: record(lists=(4,), k0=one_of(0, 1), k1=fixed(16), k2=U64, k3=U64, k4=POSTINGS),
     0x050E: record(k0=H, k1=U8, k2=fixed(16), k3=H, k4=POSTINGS),
+    0x050F: record(k0=H, k1=H, k2=POSTINGS),
     0x0C01: record(k0=tuple_of(one_of(0, 1, 2, 3), U8, text), k1=U64, k2=U64, k3=U64),
     0x0C02: record(k0=H, k1=U64, k2=list_of(LINE)),
     0x0C03: record(k0=H, k1=U8, k2=U16, k3=U16, k4=blob),
@@ -91,6 +96,7 @@ PAYLOADS = {
     0x0F01: record(k0=fixed(16), k1=one_of(0, 1, 2)),
     0x1001: record(k0=H),
     0x1101: record(lists=(2,), k0=H, k1=U32, k2=list_of(tuple_of(U8, U16, U16, U64, U64, U8, U8))),
+    0x1102: record(optional=(3,), k0=one_of(0, 1, 2), k1=H, k2=U32, k3=U64),
 }
 
 
@@ -208,6 +214,27 @@ def read_accord(data):
     if not ok:
         raise Refused("accord")
     return accord
+
+
+def read_reset(data):
+    """What both root sets agree about a channel (specs/clearing.md 17.4), else Refused("reset")."""
+    try:
+        reset = RESET(decode(data, 2_048))
+    except Refused as refused:
+        raise Refused("reset", refused.code) from None
+    bound, rounds, positions = reset.get(8, []), reset.get(9, []), reset[7]
+    ok = (
+        reset[0] == 1 and reset[1] != reset[2] and reset[3] >= 1 and 1 <= len(positions) <= 8
+        and all(abs(position) <= 1 << 62 for position in positions) and len(bound) <= 32 and len(rounds) <= 4
+        and all(one < other for names in (bound, rounds) for one, other in zip(names, names[1:]))
+    )
+    if not ok:
+        raise Refused("reset")
+    return reset
+
+
+def reset_id(data):
+    return tagged("WEFT-RESET/1", data)
 
 
 def accord_id(data):

@@ -6,25 +6,20 @@
 import marshal
 
 from wcbor import Refused, encode
-from wclearing import Clearing, own_account
-from wentry import GENESIS, KEY_REVOKED, PUBLIC, ROOT_CHANGED, ZERO16, ZERO32, Entry, booked_unit
+from wclearing import Clearing, move, need, own_account
+from wentry import GENESIS, KEY_REVOKED, PUBLIC, ROOT_CHANGED, ZERO16, ZERO32, booked_unit
+from widentity import DESK, LOG, OWN, RECOVERY, SEAL, Identities
 from wkeys import key_fault, signer_of, tagged, verify
 from wlog import origin_of, sha256
+from wreset import Resets
 from wround import Rounds
 from wsettle import Statements
 
 DAY = 86_400_000
-MEMBER, ORGANISATION, COMMONS, POOL, PEER, OUTSIDE, OWN = range(7)
+MEMBER, ORGANISATION, COMMONS, POOL, PEER, OUTSIDE = range(6)
 COORDINATOR, TREASURER, OPERATOR, ROOT, NODE = 2, 3, 4, 5, 6
-LOG, WITNESS, SEAL, LIBP2P, DESK, RECOVERY = range(1, 7)
 MAX = 1 << 62
 EMPTY_ROOT = sha256()
-OWN_NAMES = ("hold", "incoming", "transit", "exchange", "rounding", "disputed")
-
-
-def need(ok, code):
-    if not ok:
-        raise Refused(code)
 
 
 def check_form(postings):
@@ -75,29 +70,6 @@ def without_tail(row):
     while row and row[-1] is None:
         row.pop()
     return row
-
-
-def move(source, target, unit, amount):
-    return sorted([[source, unit, -amount], [target, unit, amount]])
-
-
-def check_root_set(root):
-    threshold, keys = root[0], root[1]
-    need(1 <= len(keys) <= 15 and 1 <= threshold <= len(keys), "root-set")
-    need(all(a < b for a, b in zip(keys, keys[1:])), "root-set-order")
-    need(not any(key_fault(key) for key in keys), "key")
-
-
-def check_key(purpose, key):
-    need(key != ZERO32 if purpose in (SEAL, RECOVERY) else not key_fault(key), "key")
-
-
-def root_digest(root):
-    return tagged("WEFT-ROOT/1", encode(root))
-
-
-def signers_in(root, signers):
-    return len(signers & {signer_of(key) for key in root[1]})
 
 
 class Authority:
@@ -168,12 +140,12 @@ class Authority:
         need(ok, "not-authorised")
 
 
-class State(Clearing, Rounds, Statements):
+class State(Identities, Clearing, Resets, Rounds, Statements):
     TABLES = ("accounts", "signers", "units", "limits", "balances", "ops", "transfers", "holds", "streams",
               "channels", "claims", "decisions", "nonces")
     # Tables of later versions, by field: absent when empty.
     LATER = {15: "views", 16: "accused", 17: "successions", 18: "erased", 19: "capacity", 20: "statements",
-             21: "settlements", 22: "rounds", 23: "held", 24: "written_off"}
+             21: "settlements", 22: "rounds", 23: "held", 24: "written_off", 25: "resets"}
 
     def __init__(self):
         self.ident, self.head = None, [0, ZERO32, 0, 0]
@@ -231,7 +203,7 @@ class State(Clearing, Rounds, Statements):
             return without_tail(row)
         if name == "channels":
             return row[:6] + [sorted(row[6]), dict(sorted(row[7].items()))] + row[8:]
-        if name == "settlements":
+        if name in ("settlements", "resets"):
             return without_tail(row)
         if name == "rounds":
             return Rounds.rounds_row(row)
@@ -294,7 +266,7 @@ class State(Clearing, Rounds, Statements):
         signed = bool(entry.auth)
         by_node = (0x0B00 <= entry.kind < 0x0F00 and entry.kind != 0x0E02) or 0x0504 <= entry.kind <= 0x0508
         by_node = by_node or entry.kind in (0x0106, 0x1101)
-        by_node = by_node or (entry.kind == 0x050C and entry.payload[0] in (4, 5)) or entry.kind == 0x050E
+        by_node = by_node or (entry.kind == 0x050C and entry.payload[0] in (4, 5)) or entry.kind in (0x050E, 0x050F)
         by_node = by_node or (entry.kind == 0x050D and entry.payload[0] == 1)
         need(not (by_node and signed), "node-only")
         need(by_node or signed, "unsigned")
@@ -349,125 +321,7 @@ class State(Clearing, Rounds, Statements):
                     t["nonces"].pop(tuple(row[3]), None)
                 del t["decisions"][claim]
 
-    # Area 1
-
-    def _kind_0101(self, entry, authority):
-        genesis = entry.payload
-        authority.root_quorum(genesis[0])
-        need(entry.seq == 0 and entry.body[3] == ZERO32 and entry.body[5] == 0, "genesis-place")
-        need(entry.ledger == entry.ledger_id(), "ledger-mismatch")
-        check_root_set(genesis[0])
-        need([purpose for purpose, _ in genesis[2]] == [1, 2, 3, 4, 5], "genesis-keys")
-        taken = list(genesis[0][1])
-        for purpose, key in genesis[2]:
-            check_key(purpose, key)
-            need(key not in taken, "key-reused")
-            taken.append(key)
-        self.ident = {0: entry.ledger, 1: entry.leaf, 2: genesis[0]}
-        if 1 in genesis:
-            self.ident[3] = genesis[1]
-        self.ident |= {4: {purpose: [key] for purpose, key in genesis[2]}, 5: 1, 6: [], 7: {}, 8: []}
-        for name in OWN_NAMES:
-            self.t["accounts"][own_account(name)] = [OWN, False, False, [], []]
-
-    def _new_key(self, purpose, key):
-        check_key(purpose, key)
-        bound = [old for keys in self.ident[4].values() for old in keys]
-        need(key not in bound and key not in self.root_keys(), "key-reused")
-
-    def _bind(self, purpose, key, first):
-        self.ident[4].setdefault(purpose, []).append(key)
-        if purpose == LOG:
-            self.ident[6].append(first)
-
-    def _kind_0102(self, entry, authority):
-        authority.root_quorum(self.identity()[2])
-        purpose, epoch, key = (entry.payload[i] for i in range(3))
-        self._new_key(purpose, key)
-        need(epoch == len(self.ident[4].get(purpose, [])), "key-epoch")
-        self._bind(purpose, key, entry.seq + 1)
-        self.ident[5] += 1
-
-    def _kind_0103(self, entry, authority):
-        authority.root_quorum(self.identity()[2])
-        purpose, epoch, (size, root), replacement = (entry.payload.get(i) for i in range(4))
-        need(epoch < len(self.ident[4].get(purpose, [])), "key-unknown")
-        need((purpose, epoch) not in self.ident[7], "key-revoked")
-        need(1 <= size <= entry.seq and (size > 1 or root == self.ident[1]), "last-good")
-        in_force = self.in_force(purpose)
-        in_force = in_force is not None and in_force[0] == epoch
-        need(replacement is not None or not in_force or purpose == RECOVERY, "replacement-needed")
-        need(replacement is None or in_force, "replacement-idle")
-        if replacement is not None:
-            self._new_key(purpose, replacement)
-            self._bind(purpose, replacement, entry.seq)
-        self.ident[7][(purpose, epoch)] = [entry.seq, [size, root]]
-        self.ident[5] += 1
-
-    def _kind_0104(self, entry, authority):
-        old, new, after = self.identity()[2], entry.payload[0], entry.payload.get(1)
-        need(signers_in(old, authority.roots) >= old[0], "root-quorum")
-        check_root_set(new)
-        bound = [key for keys in self.ident[4].values() for key in keys]
-        need(not any(key in bound for key in new[1]), "key-reused")
-        need(3 not in self.ident or self.ident[3] == root_digest(new), "next-root")
-        need(new != old or after != self.ident.get(3), "nothing-to-do")
-        need(signers_in(new, authority.roots) >= new[0], "new-root-quorum")
-        self.ident[8].append([old, entry.seq])
-        self.ident[2] = new
-        self.ident.pop(3, None)
-        if after is not None:
-            self.ident[3] = after
-        self.ident = dict(sorted(self.ident.items()))
-        self.ident[5] += 1
-
     # Area 2
-
-    def _kind_0105(self, entry, authority):
-        authority.root_quorum(self.identity()[2])
-        number, old_size, old_root, base, boot, unheard = (entry.payload.get(i) for i in range(6))
-        rows = self.t["successions"]
-        need(number > max(rows, default=0), "succession-number")
-        need(base == self.head[0], "succession-base")
-        need(self.head[3] < boot <= entry.boot, "succession-boot")
-        unheard = unheard or []
-        known = {row[0] for row in self.t["channels"].values()}
-        ascending = all(a < b for a, b in zip(unheard, unheard[1:]))
-        need(ascending and known.issuperset(unheard), "succession-unheard")
-        need(old_size > base or (old_size == base and unheard), "nothing-to-do")
-        rows[number] = [base, old_size, old_root, boot, unheard]
-
-    def _kind_0106(self, entry, _):
-        lost, postings = Entry(entry.payload[0]), entry.payload.get(1, [])
-        need(lost.ledger == self.identity()[0], "not-lost")
-        rows = self.t["successions"].values()
-        need(any(lost.boot < row[3] and lost.seq >= row[0] for row in rows), "not-lost")
-        need(0x0B00 <= lost.kind < 0x0C00 and lost.stream is not None, "not-lost")
-        channel, sseq, sprev = lost.stream
-        need(channel == lost.payload[0] and not lost.auth, "not-lost")
-        need([sseq, sprev] == self.t["streams"].get(channel, [0, ZERO32]), "stream-place")
-        given = self._lost_step(lost)
-        need(given == postings, "postings-differ")
-        if given:
-            self.post(given)
-        self.t["streams"][channel] = [sseq + 1, lost.leaf]
-        self.checks.append((self.log_key(lost.body[5]), lost.node_message(), lost.node_sig))
-
-    def _lost_step(self, lost):
-        """What a step that comes back does; its signatures must verify also when it has no effect."""
-        kept, checks = copy.deepcopy(self.t), self.checks
-        self.checks, self.lost = [], []
-        try:
-            self._step(lost, None)
-            return self.lost
-        except Refused:
-            self.t = kept
-            channel = self.t["channels"].get(lost.payload[0])
-            if channel is not None:
-                channel[5] = max(channel[5], lost.payload[1][0])
-            return []
-        finally:
-            self.checks, self.lost = checks + self.checks, None
 
     def holder(self, account):
         row = self.t["accounts"].get(account)

@@ -4,6 +4,7 @@ import csv
 import json
 from pathlib import Path
 
+import wkeys
 from wcbor import Refused, decode, encode
 from wkeys import tagged
 
@@ -271,7 +272,58 @@ def debts_of(listed):
     return Debts([(bytes.fromhex(a), bytes.fromhex(b), amount) for a, b, amount in listed])
 
 
+def proposal_part(ident, account, lines):
+    """6.8: what is proposed to one account, and how it moves."""
+    own = [line for line in lines if account in line[:2]]
+    said = b"".join(a + b + amount.to_bytes(8, "big") + paid.to_bytes(8, "big") for a, b, amount, paid in own)
+    return tagged("WEFT-INVOICES-PART/1", ident + account + said), sum(-line[3] if line[0] == account else line[3] for line in own)
+
+
+def check_proposal(rooms, lines, out):
+    """6.6, 6.7: what is paid is the most among those who are left, and nobody leaves their room."""
+    left = [line for line in lines if out not in line[:2]]
+    if any(line[3] for line in lines if out in line[:2]):
+        raise Refused("left-out")
+    names = {party(account.hex()): account for line in left for account in line[:2]}
+    debts, edges, costs = members_of([(party(a.hex()), party(b.hex()), amount) for a, b, amount, _ in left],
+                                     [(party(a.hex()), *room) for a, room in rooms.items()], bytes(32))
+    paid = {(party(a.hex()), party(b.hex())): paid for a, b, _, paid in left}
+    reductions = [paid[debts.parties[a], debts.parties[b]] for a, b, _ in edges if max(a, b) < len(debts.parties)]
+    moves = [proposal_part(bytes(32), names[one], left)[1] for one in debts.parties]
+    for a, b, _ in edges[len(reductions):]:
+        reductions.append(max(0, -moves[b]) if a == len(moves) else max(0, moves[a]))
+    check(edges, costs, reductions, canonical_potentials(range(len(moves) + 1), edges, costs, reductions))
+
+
+def proposal(run, v):
+    """§6, 6.6 to 6.11."""
+    ledger, ident = bytes.fromhex(v["ledger"]), bytes.fromhex(v["id"])
+    rooms = {bytes.fromhex(account): (give, take) for account, give, take in v["rooms"]}
+    sums = {}
+    for a, b, amount in v["invoices"]:
+        ends = bytes.fromhex(a), bytes.fromhex(b)
+        sums[ends] = sums.get(ends, 0) + amount
+    said = b"".join(a + b + amount.to_bytes(8, "big") for (a, b), amount in sorted(sums.items()))
+    about = ledger + v["unit"].to_bytes(2, "big") + v["until_ms"].to_bytes(8, "big")
+    run.same("proposal: id", tagged("WEFT-INVOICES/1", about + said).hex(), v["id"])
+    for case, out in ((v, None), (v["refused"], bytes.fromhex(v["refused"]["by"]))):
+        lines = [(bytes.fromhex(a), bytes.fromhex(b), amount, paid) for a, b, amount, paid in case["lines"]]
+        run.same("proposal: lines", [(a, b, amount) for a, b, amount, _ in lines], [(*e, n) for e, n in sorted(sums.items())])
+        for account, part, moves in case["parts"]:
+            got, by = proposal_part(ident, bytes.fromhex(account), lines)
+            run.same(f"proposal: part of {account[:4]}", (got.hex(), by), (part, moves))
+        run.accepted("proposal: the most that can be paid", lambda lines=lines, out=out: check_proposal(rooms, lines, out) or True)
+    for a, b, _, op_id in v["payments"]:
+        named = tagged("WEFT-INVOICES-PAYMENT/1", ident + bytes.fromhex(a) + bytes.fromhex(b))
+        run.same("proposal: op id", named[:16].hex(), op_id)
+    for case in v["words"]:
+        message = b"WEFT-INVOICES-WORD/1\n" + ledger + bytes.fromhex(case["part"]) + bytes([case["agrees"]])
+        right = wkeys.verify(bytes.fromhex(case["key"]), message, bytes.fromhex(case["sig"]))
+        run.same(f"proposal: {case['about']}", right, case["why"] is None)
+
+
 def netting(run, v):
+    proposal(run, v["proposal"])
     for case in v["names"]:
         run.same(f"name {case['name']!r}", party(case["name"]).hex(), case["party"])
     for case in v["no_names"]:

@@ -1,15 +1,17 @@
 """Other networks as an audit sees them, and two sides of a channel held against each other (specs/audit.md §2, clearing.md §8)."""
 
-from wcbor import Refused
-from wentry import (GENESIS, IDENTITY, KEY_BOUND, KEY_REVOKED, ROOT_CHANGED, ZERO16, ZERO32, Entry, claim_of,
-                    decision_message, read_accord, read_intent)
+from wbegun import BEFORE, BY_RESET, check_begun, of_account, take_over
+from wcbor import Refused, decode
+from wentry import (DISPUTE, GENESIS, IDENTITY, KEY_BOUND, KEY_REVOKED, ROOT_CHANGED, ZERO16, ZERO32, Entry, claim_of,
+                    decision_message, read_accord, read_intent, read_reset)
 from wkeys import key_fault, signer_of, verify
 from wledger import Authority, State
 from wrerun import Heard
 from wround import book_netted, check_rounds, say_apply
 from wsettle import book_settlement, check_settlements, check_statements, say_settlement
 
-ACCEPT = 1
+ACCEPT, BOUND = 1, 1
+RESET = 12
 MAX_GAP = 1 << 20
 
 
@@ -94,7 +96,7 @@ class Networks:
 
     def __init__(self, findings):
         self.findings, self.identities, self.tails, self.sides = findings, {}, {}, {}
-        self.decisions, self.waiting, self.accords, self.unreadable = {}, [], [], set()
+        self.decisions, self.waiting, self.documents, self.unreadable = {}, [], [], set()
         self.rounds = Heard()
 
     def know_us(self, state):
@@ -163,6 +165,8 @@ class Networks:
         if side.ledger != peer:
             return error("two networks write as the peer on one channel")
         what = side.say(entry)
+        if what is None and entry.payload[2] == RESET:
+            what = take_over(self.sides, entry)
         return error(what) if what else None
 
     def _chained(self, entry, at, file):
@@ -233,26 +237,43 @@ class Networks:
                 accord = read_accord(data)
             except Refused as why:
                 return error(str(why))
-            for signer, sigs in ((accord[3], sigs_a), (accord[4], sigs_b)):
-                if signer != us:
-                    self.accords.append((signer, data, sigs, at, file))
+            self._wait("accord", us, ((accord[3], sigs_a), (accord[4], sigs_b)), data, at, file)
+        elif t == 12:
+            data, sigs_a, sigs_b = (step[5][i] for i in range(3))
+            try:
+                reset = read_reset(data)
+            except Refused as why:
+                return error(f"its reset cannot be read: {why}")
+            self._wait("reset", us, ((reset[1], sigs_a), (reset[2], sigs_b)), data, at, file)
+        elif t == 13:
+            data, of_debtor, of_creditor = (step[5][i] for i in range(3))
+            try:
+                dispute = DISPUTE(decode(data, 256))
+            except Refused as why:
+                return error(f"its dispute cannot be read: {why}")
+            self._wait("dispute", us, ((dispute[4], of_debtor), (dispute[5], of_creditor)), data, at, file)
         return None
 
+    def _wait(self, what, us, signed, data, at, file):
+        """Signatures of root sets under what both networks sign: looked at when all identities are here."""
+        self.documents += [(what, signer, data, sigs, at, file) for signer, sigs in signed if signer != us]
+
     def finish(self, sign):
-        for signer, data, sigs, at, file in self.accords:
+        for what, signer, data, sigs, at, file in self.documents:
             known = self.identities.get(signer)
             if known is None:
-                what = f"the signatures of {short(signer)} under the accord, as its identity is not here"
+                what = f"the signatures of {short(signer)} under the {what}, as its identity is not here"
                 self.findings.add("not checked", what, [at], file)
                 continue
-            keys = {signer_of(key): key for key in known.root[1]}
-            names = [name for name, _ in sigs]
-            good = all(name in keys and not key_fault(keys[name]) for name in names)
-            if not good or len(set(names)) != len(names) or len(names) < known.root[0]:
-                self.findings.add("error", f"the accord is not signed by {short(signer)}", [at], file)
+            # Where it was signed in the other ledger is not known here: any root set that ever was in force may have.
+            roots = [known.root, *reversed([former for former, _ in known.state.ident.get(8, [])])]
+            keys = next(filter(None, (signed_by(root, sigs) for root in roots)), None)
+            if keys is None:
+                self.findings.add("error", f"the {what} is not signed by {short(signer)}", [at], file)
                 continue
-            for name, sig in sigs:
-                sign(keys[name], b"WEFT-ACCORD/1\n" + data, sig, at, file, "a root signature under the accord")
+            for key, (_, sig) in zip(keys, sigs):
+                message = f"WEFT-{what.upper()}/1\n".encode() + data
+                sign(key, message, sig, at, file, f"a root signature under the {what}")
         unknown = {}
         for ledger, epoch, message, sig, at, file, what in self.waiting:
             known = self.identities.get(ledger)
@@ -268,11 +289,18 @@ class Networks:
             self.findings.add("not checked", what, places[:1])
 
 
+def signed_by(root, sigs):
+    """The keys of the signatures, if they are a quorum of a root set."""
+    keys, names = {signer_of(key): key for key in root[1]}, [name for name, _ in sigs]
+    good = all(name in keys and not key_fault(keys[name]) for name in names)
+    return [keys[name] for name in names] if good and len(set(names)) == len(names) >= root[0] else None
+
+
 class Said:
     """What one network has said, and booked, about one claim on a channel. A line is (leaf, sseq, seq)."""
 
     def __init__(self):
-        self.proposed = self.answered = self.closed = self.returned = None
+        self.proposed = self.answered = self.closed = self.returned = self.disputed = None
         self.ended = self.booked = self.gave_back = self.got_back = None
 
     def once(self, slot, value, again):
@@ -291,15 +319,30 @@ class Said:
             decision = step[5].get(1) if t == 3 else step[5][0]
         elif t in (4, 5):
             decider = step[5][0][0][1] if t == 4 else None
-            again = self.once("closed", (line, decider, reference), "it closes the hop a second time")
+            again = self.once("closed", (line, decider, reference, None, None), "it closes the hop a second time")
             decision = step[5][0] if t == 4 else None
         elif t == 6:
             return self.once("returned", line, "it returns the claim a second time")
+        elif t == 13:
+            return self._dispute(line, reference, step[5][0])
         else:
             return None
         if again is None and decision is not None and decision[0][3] != claim:
             return "its Decision is on another claim"
         return again
+
+    def _dispute(self, line, reference, data):
+        try:
+            outcome = DISPUTE(decode(data, 256))[8]
+        except Refused:
+            return "its dispute cannot be read"
+        if reference is None:
+            return self.once("disputed", (line[0], outcome), "it disputes the hop a second time")
+        return self.once("closed", (line, None, reference, outcome, None), "it closes the hop a second time")
+
+    def binds(self):
+        """Whether the hop is closed so that the debtor owes: by a Decision, or by a dispute."""
+        return self.closed is not None and (self.closed[1] is not None or self.closed[3] == BOUND)
 
     def _propose(self, line, entry, claim, ends, accord):
         (data, _), place, part = entry.payload[5][0], entry.payload[5][1], entry.payload.get(6, 0)
@@ -340,6 +383,8 @@ class Side:
         self.statements = []
         self.settlements = {}
         self.cleared = {}
+        # How it began, if with a RESET; what moved on the peer's account beside claims, as (pair, unit, delta).
+        self.begun, self.beside = None, []
 
     def first_gap(self):
         return next((place for place, (leaf, _) in enumerate(self.lines) if leaf == ZERO32), len(self.lines))
@@ -395,6 +440,12 @@ class Side:
         p = entry.payload
         if entry.kind == 0x050C:
             book_settlement(sides, accounts, entry)
+        if entry.kind == 0x050D and p[1] in sides:
+            sides[p[1]].beside += of_account(sides[p[1]], accounts.get(p[1]), p.get(4, []))
+        if entry.kind == 0x050F:
+            for channel, account in accounts.items():
+                if channel in sides and sides[channel].peer == p[0]:
+                    sides[channel].beside += of_account(sides[channel], account, p[2])
         if entry.kind == 0x0C06:
             book_netted(sides, held, accounts, entry)
         if entry.kind == 0x0504:
@@ -430,6 +481,7 @@ class Cross:
             for claim, answer in sorted(them.claims.items()):
                 if claim not in us.claims:
                     self._hop(claim, us, NOTHING, them, answer)
+        check_begun(self)
         check_settlements(self)
         check_rounds(self)
         check_statements(self)
@@ -474,35 +526,49 @@ class Cross:
                     add("mismatch", f"it does not answer the proposal of claim {name}", at)
                 elif not debtor_lags:
                     add("orphan", f"it answers claim {name}, which {short(us.ledger)} has not proposed", at)
-        if closed and proposed:
+        if closed and proposed and closed[4] == BEFORE:
+            pass
+        elif closed and proposed:
             self._closed(name, us, said, them, answer, creditor_lags, in_flight)
         elif closed:
             add("orphan", f"it closes claim {name}, which was not proposed", [us.at(closed[0], self.audited)])
         elif proposed:
             in_flight("proposed, not closed")
         if answer.booked:
-            booked_, done = answer.booked, closed if closed and closed[1] is not None else None
+            booked_, done = answer.booked, closed if said.binds() else None
             amounts = proposed["amounts"] if proposed else None
-            right = done and done[0][0] == booked_["cause"] and amounts and amounts[1] == booked_["amount"]
-            if not right and not (done is None and debtor_lags):
+            by_reset = them.begun is not None and them.begun.line[0] == booked_["cause"]
+            right = done and amounts and amounts[1] == booked_["amount"]
+            right = right and (done[0][0] == booked_["cause"] or (done[4] == BY_RESET and by_reset))
+            # Of a reset the debtor may have lost the hop, and the document that both have signed binds it all the same.
+            if not right and not (done is None and (debtor_lags or by_reset)):
                 add("mismatch", f"{short(them.ledger)} booked claim {name} otherwise than the DONE and the Intent say",
                     [f"entry {booked_['seq']}"])
         if said.got_back:
+            gave = said.ended["amount"] if said.ended else None
+            if gave is None and closed and closed[4] == BEFORE and proposed and proposed["amounts"]:
+                gave = proposed["amounts"][0]
             right = (answer.returned and answer.returned[0] == said.got_back["cause"]
-                     and said.ended and said.ended["amount"] == said.got_back["amount"])
+                     and gave == said.got_back["amount"])
             if not right and not creditor_lags:
                 add("mismatch", f"claim {name} came back without a RETURN of {short(them.ledger)}",
                     [f"entry {said.got_back['seq']}"])
 
     def _closed(self, name, us, said, them, answer, creditor_lags, in_flight):
-        (line, decider, reference), proposed, add = said.closed, said.proposed, self.findings.add
+        (line, decider, reference, disputed, how), proposed, add = said.closed, said.proposed, self.findings.add
         at = [us.at(line, self.audited)]
-        if decider is None:
+        if disputed is not None and how != BY_RESET:
+            right = answer.disputed == (reference, disputed) or (answer.disputed is None and creditor_lags)
+            if not right:
+                add("mismatch", f"it closes claim {name} by a dispute that {short(them.ledger)} has not written", at)
+        if not said.binds() and disputed is not None:
+            return
+        if not said.binds():
             reject = answer.answered[0][0] if answer.answered and not answer.answered[1] else None
             if (answer.answered or not creditor_lags) and (reject is None or reference != reject):
                 add("mismatch", f"it frees claim {name} without a REJECT of {short(them.ledger)}", at)
             return
-        if decider != proposed["payee"]:
+        if disputed is None and decider != proposed["payee"]:
             add("mismatch", f"claim {name} is done by the word of another network than the payee's", at)
         if us.own:
             if said.ended is None:
@@ -525,6 +591,8 @@ def booked(side):
     for one in [*side.settlements.values(), *side.cleared.values()]:
         if "booked" in one:
             sums[one["booked"]["unit"]] = sums.get(one["booked"]["unit"], 0) + one["booked"]["delta"]
+    for _, unit, delta in side.beside:
+        sums[unit] = sums.get(unit, 0) + delta
     return sums
 
 
@@ -543,4 +611,6 @@ def in_flight(one, other):
         if "booked" in said:
             pair = said["booked"]["pair"]
             out[pair] = out.get(pair, 0) + said["booked"]["delta"]
+    for pair, _, delta in [*one.beside, *other.beside]:
+        out[pair] = out.get(pair, 0) + delta
     return out

@@ -46,13 +46,16 @@ class Statements:
                 for number, pair in enumerate(channel[2][5]):
                     out[number] += sign * taken.get((channel[1], booked_unit(pair, self._side(channel))), 0)
         for key, pair, amount, we_owed, stage, *_ in self.t["settlements"].values():
-            if stage == ACCEPTING and self.t["channels"][key] is channel:
+            if stage == ACCEPTING and self.t["channels"].get(key) is channel:
                 out[pair] += amount if we_owed == channel[4] else -amount
         return out
 
     def reserved(self, channel, pair):
         return sum(row[2] for row in self.t["settlements"].values()
-                   if row[4] <= WITHDRAWN and not row[3] and row[1] == pair and self.t["channels"][row[0]][0] == channel[0])
+                   if row[4] <= WITHDRAWN and not row[3] and row[1] == pair and self._is_with(row[0], channel[0]))
+
+    def _is_with(self, key, peer):
+        return key in self.t["channels"] and self.t["channels"][key][0] == peer
 
     def _stated(self, step):
         return self.t["statements"].setdefault(step[0], [None, None])
@@ -89,6 +92,7 @@ class Statements:
         need(all(form), "settle-form")
         if act not in (BOOK, DROP):
             authority.treasury(self)
+            need(not self.is_closed_to(channel[0]), "channel-closed")
         row = rows.get(ident)
         stage, sidecars = row[4] if row else None, entry.op.get(3, [])
         if act == PROPOSE and row is None:
@@ -233,10 +237,10 @@ def moves(side, other):
 
     for key, said in side.claims.items():
         mine, theirs = value(said), value(other.claims.get(key))
-        if mine:
+        if mine and not (said.closed and said.closed[4]):
             out.append((said.proposed["line"][1], key, mine, 0))
             if said.closed:
-                out.append((said.closed[0][1], key, None, mine if said.closed[1] is not None else 0))
+                out.append((said.closed[0][1], key, None, mine if said.binds() else 0))
         if theirs and said.returned:
             out.append((said.returned[1], None, None, theirs))
     out += [(sseq, None, None, (pair, -amount)) for sseq, pair, amount in applies(side)]
@@ -284,6 +288,8 @@ def _against_streams(cross, us, them):
         return
     we_are_a = us.accord[3] == us.ledger
     ours, theirs = Trail(moves(us, them)), Trail(moves(them, us))
+    if us.begun is not None:
+        ours.sums, theirs.sums = us.begun.sums(we_are_a), us.begun.sums(not we_are_a)
     for line, acked, answer, statement in us.statements:
         if answer is not None:
             continue

@@ -8,6 +8,7 @@ pub mod acts;
 pub mod judges;
 pub mod model;
 pub mod sources;
+pub mod walks;
 
 use crate::kit::{Dice, Outcome, copy_folder};
 use acts::{ACTS, Case, Done, Must};
@@ -71,7 +72,8 @@ pub fn run(grounds: &[Ground], options: &Options, at: &Path, say: &mut dyn FnMut
     for ground in grounds {
         let good = weft(&ground.bundle, None)?;
         let by_specs = specs.as_mut().map(|specs| specs.judge(&ground.bundle, None)).transpose()?;
-        if good.exit != 0 || by_specs.as_ref().is_some_and(|other| !good.agrees(other)) {
+        let other = |other: &Verdict| !good.agrees(other) || good.digest != other.digest;
+        if good.exit != 0 || by_specs.as_ref().is_some_and(other) {
             tally.failures.push(format!("a good bundle: {}{:?}", good.text(), by_specs.map(|v| v.text())));
         }
     }

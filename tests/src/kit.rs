@@ -6,10 +6,11 @@
 pub mod asking;
 pub mod books;
 pub mod cells;
+pub mod gateway;
 pub mod relay;
 pub mod site;
 
-pub use books::{Audited, Books};
+pub use books::{Audited, Books, by_specs};
 pub use cells::Cell;
 pub use relay::Relay;
 pub use site::Site;

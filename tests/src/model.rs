@@ -17,9 +17,11 @@ mod people;
 mod scenario;
 mod shape;
 mod steps;
+mod walk;
 mod world;
 
 pub use scenario::Scenario;
+pub use walk::walked;
 
 use stateright::{Checker, Model as _};
 use std::fmt;
@@ -97,6 +99,9 @@ pub fn run(scenario: Scenario, weak: Option<Weak>, bounds: Bounds) -> Report {
     }
 }
 
+/// Lines that a proposal takes at most: who the payer is, and the proposal.
+const LINES_OF_A_HOP: usize = 4;
+
 /// One way through a world: its payments begin, the first line of each way arrives, people do what they may, then all
 /// lines arrive, and everything that is left is done.
 ///
@@ -111,7 +116,18 @@ pub fn people_first(scenario: Scenario, weak: Option<Weak>) -> Result<(), String
         world::Step::Line { from: way[0], to: way[1], crash: None }
     });
     let deeds = (0..scenario.deeds().len()).map(|number| world::Step::Deed { number, crash: None });
-    for step in begin.chain(arrive).chain(deeds) {
+    // Where a channel is reset the payee's network has said yes, and its word has come nowhere, when people have waited.
+    let decided = search.wishes.iter().filter(|_| scenario.resets()).flat_map(|wish| {
+        let way = wish.way();
+        let hops: Vec<_> = way.windows(2).flat_map(|hop| vec![(hop[0], hop[1]); LINES_OF_A_HOP]).collect();
+        hops.into_iter().map(|(from, to)| world::Step::Line { from, to, crash: None })
+    });
+    let mut steps: Vec<world::Step> = begin.chain(arrive).chain(decided).chain(deeds).collect();
+    if let Some(closes) = scenario.deeds().iter().position(|deed| matches!(deed, people::Deed::Close { .. }))
+    {
+        steps.insert(steps.len() - scenario.deeds().len() + closes, world::Step::Late);
+    }
+    for step in steps {
         // People do not do what the rules refuse.
         if let Some(after) = search.after(&world, step) {
             world = after;

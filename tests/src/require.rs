@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::kit::cells;
+use crate::kit::{cells, gateway};
 use crate::{cargo, source_root};
 
 /// Names the tools that must be there: `all`, or short names ([`Tool::short`]) with commas between them.
@@ -44,6 +44,8 @@ pub enum Tool {
     Ledger,
     /// Root, `ip` and a TUN device, for nodes in network namespaces of their own.
     Namespaces,
+    /// The same with `nft` and `miniupnpd`, for a router that opens ports when it is asked.
+    Gateway,
     /// The sources of every locked dependency, those of other platforms too (`cargo fetch --locked`).
     Sources,
 }
@@ -61,6 +63,7 @@ impl Tool {
             Self::Hledger => "hledger",
             Self::Ledger => "ledger",
             Self::Namespaces => "namespaces",
+            Self::Gateway => "gateway",
             Self::Sources => "sources",
         }
     }
@@ -79,6 +82,7 @@ impl Tool {
             Self::Hledger => "hledger",
             Self::Ledger => "ledger",
             Self::Namespaces => "root, iproute2 and /dev/net/tun",
+            Self::Gateway => "root, iproute2, /dev/net/tun, nftables and miniupnpd",
             Self::Sources => "the sources of all dependencies (cargo fetch --locked)",
         }
     }
@@ -94,6 +98,7 @@ impl Tool {
             Self::Hledger => starts("hledger"),
             Self::Ledger => starts("ledger"),
             Self::Namespaces => cells::possible().then(|| PathBuf::from("ip")),
+            Self::Gateway => gateway::possible(),
             Self::Sources => has_sources().then(|| PathBuf::from(cargo().get_program())),
         }
     }
@@ -215,7 +220,7 @@ fn succeeds(command: &mut Command) -> bool {
 mod tests {
     use super::*;
 
-    const TOOLS: [Tool; 9] = [
+    const TOOLS: [Tool; 10] = [
         Tool::Python,
         Tool::Tlog,
         Tool::Go,
@@ -224,6 +229,7 @@ mod tests {
         Tool::Hledger,
         Tool::Ledger,
         Tool::Namespaces,
+        Tool::Gateway,
         Tool::Sources,
     ];
 

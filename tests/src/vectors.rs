@@ -36,6 +36,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("postings.json", postings::vectors()),
         ("clearing.json", clearing::vectors()),
         ("disputes.json", clearing::disputes::vectors()),
+        ("resets.json", clearing::resets::vectors()),
         ("exchange.json", clearing::exchange::vectors()),
         ("log.json", log::vectors()),
         ("wire.json", wire::vectors()),
@@ -57,6 +58,35 @@ pub fn all() -> Vec<(&'static str, Value)> {
 pub fn bundle_of() -> (String, SecretKey, Vec<Vec<u8>>) {
     let book = entries::book();
     (book.ledger().origin(), kit::key(book.log_seed), book.entries)
+}
+
+/// What one of the three networks of the vectors has written and received.
+#[derive(Debug)]
+pub struct Told {
+    /// What it is called.
+    pub name: String,
+    /// Seed of its log key.
+    pub log: [u8; 32],
+    /// Seed of its desk key.
+    pub desk: [u8; 32],
+    /// Its entries, by place.
+    pub own: Vec<Vec<u8>>,
+    /// Entries of others, in the order of their coming.
+    pub received: Vec<Vec<u8>>,
+}
+
+/// The ledgers of a file of vectors in which networks speak to each other; none where there is no such file.
+#[must_use]
+pub fn told(file: &str) -> Vec<Told> {
+    let content = match file {
+        "disputes.json" => clearing::disputes::vectors(),
+        "resets.json" => clearing::resets::vectors(),
+        "rounds.json" => clearing::rounds::vectors(),
+        "settlement.json" => settlement::vectors(),
+        "exchange.json" => clearing::exchange::vectors(),
+        _ => return Vec::new(),
+    };
+    clearing::told(&content)
 }
 
 /// The text of a file: keys in order, one line for what is short. Independent of how `serde_json` was built.

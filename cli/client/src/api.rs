@@ -6,10 +6,11 @@ use std::time::Duration;
 use weft_api::{
     Bans, Claim, Claims, Confirm, ConfirmTime, DisputeDraft, Done, Erased, Evidence, EvidenceList, Forwarded,
     Halt, ImportPayments, Imported, Invitation, Join, Member, Members, NettingAccounts, NettingPreview,
-    NettingRound, NettingRounds, NettingRule, Network, Networks, NewBan, NewErasure, NewEvidence,
-    NewInvitation, NewMember, NewPayment, NewPeerBan, NewRound, NewSettlement, NextKey, NodeTime, Pairing,
-    Pairings, PeerStatement, Peers, Ping, PostOp, Receipt, RoundWish, Settlement, SettlementAnswer,
-    Settlements, SignedDispute, Statement, Status, Ways, WriteOffDraft,
+    NettingProposal, NettingProposals, NettingRound, NettingRounds, NettingRule, Network, Networks, NewBan,
+    NewErasure, NewEvidence, NewInvitation, NewMember, NewPayment, NewPeerBan, NewProposal, NewReset,
+    NewRound, NewSettlement, NextKey, NodeTime, Pairing, Pairings, PeerStatement, Peers, Ping, PostOp,
+    ProposalPart, ProposalWord, Receipt, ResetDraft, ResetState, RoundWish, Settlement, SettlementAnswer,
+    Settlements, SignedDispute, SignedReset, Statement, Status, Ways, WriteOffDraft,
 };
 
 /// How long the node may take to rewrite its private store.
@@ -247,6 +248,21 @@ impl Client {
         self.get(&format!("{API}/peers/{}/write-off", escape(peer))).await
     }
 
+    /// How the channel with a peer stands towards a reset.
+    pub async fn reset_state(&self, peer: &str) -> Result<ResetState, Error> {
+        self.get(&format!("{API}/peers/{}/reset", escape(peer))).await
+    }
+
+    /// What both root sets would sign to begin the channel with a peer anew.
+    pub async fn draft_reset(&self, peer: &str, new: &NewReset) -> Result<ResetDraft, Error> {
+        self.post(&format!("{API}/peers/{}/reset/draft", escape(peer)), new, None).await
+    }
+
+    /// Hands a reset in that both root sets have signed.
+    pub async fn reset(&self, signed: &SignedReset) -> Result<ResetState, Error> {
+        self.post(&format!("{API}/resets"), signed, None).await
+    }
+
     /// Pauses payments with a peer, lets them go on, or ends the accord.
     pub async fn halt(&self, peer: &str, halt: &Halt) -> Result<Peers, Error> {
         self.post(&format!("{API}/peers/{}/halt", escape(peer)), halt, None).await
@@ -282,6 +298,36 @@ impl Client {
     /// Says what is wanted in one netting round.
     pub async fn act_on_round(&self, round: &str, wish: &RoundWish) -> Result<NettingRound, Error> {
         self.post(&format!("{API}/netting/rounds/{}", escape(round)), wish, None).await
+    }
+
+    /// Proposes to members what can be paid of their invoices.
+    pub async fn propose_invoices(&self, new: &NewProposal) -> Result<NettingProposal, Error> {
+        self.post(&format!("{API}/netting/proposals"), new, None).await
+    }
+
+    /// Proposals about invoices.
+    pub async fn netting_proposals(&self) -> Result<NettingProposals, Error> {
+        self.get(&format!("{API}/netting/proposals")).await
+    }
+
+    /// A proposal about invoices.
+    pub async fn netting_proposal(&self, id: &str) -> Result<NettingProposal, Error> {
+        self.get(&format!("{API}/netting/proposals/{}", escape(id))).await
+    }
+
+    /// What one member sees of a proposal.
+    pub async fn proposal_part(&self, id: &str, account: &str) -> Result<ProposalPart, Error> {
+        self.get(&format!("{API}/netting/proposals/{}/part?account={}", escape(id), escape(account))).await
+    }
+
+    /// What a member says to their part of a proposal.
+    pub async fn answer_proposal(&self, id: &str, word: &ProposalWord) -> Result<ProposalPart, Error> {
+        self.post(&format!("{API}/netting/proposals/{}/words", escape(id)), word, None).await
+    }
+
+    /// Takes a proposal back.
+    pub async fn withdraw_proposal(&self, id: &str) -> Result<NettingProposal, Error> {
+        self.post(&format!("{API}/netting/proposals/{}/withdraw", escape(id)), &(), None).await
     }
 
     /// Makes an invitation.

@@ -171,6 +171,9 @@ fn audited(context: &Context, args: &Verify) -> Result<AuditOutcome, Failure> {
         since: args.since.clone(),
         policy: args.policy.clone(),
     };
+    if let Some(dir) = args.dir.as_ref().filter(|dir| dir.join(SEGMENTS).is_dir()) {
+        return Err(no_bundle_but_a_store(dir));
+    }
     let mut counter = Counter::new(context, "checking entries");
     let audit = match (&args.store, &args.dir) {
         (Some(store), _) => verify_store(store, &options, &mut |entries| counter.at(entries)),
@@ -179,6 +182,13 @@ fn audited(context: &Context, args: &Verify) -> Result<AuditOutcome, Failure> {
     };
     drop(counter);
     audit.map_err(could_not_begin)
+}
+
+fn no_bundle_but_a_store(dir: &Path) -> Failure {
+    let shown = clean(&dir.display().to_string());
+    let what = format!("{shown} is the data folder of a node, and no bundle");
+    let advice = "stop the node and name its folder with --store, or write a bundle with `weft audit bundle`";
+    Failure::new(Exit::Usage, "audit-files", what, advice)
 }
 
 fn no_audit() -> Failure {
@@ -292,6 +302,16 @@ mod tests {
         ] {
             assert_eq!(run(&context(), command).unwrap_err().exit, Exit::CouldNotCheck);
         }
+    }
+
+    #[test]
+    fn a_data_folder_that_is_given_as_a_bundle_is_named_as_one() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join(SEGMENTS)).unwrap();
+        let args = Verify { dir: Some(folder.path().to_path_buf()), ..Verify::default() };
+        let refused = run(&context(), Command::Verify(args)).unwrap_err();
+        assert_eq!(refused.exit, Exit::Usage);
+        assert!(refused.advice.contains("--store"), "{}", refused.advice);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! `weft netting`: rounds among networks ([`rounds`]), invoices between members
-//! ([`members`]), and `solve|verify`: clears what is owed in circles in a table of debts, and checks that no more could be.
+//! ([`members`], [`proposals`]), and `solve|verify`: clears what is owed in circles in a table of debts, and checks that no more could be.
 //!
 //! For a table no node is asked. What must hold: nothing is written when a line of the table is bad, unless that was allowed.
 
 mod members;
 mod proof;
+mod proposals;
 mod rounds;
 mod summary;
 mod table;
@@ -48,6 +49,9 @@ pub(crate) enum Command {
     Rule(rounds::Rule),
     /// Propose the most that circles and accounts can pay of invoices between members
     Members(members::Members),
+    /// Ask members whether invoices of theirs may be paid so
+    #[command(subcommand)]
+    Proposal(proposals::Command),
     /// Clear what is owed in circles: nobody's net position changes
     Solve(Solve),
     /// Check that a certificate clears the most that can be cleared
@@ -114,6 +118,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
         Command::Drop(one) => rounds::act(context, one, "drop").await,
         Command::Rule(args) => rounds::rule(context, args).await,
         Command::Members(args) => members::run(context, args).await,
+        Command::Proposal(command) => proposals::run(context, command).await,
         Command::Solve(args) => solve(context, args).await,
         Command::Verify(args) => verify(context, args).await,
     }

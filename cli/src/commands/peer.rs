@@ -7,6 +7,7 @@ mod bans;
 mod confirm;
 mod evidence;
 mod networks;
+mod reset;
 mod settle;
 mod show;
 mod write_off;
@@ -50,6 +51,9 @@ pub(crate) enum Command {
     End(settle::Which),
     /// Write off a peer that nobody has heard for 30 days, signed by our root set
     WriteOff(write_off::WriteOff),
+    /// Begin the channel with a peer anew, after both have lost what nothing else brings back: notice, close, side, draft, show
+    #[command(subcommand)]
+    Reset(reset::Command),
     /// Show the ways that a payment to a network could take
     Routes(networks::Routes),
     /// Ask a network, peer or not, whether it is there
@@ -176,6 +180,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
         Command::Statement(args) => settle::statement(&client, &args).await,
         Command::Settle(args) => settle::settle(&client, args).await,
         Command::WriteOff(args) => write_off::run(&client, args).await,
+        Command::Reset(command) => reset::run(&client, command).await,
         Command::Pause(which) => settle::halt(&client, &which, "pause").await,
         Command::Resume(which) => settle::halt(&client, &which, "resume").await,
         Command::End(which) => settle::halt(&client, &which, "end").await,

@@ -21,6 +21,9 @@ fn text(context: &Context, status: &Status) -> String {
     for problem in &status.problems {
         out.push_str(&format!("  problem: {}\n", clean(problem)));
     }
+    for news in &status.news {
+        out.push_str(&format!("  news: {}\n", clean(news)));
+    }
     let lines = [
         ("ledger", status.ledger.clone()),
         (
@@ -30,6 +33,7 @@ fn text(context: &Context, status: &Status) -> String {
         ("members", status.members.to_string()),
         ("open claims", status.claims_open.to_string()),
         ("reachable at", listed(&status.addresses)),
+        ("reach", status.reach.words.clone()),
         ("peer id", status.peer_id.clone()),
         ("version", format!("{}, start number {}", status.version, status.boot)),
         ("digest", status.state_digest.clone()),

@@ -14,6 +14,7 @@ mod ops;
 mod payments;
 mod peers;
 mod problem;
+mod resets;
 mod settlements;
 mod status;
 
@@ -28,6 +29,7 @@ pub use ops::*;
 pub use payments::*;
 pub use peers::*;
 pub use problem::*;
+pub use resets::*;
 pub use settlements::*;
 pub use status::*;
 

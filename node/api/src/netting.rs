@@ -177,3 +177,188 @@ pub struct NettingAccount {
     /// Decimal: how much it may go up.
     pub may_take: String,
 }
+
+/// Invoices that are to be proposed: `POST /api/v1/netting/proposals`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewProposal {
+    /// Code of the unit; needed where there are several.
+    pub unit: Option<String>,
+    /// For how long members are asked, in seconds.
+    pub for_s: u64,
+    /// What members owe each other.
+    pub invoices: Vec<NewInvoice>,
+}
+
+/// An invoice between two members.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewInvoice {
+    /// The account of who owes.
+    pub debtor: String,
+    /// The account of who is owed.
+    pub creditor: String,
+    /// Decimal: how much.
+    pub amount: String,
+}
+
+/// Proposals about invoices, the latest first: `GET /api/v1/netting/proposals`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NettingProposals {
+    /// Name of this schema: `weft.netting-proposals/1`.
+    pub schema: String,
+    /// The proposals.
+    pub proposals: Vec<ProposalRow>,
+}
+
+/// A proposal in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProposalRow {
+    /// Its id.
+    pub id: String,
+    /// Code of the unit.
+    pub unit: String,
+    /// Until when members are asked, in milliseconds since 1970.
+    pub until_ms: u64,
+    /// `asking`, `agreed` (its payments may be made), `booked` (all are made), `nothing` or `withdrawn`.
+    pub stage: String,
+    /// Decimal: all invoices together.
+    pub owed: String,
+    /// Decimal: how much of them is paid, as it stands.
+    pub paid: String,
+    /// How many members have not said anything yet.
+    pub waits_for: usize,
+}
+
+/// A proposal about invoices: `GET /api/v1/netting/proposals/{id}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NettingProposal {
+    /// Name of this schema: `weft.netting-proposal/1`.
+    pub schema: String,
+    /// Its id.
+    pub id: String,
+    /// Code of the unit.
+    pub unit: String,
+    /// Until when members are asked, in milliseconds since 1970.
+    pub until_ms: u64,
+    /// `asking`, `agreed` (its payments may be made), `booked` (all are made), `nothing` or `withdrawn`.
+    pub stage: String,
+    /// Decimal: all invoices together.
+    pub owed: String,
+    /// Decimal: how much of them is paid, as it stands.
+    pub paid: String,
+    /// All whom invoices name.
+    pub members: Vec<ProposalMember>,
+    /// Payments that move accounts as agreed; none before all have agreed.
+    pub payments: Vec<ProposalPayment>,
+}
+
+/// A member in a proposal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProposalMember {
+    /// The account.
+    pub account: String,
+    /// What they are called.
+    pub name: Option<String>,
+    /// Whether they sign for themselves.
+    pub own_keys: bool,
+    /// Decimal: what they owe on invoices.
+    pub owes: String,
+    /// Decimal: how much of that is paid.
+    pub pays: String,
+    /// Decimal: what they are owed.
+    pub is_owed: String,
+    /// Decimal: how much of that is paid.
+    pub is_paid: String,
+    /// Decimal: how their account moves.
+    pub moves: String,
+    /// `asked`, `not-asked` (nothing of theirs is paid), `agreed`, `refused` or `silent`.
+    pub word: String,
+}
+
+/// A payment that moves accounts as agreed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProposalPayment {
+    /// The account that pays.
+    pub from: String,
+    /// Whose it is.
+    pub from_name: Option<String>,
+    /// The account that is paid.
+    pub to: String,
+    /// Whose it is.
+    pub to_name: Option<String>,
+    /// Decimal: how much.
+    pub amount: String,
+    /// The id that its operation has, so that it is made once.
+    pub op_id: String,
+    /// Whether who pays signs it with a key of their own.
+    pub own_key: bool,
+    /// Whether it is made.
+    pub made: bool,
+}
+
+/// What one member sees of a proposal: `GET /api/v1/netting/proposals/{id}/part`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProposalPart {
+    /// Name of this schema: `weft.netting-part/1`.
+    pub schema: String,
+    /// Id of the proposal.
+    pub id: String,
+    /// The account.
+    pub account: String,
+    /// What they are called.
+    pub name: Option<String>,
+    /// Code of the unit.
+    pub unit: String,
+    /// Until when they are asked, in milliseconds since 1970.
+    pub until_ms: u64,
+    /// How the proposal stands: `asking`, `agreed`, `booked`, `nothing` or `withdrawn`.
+    pub stage: String,
+    /// Names exactly this part: a word is about it.
+    pub part: String,
+    /// `asked`, `not-asked` (nothing of theirs is paid), `agreed`, `refused` or `silent`.
+    pub word: String,
+    /// Their invoices.
+    pub lines: Vec<ProposalLine>,
+    /// Decimal: how their account moves.
+    pub moves: String,
+    /// Decimal: the balance of the account now.
+    pub balance: String,
+    /// Decimal: what it would be then.
+    pub balance_after: String,
+}
+
+/// What is proposed of the invoices between a member and another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProposalLine {
+    /// The other's account.
+    pub with: String,
+    /// What they are called.
+    pub name: Option<String>,
+    /// Whether the member owes it; else they are owed it.
+    pub owes: bool,
+    /// Decimal: how much.
+    pub amount: String,
+    /// Decimal: how much of it is paid.
+    pub paid: String,
+    /// Decimal: what is left.
+    pub left: String,
+}
+
+/// What a member says to their part: `POST /api/v1/netting/proposals/{id}/words`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProposalWord {
+    /// Their account.
+    pub account: String,
+    /// Yes or no.
+    pub agrees: bool,
+    /// The part that they have seen.
+    pub part: String,
+    /// The key that signs, where the member has keys of their own: its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
+    /// Its signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sig: Option<String>,
+}

@@ -29,6 +29,9 @@ pub struct Status {
     pub peer_id: String,
     /// Where other nodes reach it.
     pub addresses: Vec<String>,
+    /// Whether others can call this node, and what helps where they cannot.
+    #[serde(default)]
+    pub reach: Reached,
     /// Desk signer, for clients that act for people without keys.
     pub desk: String,
     /// The root set in force.
@@ -47,6 +50,10 @@ pub struct Status {
     pub messages: Vec<Messages>,
     /// What is wrong, in words; empty when all is well.
     pub problems: Vec<String>,
+    /// What people here should know and nobody has to mend, in words: what came of netting rounds of the last days, and what
+    /// waits for a word of ours.
+    #[serde(default)]
+    pub news: Vec<String>,
     /// Who vouches for this ledger, and for which logs it vouches.
     pub witness: Witness,
     /// Who keeps our entries, so that a lost machine loses no history.
@@ -55,6 +62,16 @@ pub struct Status {
     /// What the node waits for after a start that has not proven itself; absent when it signs as ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<GuardStatus>,
+}
+
+/// Whether others can call a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Reached {
+    /// Whether somebody has, or nobody could; absent while nobody has tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub can_be_called: Option<bool>,
+    /// In words, with what to do.
+    pub words: String,
 }
 
 /// How a ledger stands with the peers that keep its entries, sealed.

@@ -3,10 +3,10 @@
 //! `None` refuses a request without a word: nothing was done.
 
 use super::Clearing;
+use super::prove::Proven;
 use crate::mailbox::host::{self, HostError};
 use crate::network::{Answer as Way, Fault, PeerId, Protocol};
 use crate::service::{PushIn, ServiceError};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use weft_protocol::encoding::{Blob, EncodingError};
@@ -158,12 +158,14 @@ impl Clearing {
             push.sidecars.iter().map(|b| Envelope::parse(&b.0)).collect();
         let sidecars = sidecars.map_err(|e| Refused::Unreadable(e.to_string()))?;
         let Push { channel, entries, proofs, .. } = push;
-        let public = channel == PUBLIC_STREAM;
-        let (entries, sidecars) = (Arc::new(entries), Arc::new(sidecars));
-        let opened = if public { BTreeMap::new() } else { self.prove(peer, &entries, &sidecars).await };
-        let push = Arc::new(PushIn { peer, channel, entries, sidecars, proofs, opened });
+        let sidecars = Arc::new(sidecars);
+        // Who panics on an entry refuses the push.
+        let proven = self.prove(peer, entries, &sidecars).await;
+        let Proven { entries, unreadable, opened } =
+            proven.ok_or_else(|| "the push could not be read".to_owned())?;
+        let push = Box::new(PushIn { peer, channel, entries, unreadable, sidecars, proofs, opened });
         let (pushed, fault) = self.push_in_turn(push).await?;
-        if public {
+        if channel == PUBLIC_STREAM {
             self.follow_identity(peer).await;
         }
         Ok(Replied { bytes: pushed.to_bytes(), fault })
@@ -178,7 +180,7 @@ impl Clearing {
 
     /// Pushes may overtake each other on their way: one that comes before those before it waits for them a little
     /// (specs/network.md 6.5).
-    async fn push_in_turn(&self, push: Arc<PushIn>) -> Result<(Pushed, Option<Fault>), ServiceError> {
+    async fn push_in_turn(&self, mut push: Box<PushIn>) -> Result<(Pushed, Option<Fault>), ServiceError> {
         let late = tokio::time::sleep(TURN);
         tokio::pin!(late);
         loop {
@@ -186,14 +188,17 @@ impl Clearing {
             tokio::pin!(progressed);
             // Heard from here on, so that what is taken in meanwhile is not missed.
             progressed.as_mut().enable();
-            let (push, patient) = (push.clone(), !late.is_elapsed());
+            let patient = !late.is_elapsed();
             let taken = self.0.ledger.run(move |core| {
                 let waits = patient && core.comes_early(&push);
-                (!waits).then(|| core.push_in(&push))
+                if waits { Err(push) } else { Ok(core.push_in(*push)) }
             });
-            if let Some(taken) = taken.await? {
-                self.0.progressed.notify_waiters();
-                return Ok(taken);
+            match taken.await? {
+                Ok(taken) => {
+                    self.0.progressed.notify_waiters();
+                    return Ok(taken);
+                }
+                Err(early) => push = early,
             }
             tokio::select! {
                 () = progressed => {}

@@ -5,7 +5,7 @@
 
 use super::{Clearing, Shared, peer_id};
 use crate::network::{PeerId, Protocol, RequestError};
-use crate::service::{Concern, Outgoing};
+use crate::service::{Concern, Incarnations, Outgoing};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,9 +114,16 @@ async fn session(
     wait: &mut Duration,
 ) -> Result<(), LinkError> {
     let shared = &clearing.0;
-    let channel = link.channel;
-    let bell =
-        shared.ledger.listen(&[Concern::Stream(channel), Concern::Stream(PUBLIC_STREAM), Concern::Evidence]);
+    let ledger = link.ledger;
+    let began = shared.ledger.run(move |core| core.incarnations(&ledger)).await?;
+    let channel = began.map_or(link.channel, |began| began.current);
+    let mut concerns = vec![Concern::Stream(channel), Concern::Stream(PUBLIC_STREAM), Concern::Evidence];
+    concerns.extend(began.map(|began| Concern::Stream(began.next)));
+    let bell = shared.ledger.listen(&concerns);
+    // Before the streams are compared: a reset is for those that do not agree.
+    if let Some(began) = began {
+        push_resets(clearing, link, began).await?;
+    }
     let mut next = hello(clearing, link).await?;
     let mut public = ask_public(clearing, link).await?;
     shared.ledger.run(move |core| core.forget_left(&link.ledger)).await?;
@@ -148,6 +155,9 @@ async fn session(
                     continue;
                 }
                 None if under_way.is_empty() => {
+                    if shared.ledger.run(move |core| core.incarnations(&ledger)).await? != began {
+                        return Ok(());
+                    }
                     tokio::select! {
                         () = bell.rung() => {}
                         () = tokio::time::sleep(LOOK_AGAIN) => {}
@@ -223,6 +233,31 @@ async fn push_public(clearing: &Clearing, link: Link, mut from: u64) -> Result<(
         }
         from = pushed.next;
     }
+}
+
+/// Sends what we have written on the channel that is to follow, and on one that is begun here and not yet there.
+async fn push_resets(clearing: &Clearing, link: Link, began: Incarnations) -> Result<(), LinkError> {
+    let offered = (began.offered > 0).then_some(began.next);
+    let begun = began.waits.then_some(began.current);
+    for channel in offered.into_iter().chain(begun) {
+        let shared = &clearing.0;
+        let (entries, sidecars, proofs) = (Vec::new(), Vec::new(), Vec::new());
+        let ask = Push { message: 1, channel, entries, sidecars, proofs };
+        let mut bytes = shared.network.request(link.peer, Protocol::Stream, ask.to_bytes()).await?;
+        let mut before = None;
+        loop {
+            let next = Pushed::parse(&bytes)?.next;
+            shared.ledger.run(move |core| core.pushed(&channel, next)).await?;
+            let outgoing = shared.ledger.run(move |core| core.outgoing(channel, next, None)).await?;
+            let Some(outgoing) = outgoing.map_err(LinkError::Refused)?.filter(|_| before != Some(next))
+            else {
+                break;
+            };
+            before = Some(next);
+            bytes = shared.network.request(link.peer, Protocol::Stream, outgoing.push.to_bytes()).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Evidence that this peer has not been shown: before anything else, so that it is warned first.

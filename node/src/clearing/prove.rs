@@ -5,13 +5,14 @@
 
 use super::Clearing;
 use crate::data::Keys;
+use crate::service::read_entries;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use weft_protocol::clearing::intent::Decision;
 use weft_protocol::clearing::step::{AcceptArgs, DoneArgs, ProposeArgs, StepArgs};
 use weft_protocol::encoding::Blob;
-use weft_protocol::entry::{Entry, Payload};
+use weft_protocol::entry::{Entry, EntryError, Payload};
 use weft_protocol::ids::{ClaimId, Hash, LedgerId};
 use weft_protocol::ledger::identity::Identity;
 use weft_protocol::seal::{Envelope, Opened};
@@ -31,25 +32,45 @@ pub(super) struct Ends {
 /// What was looked up of peers, and when.
 pub(super) type KnownEnds = BTreeMap<LedgerId, (Instant, Arc<Ends>)>;
 
-/// Sidecars for us, by commitment and claim.
-pub(crate) type OpenedSidecars = BTreeMap<(Hash, ClaimId), Opened>;
+/// What was read and proven of a push.
+#[derive(Debug, Default)]
+pub(super) struct Proven {
+    /// The entries, up to the first that cannot be read.
+    pub(super) entries: Vec<Entry>,
+    /// Why that one cannot be read.
+    pub(super) unreadable: Option<EntryError>,
+    /// Sidecars for us, by commitment and claim.
+    pub(super) opened: BTreeMap<(Hash, ClaimId), Opened>,
+}
+
+impl Proven {
+    fn read(bytes: &[Blob]) -> Self {
+        let (entries, unreadable) = read_entries(bytes);
+        Self { entries, unreadable, opened: BTreeMap::new() }
+    }
+}
 
 impl Clearing {
-    /// Proves what can be without the ledger.
+    /// Reads what was pushed, and proves what can be without the ledger.
     pub(super) async fn prove(
         &self,
         peer: LedgerId,
-        entries: &Arc<Vec<Blob>>,
+        entries: Vec<Blob>,
         sidecars: &Arc<Vec<Envelope>>,
-    ) -> OpenedSidecars {
+    ) -> Option<Proven> {
         if entries.len() < WORTH_IT {
-            return OpenedSidecars::new();
+            return Some(Proven::read(&entries));
         }
-        let Some(ends) = self.ends(peer).await else { return OpenedSidecars::new() };
-        let (keys, entries, sidecars) = (self.0.keys.clone(), entries.clone(), sidecars.clone());
-        let proving = tokio::task::spawn_blocking(move || prove_all(&ends, &keys, &entries, &sidecars));
-        // Who panics has proven nothing; the ledger does it all.
-        proving.await.unwrap_or_default()
+        let ends = self.ends(peer).await;
+        let (keys, sidecars) = (self.0.keys.clone(), sidecars.clone());
+        let proving = tokio::task::spawn_blocking(move || {
+            let mut read = Proven::read(&entries);
+            if let Some(ends) = ends {
+                read.opened = prove_all(&ends, &keys, &read.entries, &sidecars);
+            }
+            read
+        });
+        proving.await.ok()
     }
 
     async fn ends(&self, peer: LedgerId) -> Option<Arc<Ends>> {
@@ -73,18 +94,41 @@ impl Clearing {
     }
 }
 
-fn prove_all(ends: &Ends, keys: &Keys, entries: &[Blob], sidecars: &[Envelope]) -> OpenedSidecars {
-    let mut opened = OpenedSidecars::new();
+/// Reads a page of an author's public stream and verifies what its known keys have signed, on a thread of its own: the
+/// entries up to the first that is not one of the author's.
+pub(super) async fn prove_public(
+    author: LedgerId,
+    known: Option<Arc<Identity>>,
+    entries: Vec<Blob>,
+) -> Vec<Entry> {
+    let proving = tokio::task::spawn_blocking(move || {
+        let read = read_entries(&entries).0.into_iter();
+        let read: Vec<Entry> = read.take_while(|entry| entry.body().ledger == author).collect();
+        if let Some(identity) = known {
+            // The ledger stops at the first that does not verify, or knows more.
+            let _ = read.iter().all(|entry| is_signed(&identity, entry));
+        }
+        read
+    });
+    proving.await.unwrap_or_default()
+}
+
+/// Whether the node's signature under an entry verifies; it is known from here on.
+fn is_signed(identity: &Identity, entry: &Entry) -> bool {
+    let key = identity.log_key_at(entry.body().epoch, entry.body().seq);
+    key.is_ok_and(|key| key.verify_message(&entry.node_message(), entry.node_sig()).is_ok())
+}
+
+fn prove_all(
+    ends: &Ends,
+    keys: &Keys,
+    entries: &[Entry],
+    sidecars: &[Envelope],
+) -> BTreeMap<(Hash, ClaimId), Opened> {
+    let mut opened = BTreeMap::new();
     let envelopes: BTreeMap<Hash, &Envelope> = sidecars.iter().map(|one| (one.commitment, one)).collect();
-    for bytes in entries {
-        let Ok(entry) = Entry::parse(&bytes.0) else { return opened };
-        let (epoch, seq) = (entry.body().epoch, entry.body().seq);
-        let proven = ends
-            .sender
-            .log_key_at(epoch, seq)
-            .ok()
-            .map(|key| key.verify_message(&entry.node_message(), entry.node_sig()));
-        if !matches!(proven, Some(Ok(()))) {
+    for entry in entries {
+        if !is_signed(&ends.sender, entry) {
             // The ledger stops at this one, or knows more; what comes after it is not worth the time.
             return opened;
         }

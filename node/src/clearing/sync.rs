@@ -3,9 +3,14 @@
 //!
 //! Nothing waits for it, and nothing is lost by a failure: what is missing is missing in the next list too.
 
+mod fetch;
+
+pub(super) use fetch::Fetching;
+
 use super::Clearing;
 use super::inbound::Refused;
 use super::link::Link;
+use super::prove::prove_public;
 use crate::network::{PeerId, Protocol, RequestError};
 use crate::service::Lacking;
 use std::collections::BTreeMap;
@@ -135,28 +140,7 @@ async fn take(clearing: &Clearing, link: Link, haves: &Haves) -> Result<(), Sync
     let theirs = haves.clone();
     let lacking = ledger.run(move |core| core.lacking(&theirs)).await?.map_err(SyncError::Store)?;
     let Lacking { entries, descriptors } = lacking;
-    for (author, from) in entries {
-        let mut next = from;
-        loop {
-            let ask = EntriesAsk { message: 3, ledger: author, next };
-            let there =
-                EntriesThere::parse(&network.request(link.peer, Protocol::Sync, ask.to_bytes()).await?)?;
-            if there.entries.is_empty() {
-                break;
-            }
-            let brought_by = link.ledger;
-            let taken = ledger.run(move |core| {
-                let taken = core.take_public(brought_by, author, &there.entries);
-                (taken, core.engine().peers().public_next(&author))
-            });
-            let (taken, known) = taken.await?;
-            if !taken.goes_on || known <= next {
-                break;
-            }
-            next = known;
-        }
-        clearing.follow_if_peer(author).await;
-    }
+    fetch::fetch_all(clearing, link, entries, haves).await?;
     for some in descriptors.chunks(MAX_DESCRIPTORS) {
         let ask = DescriptorsAsk { message: 5, ledgers: some.to_vec() };
         let there =
@@ -199,8 +183,10 @@ impl Clearing {
             }
             Some(3) => {
                 let ask = EntriesAsk::parse(bytes)?;
-                let entries = ledger.run(move |core| core.public_entries_of(&ask.ledger, ask.next)).await;
-                let entries = entries.map_err(|e| e.to_string())??;
+                let page = ledger.run(move |core| core.public_page(&ask.ledger, ask.next)).await;
+                let page = page.map_err(|e| e.to_string())??;
+                let read = tokio::task::spawn_blocking(move || page.entries()).await;
+                let entries = read.map_err(|e| e.to_string())??;
                 Ok(EntriesThere { message: 4, entries }.to_bytes())
             }
             Some(5) => {
@@ -264,7 +250,8 @@ impl Clearing {
                 return;
             };
             let Ok(there) = EntriesThere::parse(&bytes) else { return };
-            let taken = self.0.ledger.run(move |core| core.take_public(author, author, &there.entries));
+            let entries = prove_public(author, None, there.entries).await;
+            let taken = self.0.ledger.run(move |core| core.take_public(author, author, entries));
             match taken.await {
                 Ok(taken) if taken.goes_on => {}
                 Ok(_) | Err(_) => return,

@@ -30,6 +30,7 @@ fn read(core: &Core, contacts: &Contacts) -> Vec<Peer> {
         let out = shut_out.iter().filter(|out| out.ledger == Some(row.peer));
         problems.extend(out.map(shut_out_text));
         problems.extend(refused_statement(core, &row.peer));
+        problems.extend(reset(core, &row.peer));
         problems.extend(findings.map(|f| format!("{} (entry {})", f.what, f.leaf)));
         Peer {
             ledger: row.peer.to_string(),
@@ -58,6 +59,13 @@ fn shut_out_text(out: &ShutOut) -> String {
 fn refused_statement(core: &Core, peer: &LedgerId) -> Option<String> {
     let (ours, answer) = core.engine().standing(peer).ok()?.refused?;
     Some(format!("the last statement was not agreed to: {} (entry {})", answer.verdict.text(), ours.stmt))
+}
+
+/// That the channel is to be reset, and what that waits for.
+fn reset(core: &Core, peer: &LedgerId) -> Option<String> {
+    let stands = core.reset_state(peer).ok()?;
+    let quiet = stands.ours.is_none() && stands.theirs.is_none() && stands.open;
+    (!quiet).then(|| format!("the channel is to be reset: {}", stands.waits))
 }
 
 /// Who lets no new payments over a channel.

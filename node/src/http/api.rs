@@ -13,7 +13,9 @@ mod networks;
 mod ops;
 mod payments;
 mod peers;
+mod reach;
 mod receipts;
+mod reset;
 mod settlements;
 mod status;
 mod time;
@@ -36,6 +38,7 @@ pub(super) fn routes() -> OpenApiRouter<Ctx> {
         .merge(claims::routes())
         .merge(disputes::routes())
         .merge(peers::routes())
+        .merge(reset::routes())
         .merge(settlements::routes())
         .merge(netting::routes())
         .merge(networks::routes())

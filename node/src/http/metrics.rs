@@ -179,6 +179,11 @@ fn of_network(text: &mut Text, counters: &Counters, gauges: &Gauges) {
         "Times the network layer was built again.",
         &[("", counters.rebuilds)],
     );
+    let [called, not_called] = counters.called;
+    let tried = [(r#"worked="yes""#, called), (r#"worked="no""#, not_called)];
+    text.counter("weft_reach_checks_total", "Times that a peer has tried to call us.", &tried);
+    let help = "Peers that wanted to be called back, whether that worked or not.";
+    text.counter("weft_called_back_total", help, &[("", counters.called_back)]);
     let spared = [("", counters.circuits_spared)];
     let help = "Circuits that a direct connection has taken the place of.";
     text.counter("weft_circuits_spared_total", help, &spared);

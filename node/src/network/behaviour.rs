@@ -20,12 +20,12 @@ use libp2p::{
     identity::Keypair,
     memory_connection_limits, noise, ping, quic, relay,
     request_response::{self, ProtocolSupport},
-    swarm::{self, NetworkBehaviour, behaviour::toggle::Toggle},
-    tcp, yamux,
+    swarm::{self, ConnectionId, NetworkBehaviour, behaviour::toggle::Toggle},
+    tcp, upnp, yamux,
 };
 
 use super::{
-    circuits::Server,
+    circuits::{self, Server},
     config::{Limits, NetworkConfig},
     counters::Meter,
     frame::{FrameCodec, NextReading},
@@ -33,6 +33,7 @@ use super::{
     handle::StartError,
     peers::Roster,
     protocols::Protocol,
+    reach::{self, Callers, Checks},
     tier::Tier,
 };
 
@@ -63,6 +64,9 @@ pub(super) struct Behaviour {
     circuits: Toggle<Server>,
     over_circuits: relay::client::Behaviour,
     direct: dcutr::Behaviour,
+    checks: Toggle<Checks>,
+    callers: Toggle<Callers>,
+    router: Toggle<upnp::tokio::Behaviour>,
     ping: ping::Behaviour,
     identify: identify::Behaviour,
     hello: Exchange,
@@ -118,9 +122,12 @@ impl Behaviour {
             memory: memory_connection_limits::Behaviour::with_max_bytes(limits.max_memory_bytes),
             // Before the exchanges, whose codecs take up what it lays.
             gate: Gate::new(limits, roster.tiers(), next.clone()),
-            circuits: Server::new(local, config.serve_circuits),
+            circuits: circuits::server(local, config.serve_circuits),
             over_circuits,
             direct: dcutr::Behaviour::new(local),
+            checks: Checks::new(config.checks),
+            callers: reach::callers(config.checks.is_some()),
+            router: reach::router(config.upnp),
             ping: ping::Behaviour::new(ping),
             identify: identify::Behaviour::new(identify),
             hello: exchange(Protocol::Hello),
@@ -140,9 +147,42 @@ impl Behaviour {
     }
 
     fn serve(&mut self, peer: PeerId, tier: Tier) {
+        let serves = tier != Tier::Unknown;
         if let Some(server) = self.circuits.as_mut() {
-            server.serve(peer, tier != Tier::Unknown);
+            server.serve(peer, serves);
         }
+        if let Some(callers) = self.callers.as_mut() {
+            callers.serve(peer, serves);
+        }
+    }
+
+    /// Others may reach us there: somebody is asked to try.
+    pub(super) fn may_be_at(&mut self, address: &Multiaddr) {
+        if let Some(checks) = self.checks.as_mut() {
+            checks.may_be_at(address);
+        }
+    }
+
+    /// The router lets others in there: somebody is asked to try, also when that was tried before it did.
+    pub(super) fn is_open_at(&mut self, address: &Multiaddr, us: PeerId) {
+        if let Some(checks) = self.checks.as_mut() {
+            checks.is_open_at(address, us);
+        }
+    }
+
+    /// Connections of a peer over which it cannot ask to be called back, because it was none when they were made.
+    pub(super) fn cannot_ask(&self, peer: &PeerId) -> Vec<ConnectionId> {
+        self.callers.as_ref().map(|callers| callers.stale(peer)).unwrap_or_default()
+    }
+
+    /// Whether somebody has asked us to make this connection.
+    pub(super) fn was_asked_for(&self, id: ConnectionId) -> bool {
+        self.callers.as_ref().is_some_and(|callers| callers.was_asked_for(id))
+    }
+
+    /// The same, of one that has ended.
+    pub(super) fn take_asked_for(&mut self, id: ConnectionId) -> bool {
+        self.callers.as_mut().is_some_and(|callers| callers.take_call(id))
     }
 
     /// The exchange of a protocol.

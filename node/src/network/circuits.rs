@@ -5,23 +5,19 @@
 //! circuit is closed. What crosses a circuit is encrypted between its two ends. What must hold: places are for peers
 //! and vouched networks alone, and each of them costs the one who serves no more than is bounded here.
 
-use std::{
-    collections::{HashMap, HashSet, VecDeque},
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use libp2p::{
     Multiaddr, PeerId,
-    core::{Endpoint, transport::ListenerId, transport::PortUse},
+    core::transport::ListenerId,
     relay,
-    swarm::{
-        CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler,
-        THandlerInEvent, THandlerOutEvent, ToSwarm, behaviour::toggle::Toggle, dummy,
-    },
+    swarm::{ConnectionDenied, ConnectionId, THandler, behaviour::toggle::Toggle, dummy},
 };
 
-use super::redial::BackoffPolicy;
+use super::{
+    redial::BackoffPolicy,
+    served::{LeavesOut, Served},
+};
 
 /// Places kept for others: as many as a large hub has peers behind routers.
 const RESERVATIONS_MAX: usize = 64;
@@ -38,127 +34,39 @@ const CIRCUIT_TIME: Duration = Duration::from_secs(1_800);
 /// Bytes over one circuit each way: a day of a busy channel.
 const CIRCUIT_BYTES: u64 = 64 * 1_024 * 1_024;
 
-/// What we serve others with: their places and circuits. Networks that are neither peers nor vouched have no part in it.
-pub(super) struct Server {
-    inner: relay::Behaviour,
-    served: HashSet<PeerId>,
-    /// Standing connections, and whether each has a part.
-    connections: HashMap<ConnectionId, (PeerId, bool)>,
-    closing: VecDeque<(PeerId, ConnectionId)>,
-}
+/// What we serve others with: their places and circuits.
+pub(super) type Server = Served<relay::Behaviour>;
 
-impl Server {
-    /// Serves, if that is wanted.
-    pub(super) fn new(local: PeerId, wanted: bool) -> Toggle<Self> {
-        let make = || {
-            let config = relay::Config {
-                max_reservations: RESERVATIONS_MAX,
-                max_reservations_per_peer: RESERVATIONS_PER_PEER,
-                reservation_duration: RESERVATION_TIME,
-                max_circuits: CIRCUITS_MAX,
-                max_circuits_per_peer: CIRCUITS_PER_PEER,
-                max_circuit_duration: CIRCUIT_TIME,
-                max_circuit_bytes: CIRCUIT_BYTES,
-                ..relay::Config::default()
-            };
-            let mut inner = relay::Behaviour::new(local, config);
-            // People have said so; it does not wait for others to confirm that we can be called.
-            inner.set_status(Some(relay::Status::Enable));
-            Self { inner, served: HashSet::new(), connections: HashMap::new(), closing: VecDeque::new() }
-        };
-        wanted.then(make).into()
-    }
-
-    /// Serves somebody from now on, or no more. Connections that were made otherwise are made anew: what a connection has
-    /// a part in is decided when it is made.
-    pub(super) fn serve(&mut self, peer: PeerId, serves: bool) {
-        if serves {
-            self.served.insert(peer);
-        } else {
-            self.served.remove(&peer);
-        }
-        let changed = self.connections.iter().filter(|(_, (of, has))| *of == peer && *has != serves);
-        self.closing.extend(changed.map(|(id, (of, _))| (*of, *id)));
-    }
-
-    fn part(
+impl LeavesOut for relay::Behaviour {
+    fn no_part(
         &mut self,
-        id: ConnectionId,
-        peer: PeerId,
-        make: impl FnOnce(&mut relay::Behaviour) -> Result<THandler<relay::Behaviour>, ConnectionDenied>,
+        _: ConnectionId,
+        _: PeerId,
+        _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        let has = self.served.contains(&peer);
-        self.connections.insert(id, (peer, has));
-        if has { make(&mut self.inner) } else { Ok(THandler::<Self>::Right(dummy::ConnectionHandler)) }
-    }
-
-    fn has_part(&self, id: ConnectionId) -> bool {
-        self.connections.get(&id).is_some_and(|(_, has)| *has)
+        Ok(THandler::<Self>::Right(dummy::ConnectionHandler))
     }
 }
 
-impl NetworkBehaviour for Server {
-    type ConnectionHandler = THandler<relay::Behaviour>;
-    type ToSwarm = relay::Event;
-
-    fn handle_established_inbound_connection(
-        &mut self,
-        id: ConnectionId,
-        peer: PeerId,
-        local: &Multiaddr,
-        remote: &Multiaddr,
-    ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.part(id, peer, |inner| inner.handle_established_inbound_connection(id, peer, local, remote))
-    }
-
-    fn handle_established_outbound_connection(
-        &mut self,
-        id: ConnectionId,
-        peer: PeerId,
-        address: &Multiaddr,
-        role: Endpoint,
-        port: PortUse,
-    ) -> Result<THandler<Self>, ConnectionDenied> {
-        let make = |inner: &mut relay::Behaviour| {
-            inner.handle_established_outbound_connection(id, peer, address, role, port)
+/// Serves, if that is wanted. Networks that are neither peers nor vouched have no part in it.
+pub(super) fn server(local: PeerId, wanted: bool) -> Toggle<Server> {
+    let make = || {
+        let config = relay::Config {
+            max_reservations: RESERVATIONS_MAX,
+            max_reservations_per_peer: RESERVATIONS_PER_PEER,
+            reservation_duration: RESERVATION_TIME,
+            max_circuits: CIRCUITS_MAX,
+            max_circuits_per_peer: CIRCUITS_PER_PEER,
+            max_circuit_duration: CIRCUIT_TIME,
+            max_circuit_bytes: CIRCUIT_BYTES,
+            ..relay::Config::default()
         };
-        self.part(id, peer, make)
-    }
-
-    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
-        let gone = match &event {
-            FromSwarm::ConnectionEstablished(made) if !self.has_part(made.connection_id) => return,
-            FromSwarm::ConnectionClosed(closed) => {
-                let has = self.has_part(closed.connection_id);
-                self.connections.remove(&closed.connection_id);
-                Some(has)
-            }
-            // A later behaviour has denied what we had counted.
-            FromSwarm::DialFailure(failed) => {
-                self.connections.remove(&failed.connection_id);
-                None
-            }
-            FromSwarm::ListenFailure(failed) => {
-                self.connections.remove(&failed.connection_id);
-                None
-            }
-            _ => None,
-        };
-        if gone != Some(false) {
-            self.inner.on_swarm_event(event);
-        }
-    }
-
-    fn on_connection_handler_event(&mut self, peer: PeerId, id: ConnectionId, event: THandlerOutEvent<Self>) {
-        self.inner.on_connection_handler_event(peer, id, event);
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<relay::Event, THandlerInEvent<Self>>> {
-        if let Some((peer_id, id)) = self.closing.pop_front() {
-            return Poll::Ready(ToSwarm::CloseConnection { peer_id, connection: CloseConnection::One(id) });
-        }
-        self.inner.poll(cx)
-    }
+        let mut inner = relay::Behaviour::new(local, config);
+        // People have said so; it does not wait for others to confirm that we can be called.
+        inner.set_status(Some(relay::Status::Enable));
+        Served::new(inner, true)
+    };
+    wanted.then(make).into()
 }
 
 /// A place of ours at the node of a peer.
@@ -225,13 +133,14 @@ impl Places {
         found.map(|place| place.lost(policy, now_ms, random)).is_some()
     }
 
+    /// Whether a place of ours is to be at this node.
+    pub(super) fn are_at(&self, node: &PeerId) -> bool {
+        self.places.iter().any(|place| place.is_at(node))
+    }
+
     /// There is a connection to this node now: what is due there is asked for at once.
     pub(super) fn connected(&mut self, node: &PeerId, now_ms: u64) {
-        let there = |place: &&mut Place| {
-            let mut parts = place.at.iter();
-            parts.any(|part| matches!(part, libp2p::multiaddr::Protocol::P2p(at) if at == *node))
-        };
-        for place in self.places.iter_mut().filter(there) {
+        for place in self.places.iter_mut().filter(|place| place.is_at(node)) {
             if let Stands::Due { at_ms } = &mut place.stands {
                 *at_ms = now_ms.min(*at_ms);
             }
@@ -245,6 +154,11 @@ impl Places {
 }
 
 impl Place {
+    fn is_at(&self, node: &PeerId) -> bool {
+        let mut parts = self.at.iter();
+        parts.any(|part| matches!(part, libp2p::multiaddr::Protocol::P2p(at) if at == *node))
+    }
+
     fn lost(&mut self, policy: BackoffPolicy, now_ms: u64, random: u64) {
         if let Stands::Kept { since_ms, .. } = self.stands
             && now_ms.saturating_sub(since_ms) >= policy.stable_ms
@@ -367,6 +281,7 @@ mod tests {
         places.ask(400, 0, |_| Some(listener));
         assert!(places.closed(listener, 6_000, 50));
         assert_eq!(places.next_due_ms(), Some(6_050), "it had lasted");
+        assert!(!places.are_at(&PeerId::random()));
         places.connected(&PeerId::random(), 6_010);
         assert_eq!(places.next_due_ms(), Some(6_050));
         let host = host();
@@ -374,6 +289,7 @@ mod tests {
         let Some(libp2p::multiaddr::Protocol::P2p(node)) = node else {
             unreachable!("it ends with a peer id")
         };
+        assert!(places.are_at(&node));
         places.connected(&node, 6_010);
         assert_eq!(places.next_due_ms(), Some(6_010), "a connection is the time to ask");
         places.start_over(7_000);

@@ -25,6 +25,11 @@ pub struct NetworkConfig {
     pub circuits: Vec<Multiaddr>,
     /// Whether peers and vouched networks may be reached over us.
     pub serve_circuits: bool,
+    /// How often peers are asked to call us back at addresses that nobody has tried; who asks is called back, too. `None`:
+    /// neither.
+    pub checks: Option<Duration>,
+    /// Whether a router is asked to let others in.
+    pub upnp: bool,
     /// Who is shut out from the first moment on.
     pub blocked: Vec<PeerId>,
     /// Bounds of everything.
@@ -46,6 +51,8 @@ impl NetworkConfig {
             external: Vec::new(),
             circuits: Vec::new(),
             serve_circuits: false,
+            checks: None,
+            upnp: false,
             blocked: Vec::new(),
             limits: Limits::default(),
             jitter_seed: 0,
@@ -59,7 +66,7 @@ impl NetworkConfig {
 pub struct Limits {
     /// Established connections. Default 400: the 200 peers of a large hub, twice.
     pub max_connections: u32,
-    /// Connections to one peer. Default 2: both sides may dial at the same moment.
+    /// Connections to one peer. Default 3: both sides may dial at the same moment, and one may call the other back.
     pub max_connections_per_peer: u32,
     /// Inbound connections whose handshake is under way. Default 64.
     pub max_pending_inbound: u32,
@@ -103,7 +110,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 400,
-            max_connections_per_peer: 2,
+            max_connections_per_peer: 3,
             max_pending_inbound: 64,
             max_unknown_inbound: 32,
             max_vouched_inbound: 96,

@@ -87,6 +87,10 @@ pub struct Counters {
     pub rebuilds: u64,
     /// Circuits that a direct connection has taken the place of.
     pub circuits_spared: u64,
+    /// Times that somebody has called us back, or could not.
+    pub called: [u64; 2],
+    /// Peers that we have called back, or could not.
+    pub called_back: u64,
     /// Frames the tap could not take.
     pub tap_lost: u64,
 }
@@ -117,6 +121,9 @@ pub(super) struct Meter {
     pub(super) handshakes_failed: AtomicU64,
     pub(super) rebuilds: AtomicU64,
     pub(super) circuits_spared: AtomicU64,
+    pub(super) called: AtomicU64,
+    pub(super) not_called: AtomicU64,
+    pub(super) called_back: AtomicU64,
     tap_lost: AtomicU64,
     tap: Option<mpsc::Sender<TapFrame>>,
 }
@@ -167,6 +174,8 @@ impl Meter {
             handshakes_failed: self.handshakes_failed.load(Relaxed),
             rebuilds: self.rebuilds.load(Relaxed),
             circuits_spared: self.circuits_spared.load(Relaxed),
+            called: [self.called.load(Relaxed), self.not_called.load(Relaxed)],
+            called_back: self.called_back.load(Relaxed),
             tap_lost: self.tap_lost.load(Relaxed),
         }
     }

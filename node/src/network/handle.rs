@@ -18,6 +18,7 @@ use super::{
     event::NetworkEvent,
     frame::{FrameError, check_outgoing},
     protocols::Protocol,
+    reach::Reach,
     swarm::NetworkTask,
     tier::Tier,
 };
@@ -248,6 +249,7 @@ pub struct Network {
     pub(super) listening: watch::Receiver<Listening>,
     /// Nodes of peers over which others are to reach us.
     pub(super) circuits: Arc<[Multiaddr]>,
+    pub(super) reach: watch::Receiver<Reach>,
     pub(super) meter: Arc<Meter>,
 }
 
@@ -381,6 +383,12 @@ impl Network {
         };
         let is_kept = |node: &&Multiaddr| listening.addresses.iter().any(|at| over(at, node));
         self.circuits.iter().filter(|node| !is_kept(node)).cloned().collect()
+    }
+
+    /// Whether others can call us, as far as is known.
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        self.reach.borrow().clone()
     }
 
     /// What crossed the wire and what was refused since the start.

@@ -6,6 +6,7 @@
 
 mod control;
 mod exchange;
+mod found;
 
 use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -13,7 +14,7 @@ use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered}
 use libp2p::{
     Multiaddr, PeerId, Swarm,
     core::transport::ListenerId,
-    multiaddr, ping,
+    identify, multiaddr, ping,
     request_response::{self, OutboundRequestId, ResponseChannel},
     swarm::{ConnectionId, ListenError, SwarmEvent},
 };
@@ -37,6 +38,7 @@ use super::{
     peers::{News, Roster},
     protocols::Protocol,
     public_key_of_seed,
+    reach::{Reach, Router},
     redial::BackoffPolicy,
     window::Windows,
 };
@@ -89,7 +91,10 @@ pub struct NetworkTask {
     places: Places,
     /// Connections that go over a circuit.
     over_circuits: HashMap<ConnectionId, PeerId>,
+    /// Connections that we have made because their other end wanted to be called back.
+    called_back: HashMap<ConnectionId, PeerId>,
     spare: Spare,
+    reach: watch::Sender<Reach>,
     /// How many requests of each network we have not answered yet.
     answering: HashMap<PeerId, usize>,
     commands: mpsc::Receiver<Command>,
@@ -122,11 +127,13 @@ impl NetworkTask {
         let (events, event_receiver) = mpsc::channel(limits.event_queue.max(1));
         let complete = listeners.is_empty();
         let (listening, listening_receiver) = watch::channel(Listening { addresses: Vec::new(), complete });
+        let (reach, reach_receiver) = watch::channel(unknown(&config));
         let network = Network {
             local_peer_id,
             commands: command_sender,
             listening: listening_receiver,
             circuits: config.circuits.clone().into(),
+            reach: reach_receiver,
             meter: Arc::clone(&meter),
         };
         let task = Self {
@@ -137,6 +144,8 @@ impl NetworkTask {
             first_swarm: Some(swarm),
             places: Places::new(config.circuits.iter().filter_map(circuit_at), limits.redial),
             over_circuits: HashMap::new(),
+            called_back: HashMap::new(),
+            reach,
             spare: Spare::default(),
             answering: HashMap::new(),
             commands,
@@ -249,6 +258,10 @@ impl NetworkTask {
                 if endpoint.is_relayed() {
                     self.over_circuits.insert(connection_id, peer_id);
                 }
+                if swarm.behaviour().was_asked_for(connection_id) {
+                    self.called_back.insert(connection_id, peer_id);
+                    self.spare.add(peer_id, self.now_ms());
+                }
                 if let Some(waiter) = self.dials_once.remove(&connection_id) {
                     // The caller may have stopped waiting.
                     let _ = waiter.done.send(Ok(()));
@@ -259,10 +272,10 @@ impl NetworkTask {
                 self.news.connected(peer_id);
             }
             SwarmEvent::ConnectionClosed { connection_id, num_established: 1.., .. } => {
-                self.over_circuits.remove(&connection_id);
+                self.forget_connection(swarm, connection_id);
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established: 0, cause, .. } => {
-                self.over_circuits.remove(&connection_id);
+                self.forget_connection(swarm, connection_id);
                 tracing::debug!(peer = %peer_id, ?cause, "disconnected");
                 for job in self.windows.drain(peer_id) {
                     let _ = job.reply.send(Err(RequestError::NotConnected));
@@ -271,6 +284,9 @@ impl NetworkTask {
                 self.roster.change(&peer_id, |redial| redial.disconnected(now_ms, random));
                 self.news.disconnected(peer_id);
             }
+            // Who cannot be called back is connected all the same.
+            SwarmEvent::OutgoingConnectionError { connection_id, .. }
+                if swarm.behaviour_mut().take_asked_for(connection_id) => {}
             SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
                 self.on_dial_failed(connection_id, peer_id, &error);
             }
@@ -295,6 +311,8 @@ impl NetworkTask {
                 tracing::error!(?addresses, ?reason, "a listener closed");
                 return Some(Ended::ListenerLost);
             }
+            SwarmEvent::ExternalAddrConfirmed { address } => self.on_found(address),
+            SwarmEvent::ExternalAddrExpired { address } => self.on_lost(&address),
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener had an error"),
             _ => {}
         }
@@ -318,6 +336,12 @@ impl NetworkTask {
                 tracing::debug!(%peer, %error, "no pong, closing the connection");
                 swarm.close_connection(connection);
             }
+            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+                self.on_seen(swarm, peer_id, &info.observed_addr);
+            }
+            BehaviourEvent::Checks(checked) => self.on_called(checked),
+            BehaviourEvent::Callers(_) => count(&self.meter.called_back),
+            BehaviourEvent::Router(event) => self.on_router(swarm, event),
             BehaviourEvent::Ping(_)
             | BehaviourEvent::Identify(_)
             | BehaviourEvent::Circuits(_)
@@ -371,6 +395,8 @@ impl NetworkTask {
         self.roster.start_over(self.now_ms());
         self.places.start_over(self.now_ms());
         self.over_circuits.clear();
+        self.called_back.clear();
+        self.reach.send_replace(unknown(&self.config));
         self.spare.clear();
         self.answering.clear();
         self.listening.send_modify(|listening| {
@@ -398,6 +424,12 @@ impl NetworkTask {
     fn now_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
+}
+
+/// What is known at first of whether others can call us.
+fn unknown(config: &NetworkConfig) -> Reach {
+    let router = if config.upnp { Router::Asked } else { Router::NotAsked };
+    Reach { checks: config.checks.is_some(), told: !config.external.is_empty(), router, ..Reach::default() }
 }
 
 /// Nodes with the same configured seed must still not dial in step, so the identity is mixed in.

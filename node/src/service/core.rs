@@ -271,6 +271,7 @@ impl Core {
     /// Makes everything durable that the tasks of a group wrote: sidecars first, then the segment with one sync.
     /// A crash before the sync leaves nothing acknowledged; sidecars without an entry are swept at the next start.
     pub(super) fn commit_group(&mut self) -> Result<bool, String> {
+        self.keep_own_fence();
         let Batch { records, claims } = self.parts.engine.take_batch();
         self.attempts.note_moved(&claims);
         self.moved.extend(claims.into_iter().map(Concern::Claim));
@@ -405,10 +406,10 @@ impl Core {
         if let Err(error) = self.index().flush() {
             tracing::warn!(%error, "the index was not flushed; it will be caught up at the next start");
         }
-        let guarded = self.is_guarded();
+        let may_be_proven = self.may_be_proven();
         self.drop_token();
         let stop = self.parts.segments.close().map_err(|e| e.to_string())?;
-        if guarded {
+        if !may_be_proven {
             // Who could know has not answered: the next start has to ask again.
             return Ok(());
         }

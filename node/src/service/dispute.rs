@@ -99,7 +99,7 @@ impl Core {
     }
 }
 
-fn shown(identity: &Identity) -> Roots {
+pub(super) fn shown(identity: &Identity) -> Roots {
     let keys = identity.root.keys.iter().map(ToString::to_string).collect();
     Roots { threshold: identity.root.threshold, keys }
 }

@@ -74,6 +74,26 @@ impl Core {
         Intent::parse(&args.intent.as_ref()?.0).ok().map(|intent| intent.sidecar)
     }
 
+    /// After a restore, once everything that came back is durable: whom an erasure after the backup had erased is erased
+    /// again. What fails is tried at the next look.
+    pub(super) fn erase_again(&mut self) {
+        if !std::mem::take(&mut self.watch.erase_again) {
+            return;
+        }
+        match self.finish_erasures() {
+            Ok(again) if again.is_empty() => {}
+            Ok(again) => {
+                let erased: Vec<AccountId> = self.engine().state().erased.keys().copied().collect();
+                self.names.retain(|_, named| !erased.contains(named));
+                tracing::info!(people = again.len(), "erased again: the backup was older than their erasure");
+            }
+            Err(why) => {
+                tracing::error!(%why, "who was erased after the backup is not erased again yet");
+                self.watch.erase_again = true;
+            }
+        }
+    }
+
     /// Finishes what a crash has interrupted: destroys what is still there of people whose erasure is written.
     ///
     /// # Errors

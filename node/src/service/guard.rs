@@ -25,6 +25,12 @@ pub(super) struct Watch {
     /// What mirrors hold of ours.
     pub(super) restore: super::restore::Restore,
     token: Option<Token>,
+    /// Erasures may have come back with entries: people whom a backup still had are erased again.
+    pub(super) erase_again: bool,
+    /// What the next start has to know, as it was kept last.
+    own_fence: Option<Fence>,
+    /// More peers have not answered than a note has room for: the next start proves nothing.
+    too_many: bool,
 }
 
 /// How the guard stands, for people.
@@ -59,7 +65,25 @@ impl Core {
             let fence = Fence::parse(&bytes).map_err(|e| failed(e.to_string()))?;
             self.parts.engine.set_fence(fence);
         }
+        self.watch.own_fence = self.engine().own_fence();
         Ok(())
+    }
+
+    /// Keeps, with the group that is written now, what the next start has to know although it proves itself.
+    pub(super) fn keep_own_fence(&mut self) {
+        let fence = self.engine().own_fence();
+        if fence.is_none() || fence == self.watch.own_fence {
+            return;
+        }
+        let kept =
+            fence.as_ref().map(|fence| self.keep_note(NoteKind::FENCE, fence.ledger.0, fence.to_bytes()));
+        self.watch.too_many = matches!(kept, Some(Err(_)));
+        self.watch.own_fence = fence;
+    }
+
+    /// Whether the next start of this folder may prove itself.
+    pub(super) fn may_be_proven(&self) -> bool {
+        !self.engine().is_quarantined() && !self.watch.too_many
     }
 
     /// Whether there is a peer towards which nothing is signed.
@@ -69,7 +93,7 @@ impl Core {
 
     /// Says durably how long the ledger is, before anybody is told of its newest entries.
     pub(super) fn note_told(&mut self) {
-        if self.is_guarded() {
+        if !self.may_be_proven() {
             return;
         }
         let head = self.engine().state().head;
@@ -139,6 +163,7 @@ impl Core {
         self.parts.boot = self.engine().boot();
         if was_quarantined && !self.engine().is_quarantined() {
             self.end_restore();
+            self.watch.erase_again = true;
         }
         done
     }

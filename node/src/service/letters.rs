@@ -2,7 +2,7 @@
 //! (specs/network.md §13).
 
 use super::core::Core;
-use super::links::PushIn;
+use super::links::{PushIn, read_entries};
 use crate::clock::SystemRng;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -98,11 +98,11 @@ impl Core {
             Ok(push) if self.engine().state().channel_with(&from).is_some() => {
                 let sidecars =
                     push.sidecars.iter().filter_map(|bytes| Envelope::parse(&bytes.0).ok()).collect();
-                let (channel, entries, proofs) = (push.channel, push.entries, push.proofs);
-                let (entries, sidecars) = (Arc::new(entries), Arc::new(sidecars));
+                let (channel, proofs, sidecars) = (push.channel, push.proofs, Arc::new(sidecars));
+                let (entries, unreadable) = read_entries(&push.entries);
                 let opened = BTreeMap::new();
-                let push = PushIn { peer: from, channel, entries, sidecars, proofs, opened };
-                let (pushed, _) = self.push_in(&push);
+                let push = PushIn { peer: from, channel, entries, unreadable, sidecars, proofs, opened };
+                let (pushed, _) = self.push_in(push);
                 tracing::info!(from = %from.short(), next = pushed.next, "a letter was taken in");
             }
             Ok(_) => {

@@ -41,14 +41,28 @@ pub struct PushIn {
     pub peer: LedgerId,
     /// Which channel it says.
     pub channel: StreamId,
-    /// The entries.
-    pub entries: Arc<Vec<Blob>>,
+    /// The entries, up to the first that cannot be read.
+    pub entries: Vec<Entry>,
+    /// Why that one cannot be read.
+    pub unreadable: Option<EntryError>,
     /// The sealed sidecars.
     pub sidecars: Arc<Vec<Envelope>>,
     /// Paths of entries that were signed under a revoked log key.
     pub proofs: Vec<PushProof>,
     /// Sidecars that were opened already, by commitment and claim.
     pub opened: BTreeMap<(Hash, ClaimId), Opened>,
+}
+
+/// Reads entries, up to the first that cannot be read, and says why not.
+pub fn read_entries(bytes: &[Blob]) -> (Vec<Entry>, Option<EntryError>) {
+    let mut entries = Vec::with_capacity(bytes.len());
+    for one in bytes {
+        match Entry::parse(&one.0) {
+            Ok(entry) => entries.push(entry),
+            Err(error) => return (entries, Some(error)),
+        }
+    }
+    (entries, None)
 }
 
 /// What a refused entry says of the peer that sent it. What only the order of entries explains, or a version that knows
@@ -216,34 +230,42 @@ impl Core {
     }
 
     /// Takes in what a peer pushed of its public stream; answers how far we then have it.
-    fn push_public(&mut self, push: &PushIn) -> (Pushed, Option<Fault>) {
-        let (mut problem, mut fault) = (None, None);
-        for bytes in push.entries.iter() {
-            let of_peer = Entry::parse(&bytes.0).is_ok_and(|entry| entry.body().ledger == push.peer);
-            let taken = if of_peer {
-                self.receive_public(std::slice::from_ref(bytes)).map_err(|refusal| {
-                    fault = fault_in(&refusal);
-                    refusal.to_string()
-                })
-            } else {
-                Err("it is no entry of the network that sent it".to_owned())
+    fn push_public(&mut self, push: PushIn) -> (Pushed, Option<Fault>) {
+        let (peer, mut problem, mut fault) = (push.peer, None, None);
+        let unreadable = push.unreadable.map(Refusal::Malformed);
+        let read = push.entries.into_iter().map(Ok).chain(unreadable.map(Err));
+        for entry in read {
+            let taken = match entry {
+                Ok(entry) if entry.body().ledger == peer => {
+                    self.hear_entry(entry).map_err(|refusal| (refusal.to_string(), fault_in(&refusal)))
+                }
+                Ok(_) => Err(("it is no entry of the network that sent it".to_owned(), None)),
+                Err(refusal) => Err((refusal.to_string(), fault_in(&refusal))),
             };
-            if let Err(why) = taken {
-                tracing::debug!(peer = %push.peer.short(), %why, "a peer's public entry was refused");
-                problem = Some(short(why));
+            if let Err((why, whose)) = taken {
+                tracing::debug!(peer = %peer.short(), %why, "a peer's public entry was refused");
+                (problem, fault) = (Some(short(why)), whose);
                 break;
             }
         }
-        (Pushed { message: 2, next: self.engine().peers().public_next(&push.peer), problem }, fault)
+        (Pushed { message: 2, next: self.engine().peers().public_next(&peer), problem }, fault)
     }
 
     /// Takes in what a peer pushed; answers how far we then have its stream, and says what it has done wrong.
-    pub fn push_in(&mut self, push: &PushIn) -> (Pushed, Option<Fault>) {
+    pub fn push_in(&mut self, mut push: PushIn) -> (Pushed, Option<Fault>) {
         if push.channel == PUBLIC_STREAM {
             return self.push_public(push);
         }
-        let known = self.engine().state().channel_with(&push.peer).map(|(id, _)| id);
-        let Some(channel) = known.filter(|id| *id == push.channel) else {
+        let state = self.engine().state();
+        let current = state.channel_with(&push.peer).map(|(id, _)| id);
+        // A reset is offered and taken on the next channel; of one that has ended it is said how far it is here.
+        let is_other = |id: &StreamId| {
+            current.is_some()
+                && (state.next_channel(&push.peer).as_ref() == Ok(id)
+                    || state.is_former_channel(&push.peer, id))
+        };
+        let known = Some(push.channel).filter(|id| current == Some(*id) || is_other(id));
+        let Some(channel) = known else {
             let problem = Some("there is no accord with this network".to_owned());
             return (Pushed { message: 2, next: 0, problem }, None);
         };
@@ -253,19 +275,18 @@ impl Core {
             let problem = "the clock of this network waits to be confirmed by its operator".to_owned();
             return (Pushed { message: 2, next, problem: Some(problem) }, None);
         }
-        self.take_sidecars(push);
+        self.take_sidecars(&push);
         let (mut problem, mut fault) = (None, None);
-        for (place, bytes) in push.entries.iter().enumerate() {
+        let unreadable = push.unreadable.take().map(Refusal::Malformed);
+        let read = std::mem::take(&mut push.entries).into_iter().map(Ok).chain(unreadable.map(Err));
+        for (place, entry) in read.enumerate() {
             let path = push.proofs.iter().find(|proof| usize::from(proof.entry) == place);
             let path = path.map(|proof| &proof.path[..]);
-            let taken = self.with_engine(|engine, cx| engine.receive_proven(&push.peer, &bytes.0, path, cx));
+            let taken = entry.and_then(|entry| self.receive_entry(&push.peer, &channel, entry, path));
             match taken {
-                Ok(()) => {}
-                Err(Refusal::Known { sseq }) => {
-                    match self.same_as_stored(&push.peer, &channel, sseq, &bytes.0) {
-                        true => {}
-                        false => problem = Some(format!("place {sseq} was received before with other bytes")),
-                    }
+                Ok(None) => {}
+                Ok(Some(sseq)) => {
+                    problem = Some(format!("place {sseq} was received before with other bytes"));
                 }
                 Err(refusal @ Refusal::Fenced { .. }) => {
                     let problem = Some(short(refusal.to_string()));
@@ -294,11 +315,32 @@ impl Core {
         (Pushed { message: 2, next: self.received_next(&channel), problem: problem.map(short) }, fault)
     }
 
+    /// One entry of a channel. Gives its place when there are other bytes already.
+    fn receive_entry(
+        &mut self,
+        peer: &LedgerId,
+        channel: &StreamId,
+        entry: Entry,
+        path: Option<&[Hash]>,
+    ) -> Result<Option<u64>, Refusal> {
+        let next = self.received_next(channel);
+        let known = entry.body().stream.is_some_and(|header| header.sseq < next);
+        let bytes = known.then(|| entry.bytes().to_vec());
+        match self.with_engine(|engine, cx| engine.receive_entry(peer, entry, path, cx)) {
+            Ok(()) => Ok(None),
+            Err(Refusal::Known { sseq }) => {
+                let same = bytes.is_none_or(|bytes| self.same_as_stored(peer, channel, sseq, &bytes));
+                Ok((!same).then_some(sseq))
+            }
+            Err(refusal) => Err(refusal),
+        }
+    }
+
     /// Whether a push of a channel begins beyond what is here of it: those before it may be on their way.
     pub fn comes_early(&self, push: &PushIn) -> bool {
         let Some((channel, _)) = self.engine().state().channel_with(&push.peer) else { return false };
-        let first = push.entries.first().and_then(|bytes| Entry::parse(&bytes.0).ok());
-        let header = first.and_then(|entry| entry.body().stream).filter(|header| header.id == channel);
+        let header =
+            push.entries.first().and_then(|entry| entry.body().stream).filter(|header| header.id == channel);
         push.channel == channel && header.is_some_and(|header| header.sseq > self.received_next(&channel))
     }
 
@@ -318,8 +360,7 @@ impl Core {
     /// Opens and keeps the sidecars of claims that are proposed in the same push; others are dropped.
     fn take_sidecars(&mut self, push: &PushIn) {
         let us = self.engine().state().ledger().ok();
-        let proposed = push.entries.iter().filter_map(|bytes| {
-            let entry = Entry::parse(&bytes.0).ok()?;
+        let proposed = push.entries.iter().filter_map(|entry| {
             let Payload::Step(step) = &entry.op().payload else { return None };
             let StepArgs::Propose(args) = &step.args else { return None };
             let intent = args.intent.parse().ok()?;
@@ -431,8 +472,9 @@ impl Core {
         self.with_engine(|engine, cx| engine.learn(decision, cx))
     }
 
-    /// Looks again at open claims.
+    /// Looks again at open claims, and finishes what a restore has left to do.
     pub fn tick(&mut self) {
+        self.erase_again();
         self.with_engine(weft_protocol::clearing::engine::Engine::tick);
     }
 
@@ -468,6 +510,14 @@ impl Core {
             }
         }
         Ok(())
+    }
+
+    /// The same of one that was read already.
+    fn hear_entry(&mut self, entry: Entry) -> Result<(), Refusal> {
+        match self.with_engine(|engine, cx| engine.hear_entry(entry, cx)) {
+            Ok(()) | Err(Refusal::Known { .. }) => Ok(()),
+            Err(refusal) => Err(refusal),
+        }
     }
 
     /// Appends the accord that both root sets have signed.

@@ -4,7 +4,11 @@
 //! entries. What must hold: without a word of ours nothing is offered and nothing accepted.
 
 mod accounts;
+mod news;
+mod proposals;
 mod shown;
+
+pub use proposals::ProposalRefused;
 
 use super::core::Core;
 use std::collections::BTreeMap;

@@ -12,8 +12,10 @@ use weft_protocol::log::tile::{Tile, TileKind, TilePath, all_tiles};
 
 /// A checkpoint is due after so many entries…
 const EVERY_ENTRIES: u64 = 256;
-/// … or after this long, when anything is new.
+/// … or after this long, when anything is new, …
 const EVERY: Duration = Duration::from_secs(10);
+/// … and never sooner than this after the one before: its files take several syncs, for which a busy ledger waits.
+const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 
 /// Why nothing was published; it is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +57,8 @@ impl Core {
     pub fn publish_if_due(&mut self) {
         let new = self.parts.tiles.size().saturating_sub(self.parts.checkpoint);
         let waited = self.parts.clock.instant().duration_since(self.last_checkpoint);
-        if new == 0 || self.engine().is_quarantined() || (new < EVERY_ENTRIES && waited < EVERY) {
+        let is_due = waited >= EVERY || (new >= EVERY_ENTRIES && waited >= AT_MOST_EVERY);
+        if new == 0 || self.engine().is_quarantined() || !is_due {
             return;
         }
         if let Err(error) = self.publish() {

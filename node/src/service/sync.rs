@@ -2,8 +2,12 @@
 //! (specs/network.md §11).
 
 use super::core::Core;
+use super::guard::in_stream;
 use crate::federation::{Brought, Quotas};
+use crate::store::index::Page;
 use crate::store::private::StoredDescriptor;
+use crate::store::segments::Position;
+use crate::store::{IndexError, SegmentReader};
 use std::collections::BTreeMap;
 use weft_protocol::clearing::peers::Refusal;
 use weft_protocol::encoding::Blob;
@@ -56,6 +60,36 @@ pub struct TakenIn {
     pub new: usize,
     /// Whether it is worth asking for the next ones.
     pub goes_on: bool,
+}
+
+/// A page of a public stream that is to be read, on whatever thread.
+#[derive(Debug)]
+pub struct PublicPage {
+    places: Vec<Position>,
+    is_ours: bool,
+    reader: SegmentReader,
+}
+
+impl PublicPage {
+    /// The entries as they were received, or as our stream has them: as many as an answer may hold.
+    ///
+    /// # Errors
+    /// When the segments cannot be read.
+    pub fn entries(&self) -> Result<Vec<Blob>, String> {
+        let (mut entries, mut bytes) = (Vec::with_capacity(self.places.len()), 0);
+        for at in &self.places {
+            let mut entry = self.reader.read(*at).map_err(|e| e.to_string())?.bytes;
+            if self.is_ours {
+                entry = in_stream(Entry::parse(&entry).map_err(|e| e.to_string())?).bytes().to_vec();
+            }
+            bytes += entry.len();
+            if bytes > MAX_ENTRY_BYTES && !entries.is_empty() {
+                break;
+            }
+            entries.push(Blob(entry));
+        }
+        Ok(entries)
+    }
 }
 
 impl Core {
@@ -120,49 +154,43 @@ impl Core {
         Ok(lacking)
     }
 
-    /// Entries of an author's public stream from a place on, as they were received.
+    /// Where a page of an author's public stream stands, from a place on. What came in this very group is told next time.
     ///
     /// # Errors
-    /// When the stores cannot be read.
-    pub fn public_entries_of(&self, author: &LedgerId, from: u64) -> Result<Vec<Blob>, String> {
+    /// When the index cannot be read.
+    pub fn public_page(&self, author: &LedgerId, from: u64) -> Result<PublicPage, String> {
+        let page = Page::oldest(MAX_ENTRIES);
+        let page = from.checked_sub(1).map_or(page, |before| page.after(before));
         let is_ours = self.engine().state().ledger().is_ok_and(|us| us == *author);
-        let end = match is_ours {
-            true => self.engine().state().stream(&PUBLIC_STREAM).next,
-            false => self.engine().peers().public_next(author),
+        let read = |e: IndexError| e.to_string();
+        let rows: Vec<(u64, Position)> = if is_ours {
+            let rows = self.index().stream_entries(&PUBLIC_STREAM, page).map_err(read)?;
+            let places = rows.into_iter().map(|(sseq, seq)| {
+                let at = self.index().own(seq).map_err(read)?;
+                at.map(|at| (sseq, at)).ok_or_else(|| format!("entry {seq} is not in the index"))
+            });
+            places.collect::<Result<_, _>>()?
+        } else {
+            self.index().received_entries(author, &PUBLIC_STREAM, page).map_err(read)?
         };
-        let (mut entries, mut bytes) = (Vec::new(), 0);
-        for sseq in from..end {
-            let entry = if is_ours {
-                let Some(entry) = self.durable_stream_entry(&PUBLIC_STREAM, sseq)? else { break };
-                entry.bytes().to_vec()
-            } else {
-                let at = self.index().received(author, &PUBLIC_STREAM, sseq).map_err(|e| e.to_string())?;
-                // What came in this very group is told next time.
-                let Some(at) = at else { break };
-                self.reader().read(at).map_err(|e| e.to_string())?.bytes
-            };
-            bytes += entry.len();
-            if entries.len() >= MAX_ENTRIES || (bytes > MAX_ENTRY_BYTES && !entries.is_empty()) {
-                break;
-            }
-            entries.push(Blob(entry));
-        }
-        Ok(entries)
+        let following = rows.into_iter().zip(from..).take_while(|((sseq, _), place)| sseq == place);
+        let places = following.map(|((_, at), _)| at).collect();
+        Ok(PublicPage { places, is_ours, reader: self.reader().clone() })
     }
 
     /// Takes in what a peer brought of an author's public stream.
-    pub fn take_public(&mut self, from: LedgerId, author: LedgerId, entries: &[Blob]) -> TakenIn {
+    pub fn take_public(&mut self, from: LedgerId, author: LedgerId, entries: Vec<Entry>) -> TakenIn {
         let mut taken = TakenIn { new: 0, goes_on: false };
         let in_reach = self.is_in_reach(&author);
         let now_ms = self.uptime_ms();
-        for bytes in entries {
-            let Some(place) = place_of(bytes, &author) else { return taken };
+        for entry in entries {
+            let Some(place) = place_of(&entry, &author) else { return taken };
             let brought = Brought {
                 is_first: self.engine().peers().identity(&author).is_none(),
                 place,
                 in_reach,
                 known: self.engine().peers().known().count(),
-                bytes: bytes.0.len(),
+                bytes: entry.bytes().len(),
             };
             let is_new = place >= self.engine().peers().public_next(&author);
             if is_new
@@ -172,7 +200,7 @@ impl Core {
                 tracing::debug!(author = %author.short(), from = %from.short(), %why, "not taken in");
                 return TakenIn { goes_on: false, ..taken };
             }
-            match self.with_engine(|engine, cx| engine.hear_public(&bytes.0, cx)) {
+            match self.with_engine(|engine, cx| engine.hear_entry(entry, cx)) {
                 Ok(()) => taken.new += 1,
                 Err(Refusal::Known { .. }) => {}
                 Err(why) => {
@@ -306,8 +334,7 @@ impl Core {
     }
 }
 
-fn place_of(bytes: &Blob, author: &LedgerId) -> Option<u64> {
-    let entry = Entry::parse(&bytes.0).ok()?;
+fn place_of(entry: &Entry, author: &LedgerId) -> Option<u64> {
     let header = entry.body().stream.filter(|header| header.id == PUBLIC_STREAM)?;
     (entry.body().ledger == *author).then_some(header.sseq)
 }

@@ -215,6 +215,14 @@ fn replace(data: &DataDir, ledger: &Path, waiting: &Path, floor: &Floor) -> Resu
     Ok(Index::destroy(&data.index())?)
 }
 
+/// Whether entries are being left out just now, or an interrupted attempt at that waits for the next start.
+///
+/// # Errors
+/// When the folder cannot be listed.
+pub fn is_changing(ledger: &Path) -> Result<bool, BaseFileError> {
+    Ok(!waiting_folders(ledger)?.is_empty())
+}
+
 fn waiting(ledger: &Path, forward: u64) -> PathBuf {
     ledger.join(format!("{WAITING}{forward}"))
 }

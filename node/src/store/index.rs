@@ -8,37 +8,37 @@
 //! The engine is redb. It is not trusted with a damaged file: every page is checked when the index is opened, every
 //! row carries a checksum of its own that is checked when it is read, calls run inside `catch_unwind`, after one error
 //! or panic it is not called again, and an [`Applied`] mark beyond the segments ([`Applied::is_beyond`]) is a rebuild.
-//! Most commits are not synced: a crash leaves an older index, whose mark says so, and which is caught up.
+//! Commits are gathered and most are not synced: a crash leaves an older index, whose mark says so, and which is caught up.
 
 mod batch;
+mod behind;
+mod engine;
 mod keys;
 mod page;
 mod snapshot;
 
 use batch::Row;
 pub use batch::{FULL_BATCH_ROWS, IndexBatch};
+use behind::Behind;
+use engine::{Engine, guarded};
 pub use page::{Direction, MAX_PAGE_ROWS, Page};
 pub use snapshot::{MAX_SNAPSHOT_BYTES, Snapshot};
 
 use super::segments::{Counts, Position};
 use keys::Table;
-use redb::{Database, Durability, ReadableDatabase, TableDefinition};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use redb::Database;
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use weft_protocol::ids::{AccountId, LedgerId, OpId, Signer, StreamId};
 
 /// The one file of the index.
 const FILE: &str = "rows.redb";
-/// All rows are in one table under one-byte prefixes, so that a batch is one change.
-const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
 /// Memory the engine may use for pages while it makes an index: the whole node should stay below 200 MB while it rebuilds a
 /// million entries.
 const FILLING_CACHE_BYTES: usize = 48 * 1024 * 1024;
-/// The same while a node runs: the pages of the newest rows. The system keeps the rest of the file as it has room.
-const CACHE_BYTES: usize = 4 * 1024 * 1024;
-/// After so many rows a commit is synced: bounds how much a crash leaves to be caught up.
-const SYNC_EVERY_ROWS: usize = 100_000;
+/// The same while a node runs: the pages of the newest rows. The newest of all wait outside of it, and the system keeps the
+/// rest of the file as it has room.
+const CACHE_BYTES: usize = 2 * 1024 * 1024;
 /// Length of a row's checksum.
 const CHECKSUM_LEN: usize = 4;
 /// Layout of the rows; another number means: rebuild.
@@ -107,18 +107,14 @@ impl From<Counts> for Applied {
 
 /// An open index.
 pub struct Index {
-    /// `None` only while it is dropped.
-    db: Option<Database>,
-    broken: AtomicBool,
-    /// Rows written since the last commit that was synced.
-    unsynced: AtomicUsize,
+    rows: Behind,
     /// Whether it was empty when it was opened, and has the memory to be filled.
     is_roomy: bool,
 }
 
 impl std::fmt::Debug for Index {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Index").field("broken", &self.broken).finish_non_exhaustive()
+        f.debug_struct("Index").field("broken", &self.rows.engine().is_broken()).finish_non_exhaustive()
     }
 }
 
@@ -139,20 +135,14 @@ impl Index {
             let cache = if fresh { FILLING_CACHE_BYTES } else { CACHE_BYTES };
             builder.set_cache_size(cache).set_check_integrity_on_open(true);
             let db = builder.create(&path)?;
-            if fresh {
-                let write = db.begin_write()?;
-                insert(&mut write.open_table(ROWS)?, &keys::meta(keys::FORMAT), &FORMAT.to_be_bytes())?;
-                write.commit()?;
-            }
             Ok(db)
         };
-        let db = guarded("open", open)?;
-        let index = Self {
-            db: Some(db),
-            broken: AtomicBool::new(false),
-            unsynced: AtomicUsize::new(0),
-            is_roomy: fresh,
-        };
+        let engine = Engine::new(guarded("open", open)?);
+        if fresh {
+            let format = (keys::meta(keys::FORMAT), Some(FORMAT.to_be_bytes().to_vec()));
+            engine.write(&BTreeMap::new(), &[format], true)?;
+        }
+        let index = Self { rows: Behind::new(engine), is_roomy: fresh };
         match index.get(&keys::meta(keys::FORMAT))? {
             Some(format) if keys::read_u64(&format) == Some(FORMAT) => {}
             Some(_) => return Err(IndexError::rebuild("it has the layout of another version")),
@@ -206,18 +196,12 @@ impl Index {
     /// # Errors
     /// [`IndexError::Rebuild`].
     pub fn commit(&self, batch: IndexBatch, applied: Applied) -> Result<(), IndexError> {
-        let old_chunks = match batch.has_snapshot() {
+        let is_large = batch.has_snapshot();
+        let old_chunks = match is_large {
             true => self.snapshot_header()?.map_or(0, |header| header.chunks()),
             false => 0,
         };
-        let rows = batch.into_rows(applied, old_chunks);
-        let unsynced = self.unsynced.fetch_add(rows.len(), Ordering::AcqRel).saturating_add(rows.len());
-        let sync = unsynced >= SYNC_EVERY_ROWS;
-        self.run("write", |db| write(db, &rows, sync))?;
-        if sync {
-            self.unsynced.store(0, Ordering::Release);
-        }
-        Ok(())
+        self.rows.commit(batch.into_rows(applied, old_chunks), is_large)
     }
 
     /// Where own entry `seq` stands.
@@ -296,14 +280,15 @@ impl Index {
     /// # Errors
     /// [`IndexError::Rebuild`].
     pub fn flush(&self) -> Result<(), IndexError> {
-        self.run("flush", |db| write(db, &[], true))
+        self.rows.flush()
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
-        let found = self.run("read", |db| {
-            let table = db.begin_read()?.open_table(ROWS)?;
-            Ok(table.get(key)?.map(|value| checked(key, value.value())))
-        })?;
+        self.rows.engine().unless_broken()?;
+        if let Some(value) = self.rows.row(key) {
+            return Ok(Some(value));
+        }
+        let found = self.rows.engine().get(key)?;
         found.map(|value| value.ok_or_else(|| self.unreadable(key))).transpose()
     }
 
@@ -319,96 +304,25 @@ impl Index {
     ) -> Result<Vec<(u64, T)>, IndexError> {
         let Some(keys) = page.bounds(prefix) else { return Ok(Vec::new()) };
         let limit = page.limit.min(MAX_PAGE_ROWS);
-        let rows = self.run("read", |db| {
-            let table = db.begin_read()?.open_table(ROWS)?;
-            let mut range = table.range::<&[u8]>(keys.start().as_slice()..=keys.end().as_slice())?;
-            let mut rows = Vec::new();
-            while rows.len() < limit {
-                let next = match page.direction {
-                    Direction::OldestFirst => range.next(),
-                    Direction::NewestFirst => range.next_back(),
-                };
-                let Some(row) = next else { break };
-                let (key, value) = row?;
-                rows.push((key.value().to_vec(), checked(key.value(), value.value())));
-            }
-            Ok(rows)
-        })?;
+        // First what waits: what goes over to the engine meanwhile is seen twice, never missed.
+        let waiting = self.rows.rows(&keys);
+        let mut rows = self.rows.engine().range(&keys, page.direction, limit)?;
+        rows.extend(waiting.into_iter().map(|(key, value)| (key, Some(value))));
         let rows = rows.into_iter().map(|(key, value)| {
             let number = key.strip_prefix(prefix).and_then(keys::read_u64);
             let value = value.and_then(|value| read(&value));
             number.zip(value).ok_or_else(|| self.unreadable(&key))
         });
-        rows.collect()
+        match page.direction {
+            Direction::OldestFirst => rows.take(limit).collect(),
+            Direction::NewestFirst => rows.rev().take(limit).collect(),
+        }
     }
 
     fn unreadable(&self, key: &[u8]) -> IndexError {
-        self.broken.store(true, Ordering::Release);
+        self.rows.engine().set_broken();
         IndexError::rebuild(format!("the row {} is not readable", Hex(key)))
     }
-
-    /// Runs one step of the engine. After a panic its locks may be held for ever, so it is never called again.
-    fn run<T>(
-        &self,
-        doing: &str,
-        step: impl FnOnce(&Database) -> Result<T, redb::Error>,
-    ) -> Result<T, IndexError> {
-        if self.broken.load(Ordering::Acquire) {
-            return Err(IndexError::rebuild("it has failed before"));
-        }
-        let db = self.db.as_ref().expect("the engine is taken out only in drop");
-        guarded(doing, || step(db)).inspect_err(|_| self.broken.store(true, Ordering::Release))
-    }
-}
-
-impl Drop for Index {
-    fn drop(&mut self) {
-        let db = self.db.take();
-        if self.broken.load(Ordering::Acquire) {
-            // Closing could wait for ever on what a panic left locked; the files are about to be deleted.
-            std::mem::forget(db);
-        } else if guarded("close", || {
-            drop(db);
-            Ok(())
-        })
-        .is_err()
-        {
-            tracing::warn!("the index was not closed cleanly; the next start rebuilds it");
-        }
-    }
-}
-
-/// Rows in one transaction; one that is not synced costs no wait, and a crash takes it back as a whole.
-fn write(db: &Database, rows: &[Row], sync: bool) -> Result<(), redb::Error> {
-    let mut transaction = db.begin_write()?;
-    transaction.set_durability(if sync { Durability::Immediate } else { Durability::None })?;
-    {
-        let mut table = transaction.open_table(ROWS)?;
-        for (key, value) in rows {
-            match value {
-                Some(value) => insert(&mut table, key, value)?,
-                None => drop(table.remove(key.as_slice())?),
-            }
-        }
-    }
-    Ok(transaction.commit()?)
-}
-
-fn insert(table: &mut redb::Table<'_, &[u8], &[u8]>, key: &[u8], value: &[u8]) -> Result<(), redb::Error> {
-    let stored = [value, &checksum(key, value)].concat();
-    table.insert(key, stored.as_slice())?;
-    Ok(())
-}
-
-/// Over key and value, so that a row that stands under another key is noticed too.
-fn checksum(key: &[u8], value: &[u8]) -> [u8; CHECKSUM_LEN] {
-    crc32c::crc32c_append(crc32c::crc32c(key), value).to_be_bytes()
-}
-
-/// The value of a stored row, `None` when it is damaged.
-fn checked(key: &[u8], stored: &[u8]) -> Option<Vec<u8>> {
-    let (value, sum) = stored.split_at_checked(stored.len().checked_sub(CHECKSUM_LEN)?)?;
-    (checksum(key, value) == sum).then(|| value.to_vec())
 }
 
 /// Whether a folder holds the index of the first releases, which was made by another engine.
@@ -418,18 +332,6 @@ fn is_of_first_engine(dir: &Path) -> bool {
 
 fn is_first_engine_file(name: &str) -> bool {
     matches!(name, "conf" | "db" | "blobs") || name.starts_with("snap.")
-}
-
-fn guarded<T>(doing: &str, step: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, IndexError> {
-    match catch_unwind(AssertUnwindSafe(step)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(IndexError::rebuild(format!("could not {doing} it: {error}"))),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-            Err(IndexError::rebuild(format!("could not {doing} it, the engine panicked: {text}")))
-        }
-    }
 }
 
 struct Hex<'a>(&'a [u8]);

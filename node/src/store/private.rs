@@ -11,6 +11,7 @@ mod letters;
 mod networks;
 mod peers;
 mod people;
+mod proposals;
 mod schema;
 mod settings;
 mod shut_out;
@@ -21,6 +22,7 @@ pub use letters::{ALL_BYTES, LIFE_MS, PAIR_BYTES};
 pub use networks::{Ban, StoredDescriptor};
 pub use peers::LocalPeer;
 pub use people::{Erased, Person, Traces};
+pub use proposals::{MAX_PROPOSAL_BYTES, MAX_PROPOSALS};
 pub use shut_out::{MAX_SHUT_OUT, ShutOut};
 pub use sidecars::{Direction, SIDECAR_CONTEXT, SealedSidecar, Sidecar, SidecarSalt};
 

@@ -6,7 +6,7 @@
 
 // The tests of the whole system make the same instances; they depend on the node, which this benchmark does not build.
 #[path = "../../../tests/src/netting/families.rs"]
-#[expect(unreachable_pub, dead_code, reason = "it is public in the tests, which check its sums too")]
+#[expect(unreachable_pub, reason = "it is public in the tests, which know the same graphs")]
 mod families;
 mod peers;
 
@@ -192,6 +192,9 @@ fn run(arguments: &Arguments) -> Outcome<()> {
         "instance             edges    order   comps    solve   verify    MiB       volume   OR-tools         LEMON simplex    LEMON scaling",
     );
     for instance in &instances {
+        if instance.is_right() == Some(false) {
+            return Err(format!("{instance} is another graph than others make").into());
+        }
         let us = ours(instance, arguments)?;
         peers.write(instance.parties, &if arguments.alone { Vec::new() } else { instance.rows() })?;
         let whole = us.prune_ns + us.solve_ns;

@@ -5,6 +5,7 @@
 
 use super::finding::EntryRef;
 use super::netted::{self, Cleared};
+use super::resets::Begun;
 use super::settlements::{self, Settlement};
 use super::statements::StatedLine;
 use crate::clearing::accord::Accord;
@@ -71,6 +72,14 @@ pub(super) struct Closed {
     /// By dispute, and what that says.
     #[n(3)]
     pub(super) disputed: Option<DisputeOutcome>,
+    /// By a reset of the channel.
+    #[n(4)]
+    #[cbor(default)]
+    pub(super) reset: bool,
+    /// Done on the channel before a reset of it: what it has moved stands in what the new one began with.
+    #[n(5)]
+    #[cbor(default)]
+    pub(super) before: bool,
 }
 
 impl Closed {
@@ -166,6 +175,9 @@ pub(super) struct Side {
     #[n(11)]
     #[cbor(default)]
     pub(super) cleared: BTreeMap<Hash, Cleared>,
+    /// Where it began with a reset.
+    #[n(12)]
+    pub(super) begun: Option<Begun>,
 }
 
 /// Places of a stream that are filled when entries are missing.
@@ -189,6 +201,7 @@ impl Side {
             settlements,
             written_off,
             cleared,
+            begun: None,
         }
     }
 
@@ -215,6 +228,12 @@ impl Side {
     /// The first place whose entry is missing.
     pub(super) fn first_gap(&self) -> u64 {
         self.lines.iter().position(|(leaf, _)| *leaf == Hash::ZERO).unwrap_or(self.lines.len()) as u64
+    }
+
+    /// Hops that were open on this channel.
+    pub(super) fn legs(&self) -> impl Iterator<Item = &Leg> {
+        let here = |said: &Said| !said.closed.is_some_and(|closed| closed.before);
+        self.claims.iter().filter(move |(_, said)| here(said)).map(|(leg, _)| leg)
     }
 
     pub(super) fn acked_to(&self) -> u64 {
@@ -285,6 +304,17 @@ impl Side {
             }
             return;
         }
+        if let Payload::ResetBooked(booked) = &entry.op().payload {
+            let Some((id, row)) = state.channel_with(&booked.peer) else { return };
+            let Some(side) = sides.get_mut(&id) else { return };
+            for posting in booked.postings.iter().filter(|posting| posting.account == row.account) {
+                let pairs = (0_u8..).zip(&row.accord.pairs);
+                let mut of_unit = pairs.filter(|(_, p)| p.booked_unit(row.we_are_a) == posting.unit);
+                let pair = of_unit.next().map_or(0, |(pair, _)| pair);
+                side.written_off.push((pair, posting.unit, posting.delta));
+            }
+            return;
+        }
         if let Payload::Netted(one) = &entry.op().payload {
             netted::book(sides, state, entry, one);
             return;
@@ -339,6 +369,8 @@ impl Said {
         let reference = step.reference;
         match &step.args {
             StepArgs::Accord(_)
+            | StepArgs::Reset(_)
+            | StepArgs::ResetRefuse(_)
             | StepArgs::Stmt(_)
             | StepArgs::StmtAck(_)
             | StepArgs::Settle(_)
@@ -381,15 +413,22 @@ impl Said {
                 again.or_else(|| other.then_some("its Decision is on another claim"))
             }
             StepArgs::Done(args) => {
-                let closed =
-                    Closed { line, done_by: Some(args.decision.body.decider), reference, disputed: None };
+                let closed = Closed {
+                    line,
+                    done_by: Some(args.decision.body.decider),
+                    reference,
+                    disputed: None,
+                    reset: false,
+                    before: false,
+                };
                 let again = once(&mut self.closed, closed, "it closes the hop a second time");
                 again.or_else(|| {
                     (args.decision.body.claim != claim).then_some("its Decision is on another claim")
                 })
             }
             StepArgs::Free => {
-                let closed = Closed { line, done_by: None, reference, disputed: None };
+                let closed =
+                    Closed { line, done_by: None, reference, disputed: None, reset: false, before: false };
                 once(&mut self.closed, closed, "it closes the hop a second time")
             }
             StepArgs::Dispute(args) => {
@@ -398,7 +437,14 @@ impl Said {
                 if reference.is_none() {
                     return once(&mut self.disputed, (line, outcome), "it disputes the hop a second time");
                 }
-                let closed = Closed { line, done_by: None, reference, disputed: Some(outcome) };
+                let closed = Closed {
+                    line,
+                    done_by: None,
+                    reference,
+                    disputed: Some(outcome),
+                    reset: false,
+                    before: false,
+                };
                 once(&mut self.closed, closed, "it closes the hop a second time")
             }
             StepArgs::Return => once(&mut self.returned, line, "it returns the claim a second time"),

@@ -94,6 +94,7 @@ impl Cross<'_> {
         }
         hop.check_answer(findings);
         match (&said.closed, &said.proposed) {
+            (Some(closed), Some(_)) if closed.before => {}
             (Some(closed), Some(proposed)) => hop.check_closed(closed, proposed, findings),
             (Some(closed), None) => {
                 let what = format!("it closes claim {claim}, which was not proposed");
@@ -175,7 +176,7 @@ impl Hop<'_> {
     fn check_closed(&self, closed: &Closed, proposed: &Proposed, findings: &mut Findings) {
         let at = self.us.entry(&closed.line, &self.cross.audited);
         let mut wrong = |class, what: String| findings.add(Finding::new(class, what).at(at));
-        if let Some(outcome) = closed.disputed {
+        if let Some(outcome) = closed.disputed.filter(|_| !closed.reset) {
             let agreed = self.answer.disputed.map(|(line, said)| (Some(line.leaf), said));
             if agreed != Some((closed.reference, outcome)) && !(agreed.is_none() && self.creditor_lags()) {
                 wrong(
@@ -227,7 +228,12 @@ impl Hop<'_> {
     fn check_booked(&self, findings: &mut Findings) {
         let Some(booked) = &self.answer.booked else { return };
         let done = self.said.closed.filter(Closed::binds);
-        let right = done.is_some_and(|done| done.line.leaf == booked.cause)
+        let by_reset = self.them.begun.as_ref().is_some_and(|begun| begun.line.leaf == booked.cause);
+        // Of a reset the debtor may have lost the hop, and the document that both have signed binds it all the same.
+        if by_reset && done.is_none() {
+            return;
+        }
+        let right = done.is_some_and(|done| done.line.leaf == booked.cause || (done.reset && by_reset))
             && self.said.proposed.and_then(|p| p.amounts).is_some_and(|(_, dst)| dst == booked.amount);
         let may_lack_it = done.is_none() && self.debtor_lags();
         if !right && !may_lack_it {
@@ -246,8 +252,14 @@ impl Hop<'_> {
 
     fn check_returned(&self, findings: &mut Findings) {
         let Some(back) = &self.said.got_back else { return };
-        let right = self.answer.returned.is_some_and(|line| line.leaf == back.cause)
-            && self.said.ended.is_some_and(|ended| ended.amount == back.amount);
+        let before = self.said.closed.filter(|closed| closed.before).and(self.said.proposed);
+        let gave = match self.said.ended {
+            Some(ended) => Some(ended.amount),
+            // The old channel has it.
+            None => before.and_then(|proposed| proposed.amounts).map(|(src, _)| src),
+        };
+        let right =
+            self.answer.returned.is_some_and(|line| line.leaf == back.cause) && gave == Some(back.amount);
         if !right && !self.creditor_lags() {
             let what =
                 format!("claim {} came back without a RETURN of {}", self.claim, self.them.ledger.short());

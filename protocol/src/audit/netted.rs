@@ -99,7 +99,9 @@ pub(super) fn check(cross: &Cross<'_>, findings: &mut Findings) {
                 (args.pair, args.amount.minor(), args.a_owed == is_a)
                     == (booked.pair, booked.amount, booked.we_owed)
             });
-            if !right && us.acked_to() <= them.len() {
+            // A reset says it in the debtor's place.
+            let by_reset = us.begun.as_ref().is_some_and(|begun| begun.results.contains(result));
+            if !right && !by_reset && us.acked_to() <= them.len() {
                 let at = if us.ledger == cross.audited {
                     EntryRef::Own(booked.seq)
                 } else {

@@ -200,6 +200,10 @@ impl Networks {
             findings.add(error("two networks write as the peer on one channel"));
         } else if let Some(what) = side.say(&entry, step, entry.body().seq) {
             findings.add(error(what));
+        } else if let Some(what) =
+            super::resets::take_over(&mut self.sides, &entry, step, entry.body().seq, None)
+        {
+            findings.add(error(what));
         }
     }
 

@@ -28,18 +28,32 @@ pub(super) fn check(
             let cross =
                 Cross { audited, now_ms: state.head.time_ms, may_lag: false, one: ours, other: theirs };
             cross.check(findings);
+            super::resets::check(ours, theirs, &audited, findings);
         } else {
             let what = format!(
                 "what {} has said, as its folder is not here: {} claims rest on its word",
                 row.peer.short(),
-                distinct(ours.claims.keys())
+                distinct(ours.legs())
             );
             findings.add(Finding::new(Class::NotChecked, what));
         }
         let silent = Side::new(row.peer, audited, *id, false);
         reports.push(report(state, *id, row, ours, theirs.unwrap_or(&silent)));
     }
+    let ended = |side: &Side| {
+        // The next channel may have been offered, and not begun.
+        let next = state.next_channel(&side.ledger);
+        state.is_former_channel(&side.ledger, &side.channel) || next.as_ref() == Ok(&side.channel)
+    };
     for side in networks.sides.iter().filter(|(id, _)| !known.contains(*id)).map(|(_, side)| side) {
+        if ended(side) {
+            let what = format!(
+                "streams of the channel with {} that a reset has ended, or that begin with none: they are not held against each other",
+                side.ledger.short()
+            );
+            findings.add(Finding::new(Class::NotChecked, what));
+            continue;
+        }
         let (ledger, channel) = (side.ledger.short(), side.channel);
         let what = format!("entries of {ledger} on channel {channel} are here, and no accord with it");
         findings.add(Finding::new(Class::Orphan, what));
@@ -85,7 +99,7 @@ fn report(state: &State, id: StreamId, row: &ChannelRow, ours: &Side, theirs: &S
         account: row.account,
         our_entries: ours.len(),
         their_entries: theirs.len(),
-        claims: distinct(ours.claims.keys().chain(theirs.claims.keys())),
+        claims: distinct(ours.legs().chain(theirs.legs())),
         pinned_to: pinned,
         positions: positions.collect(),
     }
@@ -101,7 +115,7 @@ fn open(debtor: &Side, creditor: &Side, pair: u8, until_booked: bool) -> i128 {
     let booked = |claim: &Leg| creditor.claims.get(claim).is_some_and(|said| said.booked.is_some());
     let amount = |claim: &Leg, said: &Said| {
         let proposed = said.proposed.filter(|proposed| proposed.pair == pair)?;
-        let open = match said.closed.map(|closed| closed.done_by.is_some()) {
+        let open = match said.closed.map(|closed| closed.binds() && !closed.before) {
             None => true,
             Some(done) => done && until_booked && !booked(claim),
         };

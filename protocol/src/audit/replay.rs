@@ -277,9 +277,10 @@ impl Replay {
             return;
         }
         let authority = self.check_signatures(seq, entry, file);
-        let applied = match &authority {
-            Some(authority) => ledger::apply_resolved(&self.state, entry, authority),
-            None => ledger::apply(&self.state, entry),
+        let applied = match authority {
+            Ok(authority) => ledger::apply_resolved(&self.state, entry, &authority),
+            // A signature inside it that nobody could have made, or one missing, refuses it as any rule does.
+            Err(why) => ledger::apply(&self.state, entry).and(Err(why)),
         };
         match applied {
             Ok(transition) => {
@@ -366,8 +367,16 @@ impl Replay {
         self.state.head.leaf = entry.leaf();
     }
 
-    /// Has the signatures of an entry verified; gives whose they are, if all of them may sign.
-    fn check_signatures(&mut self, seq: u64, entry: &Entry, file: &Arc<str>) -> Option<Authority> {
+    /// Has the signatures of an entry verified; gives whose they are.
+    ///
+    /// # Errors
+    /// One of them may not sign, or one that is needed is not there.
+    fn check_signatures(
+        &mut self,
+        seq: u64,
+        entry: &Entry,
+        file: &Arc<str>,
+    ) -> Result<Authority, ledger::Rejected> {
         let mut about = About { entry: EntryRef::Own(seq), what: "the node's signature", file: file.clone() };
         let auth = entry.body().auth.len();
         let resolved = ledger::resolve(&self.state, entry);
@@ -383,16 +392,16 @@ impl Replay {
                     };
                     self.checker.push(&Job { key, message: &message, sig, about: &about });
                 }
-                Some(authority)
+                Ok(authority)
             }
-            // The rule is reported by `apply`; the node's signature can be judged all the same.
-            Err(_) => {
+            // The node's signature can be judged all the same.
+            Err(why) => {
                 let key = self.state.identity.as_ref().and_then(|i| i.node_key_bytes(entry).ok());
                 if let Some(key) = key {
                     let (message, sig) = (entry.node_message(), *entry.node_sig());
                     self.checker.push(&Job { key, message: &message, sig, about: &about });
                 }
-                None
+                Err(why)
             }
         };
         self.counts.node = self.counts.node.saturating_add(1);
@@ -460,6 +469,8 @@ impl Replay {
         if let Some(what) = side.say(entry, step, seq) {
             self.findings.add(Finding::error(what).at(EntryRef::Own(seq)).in_file(&**file));
         }
+        // What is wrong with ours the rules have said.
+        let _ = super::resets::take_over(&mut self.sides, entry, step, seq, Some(&self.state));
         let about = About { entry: EntryRef::Own(seq), what: "", file: file.clone() };
         self.networks.embedded(step, Some(&us), &about, &mut self.checker, &mut self.findings);
     }

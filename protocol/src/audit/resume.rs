@@ -12,7 +12,8 @@ use crate::encoding::{Blob, encode, encodes_to};
 use crate::ids::{Hash, KeyBytes, LedgerId, StreamId};
 use crate::ledger::identity::Predecessor;
 use crate::ledger::state::{State, StateError};
-use crate::log::proof::{BuildError, build_consistency, verify_consistency};
+use crate::log::checkpoint::Checkpoint;
+use crate::log::proof::{BuildError, ProofError, build_consistency, verify_consistency};
 use crate::log::tile::{TILE_WIDTH, TileBuilder, TileError, TilePath, TileReader};
 use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
@@ -290,33 +291,47 @@ pub(super) fn check_consistency(
     source: &mut dyn Source,
     findings: &mut Findings,
 ) {
-    let Some(says) = &newest.says else { return };
-    let (old, new) = (since.entries, says.size());
-    if new < old {
-        let what = format!(
+    let Some(new) = newest.says.as_ref().map(Checkpoint::size) else { return };
+    let old = since.entries;
+    let what = match extends(since, newest, source) {
+        Ok(()) => return,
+        Err(NotExtended::Shorter) => format!(
             "the checkpoint covers {new} entries, the earlier audit covered {old}: some were taken back"
-        );
-        return findings.add(Finding::new(Class::Mismatch, what).in_file(newest.file()));
+        ),
+        Err(NotExtended::Differs(why)) => format!(
+            "the checkpoint of {new} entries does not extend that of {old} which the earlier audit covered ({why}): \
+             their history was changed"
+        ),
+        Err(NotExtended::Unknown(why)) => format!(
+            "that the checkpoint of {new} entries extends the earlier one of {old} cannot be shown: {why}"
+        ),
+    };
+    findings.add(Finding::new(Class::Mismatch, what).in_file(newest.file()));
+}
+
+/// Why a checkpoint was not shown to extend an earlier tree.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotExtended {
+    #[error("the checkpoint covers fewer entries")]
+    Shorter,
+    #[error("{0}")]
+    Differs(#[source] ProofError),
+    #[error("it cannot be shown, {0}")]
+    Unknown(#[source] BuildError),
+}
+
+/// Whether a checkpoint extends an earlier tree, by a proof out of the stored tiles (RFC 9162 §2.1.4).
+pub(super) fn extends(old: &Since, newest: &Claimed, source: &mut dyn Source) -> Result<(), NotExtended> {
+    let Some(says) = &newest.says else { return Ok(()) };
+    let (old, new, root) = (old.entries, says.size(), old.root);
+    if new < old {
+        return Err(NotExtended::Shorter);
     }
     let load = |path: &TilePath| {
         let stored = source.hash_tiles(level(path), path.index()).into_iter();
         stored.filter(|(stored, _)| stored == path).find_map(|(_, bytes)| bytes.ok()).map(|named| named.bytes)
     };
     let mut reader = TileReader::new(new, load);
-    let proof = build_consistency(&mut reader, old, new);
-    let what = match proof {
-        Ok(proof) => match verify_consistency(old, new, &proof, &since.root, &says.root()) {
-            Ok(()) => return,
-            Err(why) => format!(
-                "the checkpoint of {new} entries does not extend that of {old} which the earlier audit covered ({why}): \
-                 their history was changed"
-            ),
-        },
-        Err(why @ (BuildError::Unreadable { .. } | BuildError::Place(_))) => {
-            format!(
-                "that the checkpoint of {new} entries extends the earlier one of {old} cannot be shown: {why}"
-            )
-        }
-    };
-    findings.add(Finding::new(Class::Mismatch, what).in_file(newest.file()));
+    let proof = build_consistency(&mut reader, old, new).map_err(NotExtended::Unknown)?;
+    verify_consistency(old, new, &proof, &root, &says.root()).map_err(NotExtended::Differs)
 }

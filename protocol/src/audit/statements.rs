@@ -66,10 +66,11 @@ fn moves(side: &Side, other: &Side) -> Moves {
     let mut moves = Vec::new();
     let mut add = |line: &Line, act, leg: &Leg, value| moves.push((line.sseq, act, *leg, value));
     for (claim, said) in &side.claims {
-        if let (Some(value), Some(proposed)) = (value(said), &said.proposed) {
+        let before = said.closed.as_ref().is_some_and(|closed| closed.reset || closed.before);
+        if let (Some(value), Some(proposed)) = (value(said), said.proposed.as_ref().filter(|_| !before)) {
             add(&proposed.line, Act::Opened, claim, value);
             if let Some(closed) = &said.closed {
-                let act = if closed.done_by.is_some() { Act::Done } else { Act::Freed };
+                let act = if closed.binds() { Act::Done } else { Act::Freed };
                 add(&closed.line, act, claim, value);
             }
         }
@@ -99,6 +100,9 @@ fn check_against_streams(cross: &Cross<'_>, us: &Side, them: &Side, findings: &m
     let we_are_a = accord.a == us.ledger;
     let (ours, theirs) = (moves(us, them), moves(them, us));
     let (mut trails, mut at) = ((Trail::default(), Trail::default()), (0, 0));
+    if let Some(begun) = &us.begun {
+        trails = (begun.trail(we_are_a), begun.trail(!we_are_a));
+    }
     for stated in us.statements.iter().filter(|stated| stated.answer.is_none()) {
         let (own, peer) = (stated.line.sseq, stated.acked);
         let finding =

@@ -1,5 +1,7 @@
 //! Ledgers built in memory, audited whole, spoilt and with a changed history.
 
+mod resets;
+mod revoked;
 mod rounds;
 
 use super::*;

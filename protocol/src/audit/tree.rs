@@ -57,6 +57,11 @@ impl Claimed {
         self.note.as_ref().map(|note| (note, self.named.file.as_str()))
     }
 
+    /// Whether this log key has signed it.
+    pub(super) fn is_of(&self, origin: &str, key: &PublicKey) -> bool {
+        self.note.as_ref().is_some_and(|note| Checkpoint::open_note(note, origin, key).is_ok())
+    }
+
     /// Whether the log key in force vouches for it.
     fn verify(&self, origin: &str, key: &PublicKey, findings: &mut Findings) -> bool {
         let Some(note) = &self.note else { return false };
@@ -163,7 +168,7 @@ impl Tree {
         source: &mut dyn Source,
         newest: Option<&Claimed>,
         earlier: Option<&Claimed>,
-        signer: &dyn Fn(u64) -> Option<(String, PublicKey)>,
+        signer: &dyn Fn(&Claimed) -> Option<(String, PublicKey)>,
         findings: &mut Findings,
     ) -> Option<u64> {
         self.compare_changed(source, findings);
@@ -188,12 +193,12 @@ impl Tree {
         &self,
         claimed: &Claimed,
         name: &str,
-        signer: &dyn Fn(u64) -> Option<(String, PublicKey)>,
+        signer: &dyn Fn(&Claimed) -> Option<(String, PublicKey)>,
         findings: &mut Findings,
     ) -> Option<u64> {
         let says = claimed.says.as_ref()?;
         let (size, file) = (says.size(), &claimed.named.file);
-        let Some((origin, key)) = signer(size) else {
+        let Some((origin, key)) = signer(claimed) else {
             findings.add(
                 Finding::unreadable(format!("{name} cannot be checked without the genesis")).in_file(file),
             );

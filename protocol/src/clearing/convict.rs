@@ -84,11 +84,10 @@ impl Engine {
     }
 
     /// An entry has come for a place that we have already.
-    pub(super) fn compare_known(&mut self, bytes: &[u8], cx: &mut Cx<'_>) {
-        let Ok(entry) = Entry::parse(bytes) else { return };
+    pub(super) fn compare_known(&mut self, entry: &Entry, cx: &mut Cx<'_>) {
         let Some(header) = entry.body().stream else { return };
         let place = super::peers::Place { ledger: entry.body().ledger, stream: header.id, sseq: header.sseq };
-        self.compare(&entry, place, cx);
+        self.compare(entry, place, cx);
     }
 
     /// An entry that follows in its stream has come: another may stand at its place of the ledger.

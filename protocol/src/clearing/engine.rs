@@ -106,11 +106,18 @@ pub struct Engine {
     pub(super) broken: BTreeSet<ClaimId>,
     /// Nothing is signed on these channels: their peers have not answered our guard.
     pub(super) hushed: BTreeSet<StreamId>,
+    /// Of them: channels whose peers have answered, and hold nothing of ours that we lack.
+    pub(super) answered: BTreeSet<StreamId>,
     /// Networks that our operator has shut out.
     pub(super) banned: BTreeSet<LedgerId>,
     /// What people want in netting rounds.
     pub(super) will: Will,
+    /// The last claim that the tick before looked at, where it has not come round.
+    pub(super) looked_at: Option<ClaimId>,
 }
+
+/// Claims that one tick looks at: some milliseconds of work, and no more however many a peer leaves open.
+const MAX_LOOKED_AT: usize = 512;
 
 impl Engine {
     /// An engine over an empty ledger.
@@ -132,8 +139,10 @@ impl Engine {
             unsure_ms,
             broken,
             hushed,
+            answered: BTreeSet::new(),
             banned,
             will: Will::default(),
+            looked_at: None,
         }
     }
 
@@ -163,7 +172,10 @@ impl Engine {
     /// # Errors
     /// Why it is not taken in.
     pub fn receive_public(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
-        let entry = self.peers.receive_public(bytes)?;
+        self.take_public(Entry::parse(bytes).map_err(Refusal::Malformed)?)
+    }
+    fn take_public(&mut self, entry: Entry) -> Result<(), Refusal> {
+        self.peers.absorb_public(&entry)?;
         self.batch.records.push(Record::Received(Box::new(entry)));
         Ok(())
     }
@@ -172,17 +184,22 @@ impl Engine {
     /// # Errors
     /// Why it is not taken in.
     pub fn hear_public(&mut self, bytes: &[u8], cx: &mut Cx<'_>) -> Result<(), Refusal> {
-        if let Ok(entry) = Entry::parse(bytes)
-            && self.peers.identity(&entry.body().ledger).is_some()
-        {
-            match entry.body().stream.map(|header| header.sseq < self.peers.public_next(&entry.body().ledger))
-            {
-                Some(true) => self.compare_known(bytes, cx),
+        self.hear_entry(Entry::parse(bytes).map_err(Refusal::Malformed)?, cx)
+    }
+    /// The same of one that was read already.
+    ///
+    /// # Errors
+    /// Why it is not taken in.
+    pub fn hear_entry(&mut self, entry: Entry, cx: &mut Cx<'_>) -> Result<(), Refusal> {
+        let author = entry.body().ledger;
+        if self.peers.identity(&author).is_some() {
+            match entry.body().stream.map(|header| header.sseq < self.peers.public_next(&author)) {
+                Some(true) => self.compare_known(&entry, cx),
                 Some(false) => self.compare_seq(&entry, cx),
                 None => {}
             }
         }
-        self.receive_public(bytes)
+        self.take_public(entry)
     }
     /// Whether there are records that were not taken to be made durable.
     pub fn has_unwritten(&self) -> bool {
@@ -213,6 +230,7 @@ impl Engine {
     /// The channel with a peer, if both sides have appended the same accord and the peer has kept the rules.
     pub(super) fn ready_channel(&self, peer: &LedgerId) -> Result<(StreamId, &ChannelRow), Rejected> {
         let (id, channel) = self.state.channel_with(peer).ok_or(Rejected::NoAccord { peer: *peer })?;
+        self.check_not_resetting(&id, peer)?;
         let theirs = self.peers.stream(&id).and_then(|s| s.accord_id);
         if theirs != Some(channel.accord_id) {
             return Err(Rejected::NoAccord { peer: *peer });
@@ -242,9 +260,9 @@ impl Engine {
     /// The rule it breaks; nothing changed.
     pub fn accord(&mut self, args: AccordArgs, cx: &mut Cx<'_>) -> Result<StreamId, Rejected> {
         let accord = super::accord::Accord::parse(&args.accord.0).map_err(Rejected::Accord)?;
-        let id = super::accord::channel_id(&accord.a, &accord.b, 0);
         let us = self.state.ledger()?;
         let (peer, _) = accord.other(&us).ok_or(Rejected::AccordPlace)?;
+        let id = super::accord::channel_id(&accord.a, &accord.b, self.state.incarnation(&peer));
         let theirs = self.peers.identity(&peer).ok_or(Rejected::NotIntroduced { ledger: peer })?;
         let sigs = if accord.a == peer { &args.sigs_a } else { &args.sigs_b };
         let checks = crate::ledger::clearing::accord_signatures(theirs, &args.accord.0, sigs)?;
@@ -281,16 +299,31 @@ impl Engine {
         proof: Option<&[Hash]>,
         cx: &mut Cx<'_>,
     ) -> Result<(), Refusal> {
-        let checked = self.peers.check(&self.state, peer, bytes, proof);
+        self.receive_entry(peer, Entry::parse(bytes).map_err(Refusal::Malformed)?, proof, cx)
+    }
+
+    /// The same of an entry that was read already.
+    ///
+    /// # Errors
+    /// Why it is not taken in; nothing changed.
+    pub fn receive_entry(
+        &mut self,
+        peer: &LedgerId,
+        entry: Entry,
+        proof: Option<&[Hash]>,
+        cx: &mut Cx<'_>,
+    ) -> Result<(), Refusal> {
+        let checked = self.peers.check(&self.state, peer, &entry, proof);
         if matches!(checked, Err(Refusal::Known { .. })) {
-            self.compare_known(bytes, cx);
+            self.compare_known(&entry, cx);
         }
-        let entry = checked?;
+        checked?;
         self.compare_seq(&entry, cx);
         let claim = self.peers.absorb(&self.state, &entry);
         self.batch.records.push(Record::Received(Box::new(entry)));
         self.convict_contradictions(cx);
         self.look_at_write_offs(cx);
+        self.look_at_resets(cx);
         if let Some(claim) = claim {
             self.react(&claim, cx);
         } else if let Some((id, _)) = self.state.channel_with(peer) {
@@ -475,15 +508,22 @@ impl Engine {
         self.peers.acked(channel, next.min(written));
     }
 
-    /// Looks again at every claim that peers have open with us: sidecars may have come, expiries passed.
+    /// Looks again at claims that peers have open with us: sidecars may have come, expiries passed. At most
+    /// `MAX_LOOKED_AT` of them each time, in turns: what arrives is looked at when it does.
     pub fn tick(&mut self, cx: &mut Cx<'_>) {
-        for claim in self.peers.claims() {
+        self.look_at_resets(cx);
+        let claims = self.peers.claims_after(self.looked_at, MAX_LOOKED_AT);
+        let comes_round = claims.len() < MAX_LOOKED_AT;
+        self.looked_at = claims.last().copied().filter(|_| !comes_round);
+        for claim in claims {
             self.react(&claim, cx);
         }
         self.pass_on_identities(cx);
         self.look_at_rounds(cx);
         self.look_at_statements(cx);
-        self.peers.prune(&self.state);
+        if comes_round {
+            self.peers.prune(&self.state);
+        }
     }
 
     /// After a start: writes every second half that a crash left out, and gives back holds that never became a
@@ -506,6 +546,7 @@ impl Engine {
         claims.extend(self.state.decisions.iter().filter(|(_, row)| !row.credited).map(|(c, _)| *c));
         self.recover_evidence(cx);
         self.look_at_write_offs(cx);
+        self.look_at_resets(cx);
         self.look_at_rounds(cx);
         let channels: Vec<StreamId> = self.state.channels.keys().copied().collect();
         channels.iter().for_each(|id| self.look_at_settlements(id, cx));
@@ -551,6 +592,13 @@ impl Engine {
             let peer = self.state.channels.get(&channel).map_or(LedgerId::ZERO, |row| row.peer);
             return Err(Rejected::NotHeard { peer });
         }
+        if let Some(peer) = self.state.peer_of_next(&channel)
+            && let Some((current, _)) = self.state.channel_with(&peer)
+            && self.hushed.contains(&current)
+            && !self.answered.contains(&current)
+        {
+            return Err(Rejected::NotHeard { peer });
+        }
         let ack = self
             .peers
             .stream(&channel)
@@ -583,6 +631,7 @@ impl Engine {
     /// on by then.
     fn pass_on_identities(&mut self, cx: &mut Cx<'_>) {
         let channels = self.state.channels.iter();
+        let channels = channels.filter(|(_, row)| !self.state.is_closed_for_reset(&row.peer));
         let known = channels.flat_map(|(id, row)| row.introduced.iter().map(|ledger| (*id, *ledger)));
         let behind: Vec<_> =
             known.filter(|(id, ledger)| !self.peers.not_shown(id, ledger).is_empty()).collect();

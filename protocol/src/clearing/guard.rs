@@ -13,8 +13,8 @@ use minicbor::{Decode, Encode};
 
 /// Decisions in one answer; the oldest are left out. A decider has far fewer open at a time.
 pub const MAX_DECISIONS: usize = 32;
-/// Streams in one question or answer: the channel, and the public one.
-pub const MAX_HEADS: usize = 2;
+/// Streams in one question or answer: the public one, the channel, and incarnations of it beside that one.
+pub const MAX_HEADS: usize = 4;
 /// Longest fence, as a note of the store.
 pub const MAX_FENCE_BYTES: usize = 4_096;
 

@@ -124,10 +124,7 @@ impl Engine {
         now_ms: u64,
     ) -> bool {
         let mut held: BTreeMap<(StreamId, u8, bool), u64> = BTreeMap::new();
-        for (_, _, row, out) in self.state.open_claims() {
-            if row.expires_ms.saturating_add(OLD_AFTER_MS) >= now_ms {
-                continue;
-            }
+        for (_, out) in self.state.open_until(now_ms.saturating_sub(OLD_AFTER_MS)) {
             let position = out.value().position().minor().unsigned_abs();
             let same = (out.channel, out.pair) == (channel, pair);
             for by_decider in [same.then_some(false), (out.decider == *decider).then_some(true)] {

@@ -5,7 +5,10 @@
 //! stream for ever); a line that breaks a rule of clearing has no effect and becomes a [`Finding`].
 
 mod effect;
+mod guarding;
+mod incarnations;
 mod places;
+mod public;
 mod refusal;
 mod saved;
 mod strangers;
@@ -14,20 +17,21 @@ pub use places::Place;
 pub use refusal::Refusal;
 
 use super::dispute::Disputed;
-use super::guard::{Fence, Newest, StreamHead};
+use super::guard::{Fence, Newest};
 use super::intent::{Decision, RejectCode, SignedIntent};
 use super::leg::Leg;
 use super::offer::PeerNetting;
+use super::reset::{HeardNotice, HeardReset, RefuseCode};
 use super::settle::{Offered, SettleAnswer};
 use super::statement::{Trail, Value};
 use super::stating::{Answered, Asked};
 use super::step::{Step, StepArgs};
 use crate::entry::{Entry, Payload};
-use crate::ids::{ClaimId, Hash, LedgerId, PUBLIC_STREAM, StreamId, UnitId};
+use crate::ids::{ClaimId, Hash, LedgerId, StreamId, UnitId};
 use crate::ledger::Rejected;
 use crate::ledger::capacity::Capacity;
 use crate::ledger::halt::Halt;
-use crate::ledger::identity::{Identity, LastGood, Purpose, is_identity};
+use crate::ledger::identity::{Identity, LastGood, Purpose};
 use crate::ledger::state::{State, StreamRow};
 use crate::ledger::units::UnitDefined;
 use crate::log::proof::verify_inclusion;
@@ -35,6 +39,7 @@ use crate::netting::round::view::Rounds;
 use minicbor::{Decode, Encode};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 /// An answer to a claim that has not come to us is kept this long: until after it expires, whatever it says.
 const KEEP_ANSWER_MS: u64 = super::react::MAX_EXPIRY_SEEN_MS * 2;
@@ -83,6 +88,10 @@ pub struct Peers {
     #[n(15)]
     #[cbor(default)]
     pub(super) rounds: Rounds,
+    /// Notices of resets, as the public streams tell them: by whom, and about the channel with whom.
+    #[n(16)]
+    #[cbor(default)]
+    pub(super) notices: BTreeMap<(LedgerId, LedgerId), HeardNotice>,
     /// Public entries taken in since this was built.
     #[cbor(skip)]
     public_taken: u64,
@@ -150,6 +159,12 @@ pub struct PeerStream {
     #[n(14)]
     #[cbor(default)]
     pub(super) netting: PeerNetting,
+    /// Its RESET, which begins this channel.
+    #[n(15)]
+    pub(super) reset: Option<Box<HeardReset>>,
+    /// The last reset of ours that it has refused: leaf hash of our RESET, and why.
+    #[n(16)]
+    pub(super) refused: Option<(Hash, RefuseCode)>,
 }
 
 /// What a peer has said about a claim on one channel.
@@ -251,6 +266,8 @@ impl PeerStream {
             halt: None,
             heard_ms: 0,
             netting: PeerNetting::default(),
+            reset: None,
+            refused: None,
         }
     }
 
@@ -336,6 +353,23 @@ impl Peers {
         all
     }
 
+    /// The next of them after one, at most so many.
+    pub(super) fn claims_after(&self, after: Option<ClaimId>, most: usize) -> Vec<ClaimId> {
+        let from = after.map_or(Bound::Unbounded, |claim| Bound::Excluded(Leg { claim, part: u8::MAX }));
+        let of_stream = |stream: &PeerStream| -> BTreeSet<ClaimId> {
+            let mut some = BTreeSet::new();
+            for (leg, _) in stream.claims.range((from, Bound::Unbounded)) {
+                some.insert(leg.claim);
+                if some.len() >= most {
+                    break;
+                }
+            }
+            some
+        };
+        let all: BTreeSet<ClaimId> = self.streams.values().flat_map(of_stream).collect();
+        all.into_iter().take(most).collect()
+    }
+
     /// Identity entries of a network that we have not yet shown on a channel.
     pub(super) fn not_shown(&self, channel: &StreamId, ledger: &LedgerId) -> &[Vec<u8>] {
         let shown = self.shown.get(&(*channel, *ledger)).copied().unwrap_or(0);
@@ -362,105 +396,13 @@ impl Peers {
         &self.findings
     }
 
-    /// Takes in an entry of another network's public stream, in order, with all its signatures checked.
-    ///
-    /// # Errors
-    /// Names the rule broken; a place we have already is [`Refusal::Known`].
-    pub fn receive_public(&mut self, bytes: &[u8]) -> Result<Entry, Refusal> {
-        let entry = Entry::parse(bytes).map_err(Refusal::Malformed)?;
-        self.absorb_public(&entry)?;
-        Ok(entry)
-    }
-
-    pub(super) fn absorb_public(&mut self, entry: &Entry) -> Result<(), Refusal> {
-        let ledger = entry.body().ledger;
-        let header = entry.body().stream.filter(|h| h.id == PUBLIC_STREAM);
-        let header = header.ok_or(Refusal::Rejected(Rejected::StreamHeader))?;
-        let next = self.public_next(&ledger);
-        if header.sseq < next {
-            return Err(Refusal::Known { sseq: header.sseq });
-        }
-        if header.sseq > next {
-            return Err(Refusal::Gap { next, got: header.sseq });
-        }
-        let head = self.public.get(&ledger).map_or(Hash::ZERO, |row| row.head);
-        if header.sprev != head {
-            return Err(Refusal::Forked { sseq: header.sseq });
-        }
-        if !self.has_identity_entry(entry) {
-            self.absorb_identity(entry)?;
-        }
-        if let Payload::UnitDefined(unit) = &entry.op().payload {
-            self.units.insert((ledger, unit.unit), unit.clone());
-        }
-        if let Payload::Capacity(told) = &entry.op().payload {
-            self.capacities.insert((ledger, told.peer), told.clone());
-        }
-        self.hear_of_rounds(entry);
-        self.public_taken = self.public_taken.saturating_add(1);
-        self.public.insert(ledger, StreamRow { next: next.saturating_add(1), head: entry.leaf() });
-        self.note_newest(entry);
-        self.places.note(entry);
-        Ok(())
-    }
-
     fn note_newest(&mut self, entry: &Entry) {
         let seen = Newest { boot: entry.body().boot, size: entry.body().seq.saturating_add(1) };
         let newest = self.newest.entry(entry.body().ledger).or_default();
         *newest = (*newest).max(seen);
     }
 
-    /// The newest entry of another ledger that we hold.
-    pub fn newest(&self, ledger: &LedgerId) -> Newest {
-        self.newest.get(ledger).copied().unwrap_or_default()
-    }
-
-    /// What we hold of another ledger's streams: the public one, and that of the channel, when there is one.
-    pub fn heads_of(&self, state: &State, ledger: &LedgerId) -> Vec<StreamHead> {
-        let public = self.public.get(ledger).copied().unwrap_or(StreamRow { next: 0, head: Hash::ZERO });
-        let mut heads = vec![StreamHead { stream: PUBLIC_STREAM, next: public.next, head: public.head }];
-        if let Some((stream, _)) = state.channel_with(ledger) {
-            let (next, head) = self.streams.get(&stream).map_or((0, Hash::ZERO), |s| (s.next, s.head));
-            heads.push(StreamHead { stream, next, head });
-        }
-        heads
-    }
-
-    /// Decisions of another network that we hold, at most so many.
-    pub fn decisions_of(&self, ledger: &LedgerId, most: usize) -> Vec<Decision> {
-        self.decisions.iter().filter(|((_, by), _)| by == ledger).map(|(_, d)| *d).take(most).collect()
-    }
-
-    /// What we have promised a network about what it wrote before a start.
-    pub fn fence(&self, ledger: &LedgerId) -> Option<&Fence> {
-        self.fences.get(ledger)
-    }
-
-    /// Promises it, or remembers the promise.
-    pub fn set_fence(&mut self, fence: Fence) {
-        self.fences.insert(fence.ledger, fence);
-    }
-
-    fn has_identity_entry(&self, entry: &Entry) -> bool {
-        self.identity_entries(&entry.body().ledger).iter().any(|known| known == entry.bytes())
-    }
-
-    /// Takes in an identity entry that comes after those we have, on the public stream or by KEY. Between two of
-    /// them the public stream may hold entries of other areas, so its places are not asked for.
-    fn absorb_identity(&mut self, entry: &Entry) -> Result<(), Refusal> {
-        let ledger = entry.body().ledger;
-        let identity = match self.identities.get(&ledger) {
-            Some(known) => known.after(entry),
-            None => Identity::from_entries([entry]),
-        };
-        self.identities.insert(ledger, identity.map_err(Refusal::Rejected)?);
-        if is_identity(&entry.op().payload) {
-            self.identity_entries.entry(ledger).or_default().push(entry.bytes().to_vec());
-        }
-        Ok(())
-    }
-
-    /// Checks an entry of a channel: form, place, chain, signature. Nothing is taken in yet. `proof` is the path
+    /// Checks an entry of a channel: place, chain, signature. Nothing is taken in yet. `proof` is the path
     /// from the entry up to the root of a revocation's last good checkpoint, where there is one.
     ///
     /// # Errors
@@ -469,11 +411,10 @@ impl Peers {
         &self,
         state: &State,
         peer: &LedgerId,
-        bytes: &[u8],
+        entry: &Entry,
         proof: Option<&[Hash]>,
-    ) -> Result<Entry, Refusal> {
-        let entry = Entry::parse(bytes).map_err(Refusal::Malformed)?;
-        let step = self.check_place(state, peer, &entry)?;
+    ) -> Result<(), Refusal> {
+        let step = self.check_place(state, peer, entry)?;
         let identity = self.identities.get(peer).ok_or(Refusal::Rejected(Rejected::NoGenesis))?;
         let (epoch, seq) = (entry.body().epoch, entry.body().seq);
         let key = identity.log_key_at(epoch, seq).map_err(Refusal::Rejected)?;
@@ -492,7 +433,7 @@ impl Peers {
         if step.ack.next > written || (step.ack.next == written && step.ack.head != ours.head) {
             return Err(Refusal::AheadOfUs { claimed: step.ack.next, written });
         }
-        Ok(entry)
+        Ok(())
     }
 
     /// Ledger, stream, place and chain of a channel's entry.
@@ -506,12 +447,12 @@ impl Peers {
         if body.ledger != *peer {
             return Err(Refusal::Rejected(Rejected::LedgerMismatch { expected: *peer, got: body.ledger }));
         }
-        let (id, _) =
-            state.channel_with(peer).ok_or(Refusal::Rejected(Rejected::NoAccord { peer: *peer }))?;
-        let header = body.stream.filter(|h| h.id == id).ok_or(Refusal::Rejected(Rejected::StreamHeader))?;
+        let header = body.stream.ok_or(Refusal::Rejected(Rejected::StreamHeader))?;
         let Payload::Step(step) = &entry.op().payload else {
             return Err(Refusal::Rejected(Rejected::StreamHeader));
         };
+        let id = header.id;
+        let ended = Self::belongs(state, peer, (id, header.sseq), step)?;
         if step.channel != id || !body.auth.is_empty() {
             return Err(Refusal::Rejected(Rejected::StepForm));
         }
@@ -523,6 +464,9 @@ impl Peers {
         }
         if header.sseq < next {
             return Err(Refusal::Known { sseq: header.sseq });
+        }
+        if ended {
+            return Err(Refusal::Rejected(Rejected::ChannelClosed { peer: *peer }));
         }
         if header.sseq > next {
             return Err(Refusal::Gap { next, got: header.sseq });
@@ -592,6 +536,9 @@ impl Peers {
         self.tell_of_rounds(state, entry);
         let Payload::Step(step) = &entry.op().payload else { return };
         self.follow_own(state, entry, step);
+        if let StepArgs::Reset(args) = &step.args {
+            self.follow_reset(state, entry, step, args);
+        }
         let decision = match &step.args {
             StepArgs::Accept(args) => Some(&args.decision),
             StepArgs::Done(args) => Some(&args.decision),
@@ -604,6 +551,8 @@ impl Peers {
                 None
             }
             StepArgs::Accord(_)
+            | StepArgs::Reset(_)
+            | StepArgs::ResetRefuse(_)
             | StepArgs::Propose(_)
             | StepArgs::Free
             | StepArgs::Return
@@ -648,11 +597,6 @@ impl Peers {
         decision.verify(identity)?;
         self.keep(decision, Hash::ZERO);
         Ok(())
-    }
-
-    /// Whether a decider has signed both ways on a claim.
-    pub fn contradicted(&self, claim: &ClaimId, decider: &LedgerId) -> bool {
-        self.contradicted.contains(&(*claim, *decider))
     }
 
     /// Notes how far the peer has our stream, as it answered to a push.

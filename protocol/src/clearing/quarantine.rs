@@ -47,6 +47,29 @@ impl Engine {
         self.raise_boot(self.state.head.boot.saturating_add(1));
         self.unsure_ms = self.boot();
         self.hushed = self.state.channels.keys().copied().collect();
+        self.answered.clear();
+    }
+
+    /// What a peer's answer to our guard has shown: whether it holds nothing of ours that we lack.
+    pub(super) fn note_answer(&mut self, peer: &LedgerId, holds_no_more: bool) {
+        let Some((id, _)) = self.state.channel_with(peer) else { return };
+        if holds_no_more {
+            self.answered.insert(id);
+        } else {
+            self.answered.remove(&id);
+        }
+    }
+
+    /// A RESET that has come back has begun a channel anew: what was not signed on the old one is not on the new one.
+    fn hush_successors(&mut self) {
+        let channels = &self.state.channels;
+        let gone: Vec<StreamId> =
+            self.hushed.iter().filter(|id| !channels.contains_key(id)).copied().collect();
+        for id in gone {
+            self.hushed.remove(&id);
+            let now = channels.iter().find(|(_, row)| self.state.is_former_channel(&row.peer, &id));
+            self.hushed.extend(now.map(|(id, _)| *id));
+        }
     }
 
     /// Whether we may have decided a claim and lost it: it was proposed, by the peer's time, before a start that was not
@@ -105,8 +128,11 @@ impl Engine {
     /// When there is no accord with it.
     pub fn guard_question(&self, peer: &LedgerId) -> Result<Guard, Rejected> {
         let (stream, _) = self.state.channel_with(peer).ok_or(Rejected::NoAccord { peer: *peer })?;
-        let heads = [PUBLIC_STREAM, stream].map(|stream| self.own_head(stream));
-        Ok(Guard { message: 1, ledger: self.state.ledger()?, boot: self.boot(), heads: heads.to_vec() })
+        let mut heads = [PUBLIC_STREAM, stream].map(|stream| self.own_head(stream)).to_vec();
+        // What we have offered to begin it anew stands in the next one.
+        let next = self.own_head(self.state.next_channel(peer)?);
+        heads.extend((next.next > 0).then_some(next));
+        Ok(Guard { message: 1, ledger: self.state.ledger()?, boot: self.boot(), heads })
     }
 
     fn own_head(&self, stream: StreamId) -> StreamHead {
@@ -122,7 +148,12 @@ impl Engine {
             let asked = ask.heads.iter().find(|one| one.stream == head.stream);
             asked.filter(|one| one.next > head.next).copied().unwrap_or(*head)
         };
-        let fence = Fence { ledger: *asker, boot: ask.boot, heads: held.iter().map(raise).collect() };
+        // Streams of which nothing is here yet: what the asker holds of the channel that is to follow.
+        let next = self.state.next_channel(asker).ok();
+        let unknown = ask.heads.iter().filter(|head| Some(head.stream) == next).copied();
+        let unknown = unknown.filter(|head| held.iter().all(|known| known.stream != head.stream));
+        let heads = held.iter().map(raise).chain(unknown).collect();
+        let fence = Fence { ledger: *asker, boot: ask.boot, heads };
         let fence = fence.after(self.peers.fence(asker));
         self.peers.set_fence(fence.clone());
         let guarded = Guarded {
@@ -155,9 +186,26 @@ impl Engine {
         signed.then(|| OwnHead { succession, size: says.size(), root: says.root() })
     }
 
-    /// Remembers a promise, read back from the store.
+    /// Remembers a promise, read back from the store: towards a peer, or our own ([`Engine::own_fence`]).
     pub fn set_fence(&mut self, fence: Fence) {
-        self.peers.set_fence(fence);
+        if self.state.ledger() != Ok(fence.ledger) {
+            self.peers.set_fence(fence);
+            return;
+        }
+        self.unsure_ms = fence.boot;
+        self.hushed = fence.heads.iter().map(|head| head.stream).collect();
+        self.hush_successors();
+    }
+
+    /// What the next start has to know although it proves itself: of which start on it decides, and towards whom nothing is
+    /// signed (specs/clearing.md 11.11). `None` where there is nothing to know, and in quarantine: that start proves nothing.
+    pub fn own_fence(&self) -> Option<Fence> {
+        let sure = self.unsure_ms == 0 && self.hushed.is_empty();
+        if self.quiet || sure {
+            return None;
+        }
+        let heads = self.hushed.iter().map(|stream| self.own_head(*stream)).collect();
+        Some(Fence { ledger: self.state.ledger().ok()?, boot: self.unsure_ms, heads })
     }
 
     /// Takes back an entry that we have written and lost: the next one of our ledger, as it was.
@@ -175,6 +223,7 @@ impl Engine {
         self.peers.absorb_own(&self.state, &entry);
         // An accord that is back brings a peer that has to be asked as well.
         self.hushed.extend(self.state.channels.keys().copied());
+        self.hush_successors();
         self.batch.records.push(Record::Own(Box::new(Written { entry, transition })));
         Ok(())
     }
@@ -187,6 +236,8 @@ impl Engine {
         let facts = succession::facts(&self.state, bytes)?;
         let recovered = Recovered { entry: Blob(bytes.to_vec()), postings: facts.postings };
         let leaf = facts.lost.leaf();
-        self.own(Payload::Recovered(recovered), &[], leaf.as_bytes(), 0, cx)
+        self.own(Payload::Recovered(recovered), &[], leaf.as_bytes(), 0, cx)?;
+        self.hush_successors();
+        Ok(())
     }
 }

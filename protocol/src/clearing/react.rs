@@ -14,7 +14,7 @@ use super::weak::{self, Weak};
 use crate::amount::Amount;
 use crate::encoding::Blob;
 use crate::entry::Payload;
-use crate::ids::{AccountId, ClaimId, Hash, StreamId, UnitId};
+use crate::ids::{AccountId, ClaimId, Hash, LedgerId, StreamId, UnitId};
 use crate::ledger::clearing::{accepted_on, hop_value, room, value_in};
 use crate::ledger::dispute::{DisputeClosed, left_on_incoming};
 use crate::ledger::identity::Purpose;
@@ -157,12 +157,30 @@ impl Engine {
             }
         }
         legs.iter().find_map(|(part, row)| {
-            Some((*part, self.todo_give_back(Leg { claim: *claim, part: *part }, row)?))
+            let leg = Leg { claim: *claim, part: *part };
+            Some((*part, self.todo_reset(leg, row).or_else(|| self.todo_give_back(leg, row))?))
+        })
+    }
+
+    /// What a RESET has bound or freed, and the books do not say yet: by our own rows, because what the peer proposed may be
+    /// lost.
+    fn todo_reset(&self, Leg { claim, part }: Leg, row: &ClaimRow) -> Option<Todo> {
+        row.incoming.iter().find_map(|(channel, hop)| {
+            let reset = self.reset_leaf(channel)?;
+            let (known, decided) = value_in(&self.state, &claim, part, channel);
+            if hop.is_bound_by(&reset) && hop.booked.is_none() {
+                return Some(Todo::Book { channel: *channel, done: reset, value: known?, decided });
+            }
+            let (dispute, postings) = left_on_incoming(&self.state, &claim, part, channel)?;
+            (dispute == reset).then_some(Todo::CloseDispute { channel: *channel, dispute, postings })
         })
     }
 
     /// As the debtor of a hop.
     fn todo_outgoing(&self, Leg { claim, part }: Leg, out: &OutHop) -> Option<Todo> {
+        if out.closing == Closing::Open && self.is_still(&out.channel) {
+            return None;
+        }
         let said = self.peers.leg(&out.channel, &claim, part);
         let decision = self.peers.decision(&claim, &out.decider).map(|d| d.body.outcome);
         let disputed = said.and_then(|said| said.disputed.clone());
@@ -231,12 +249,16 @@ impl Engine {
             return Some(Todo::CloseDispute { channel, dispute, postings });
         }
         let answered = hop.is_some_and(|h| h.answer != Answer::None) || said.refused.is_some();
-        if booked || answered || said.closing.is_some() {
+        if booked || answered || said.closing.is_some() || self.is_still(&channel) {
             return None;
         }
         match out.map(|out| (out, out.closing)) {
             // A hop bound by dispute has no Decision to pass on; nor has one on which both root sets have spoken before us.
-            Some((out, Closing::Done(_))) if self.peers.decision(&claim, &out.decider).is_none() => {
+            // What was given back is not bound any more.
+            Some((out, Closing::Done(_))) if out.returned => {
+                return Some(Todo::PassReject { channel, leaf: proposal.leaf, out: out.clone() });
+            }
+            Some((out, Closing::Done(_))) if !self.is_accepted(&claim, &out.decider) => {
                 return None;
             }
             Some((out, Closing::Done(_))) => {
@@ -254,6 +276,10 @@ impl Engine {
             Ok(Some(todo)) => Some(todo),
             Err(code) => Some(Todo::TurnAway { channel, leaf: proposal.leaf, code }),
         }
+    }
+
+    fn is_accepted(&self, claim: &ClaimId, decider: &LedgerId) -> bool {
+        self.peers.decision(claim, decider).is_some_and(|word| word.body.outcome == Outcome::Accept)
     }
 
     /// What a hop that is bound although we have neither passed it on nor accepted it brings us, by its proposal.
@@ -279,6 +305,10 @@ impl Engine {
         let broken = RejectCode::RuleBroken;
         let us = self.state.ledger().map_err(|_| broken)?;
         let row = self.state.channels.get(&channel).ok_or(broken)?;
+        // We may have proposed it onward before the start: it waits until that peer has answered, whatever else is wrong with it.
+        if self.may_go_on_unheard(leg.part, proposal) {
+            return Ok(None);
+        }
         let (intent, value) = self.check_proposal(leg.part, channel, proposal, cx)?;
         if intent.payee == us {
             return Ok(self.decide(leg, channel, proposal, intent, cx));
@@ -314,6 +344,14 @@ impl Engine {
         Ok(Some(Todo::Onward { from: channel, channel: id, leaf, signed, intent, place: next_place }))
     }
 
+    /// Whether a proposal would go on to a peer that has not answered our guard.
+    fn may_go_on_unheard(&self, part: u8, proposal: &Proposal) -> bool {
+        let Ok(intent) = proposal.signed.parse() else { return false };
+        let Some(way) = intent.parts.get(usize::from(part)) else { return false };
+        let next = way.route.get(usize::from(proposal.hop).saturating_add(2));
+        next.and_then(|next| self.state.channel_with(next)).is_some_and(|(id, _)| self.hushed.contains(&id))
+    }
+
     /// What every proposal must keep, wherever it leads.
     fn check_proposal(
         &self,
@@ -347,7 +385,9 @@ impl Engine {
         if [row.peer, intent.payer, intent.payee].iter().any(|ledger| self.is_frozen(ledger)) {
             return Err(broken);
         }
-        if row.halt.is_some() {
+        let noticed =
+            self.state.notice(&row.peer).is_some() || self.peers.notice_of(&self.state, &row.peer).is_some();
+        if row.halt.is_some() || noticed {
             return Err(RejectCode::Halted);
         }
         if self.room_in(channel, hop.pair) < 0 {
@@ -414,7 +454,7 @@ impl Engine {
                 continue;
             }
             let (channel, known) = known?;
-            if self.hushed.contains(&channel) {
+            if self.hushed.contains(&channel) || self.is_still(&channel) {
                 return None;
             }
             // One that does not keep the rules is turned away when its turn comes.
@@ -471,7 +511,7 @@ impl Engine {
                     let stuck =
                         onward.map_or(!yes, |out| matches!(out.closing, Closing::Freed(_)) || out.returned);
                     let decided = accepted_on(&self.state, &claim, part, &channel).is_some();
-                    let leaf = hop.done.filter(|_| stuck && !decided)?;
+                    let leaf = hop.done.filter(|_| stuck && !decided && !self.is_still(&channel))?;
                     Some(Todo::Return { channel, leaf })
                 }
             }

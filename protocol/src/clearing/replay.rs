@@ -59,7 +59,7 @@ impl Replay {
     /// It does not follow what was stored before it.
     pub fn received(&mut self, entry: &Entry) -> Result<(), Refusal> {
         if entry.body().stream.is_some_and(|header| header.id == PUBLIC_STREAM) {
-            return self.peers.absorb_public(entry);
+            return self.peers.absorb_stored_public(entry);
         }
         self.peers.check_place(&self.state, &entry.body().ledger, entry)?;
         if let Some(claim) = self.peers.absorb(&self.state, entry) {
@@ -128,6 +128,8 @@ fn claim_of(entry: &Entry) -> Option<ClaimId> {
         | Payload::Netted(_)
         | Payload::PeerView(_)
         | Payload::Capacity(_)
+        | Payload::ResetNotice(_)
+        | Payload::ResetBooked(_)
         | Payload::EvidenceRecorded(_)
         | Payload::FreezeLifted(_)
         | Payload::Erasure(_)

@@ -4,8 +4,9 @@
 //! What must hold: the quarantine ends only when every accord peer has answered to what we hold *now* and none of them
 //! knows of more, or when the root set has said by a succession that it goes on without the rest.
 
+use super::accord::channel_id;
 use super::engine::{Cx, Engine};
-use super::guard::{Fetch, Fetched, Guard, Guarded, Newest};
+use super::guard::{Fetch, Fetched, Guard, Guarded, Newest, StreamHead};
 use super::quarantine::OwnHead;
 use crate::entry::Entry;
 use crate::ids::{Hash, LedgerId, StreamId};
@@ -15,6 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Entries of ours that wait to be taken back; a peer that sends more is waited for until these are done.
 const MAX_POOL: usize = 100_000;
+/// Resets of one channel that a network which was set back may have forgotten: each takes a week's notice.
+const MAX_FORGOTTEN: u32 = 8;
 
 /// See the module.
 #[derive(Debug, Clone, Default)]
@@ -44,8 +47,8 @@ struct Heard {
     shown: Option<OwnHead>,
     /// Whether we hold nothing more than when it was given.
     fresh: bool,
-    /// Up to where its copy of our stream has been fetched.
-    fetched: u64,
+    /// Up to where its copies of our streams have been fetched.
+    fetched: BTreeMap<StreamId, u64>,
 }
 
 /// What is to be done next about a peer.
@@ -96,14 +99,22 @@ impl Restart {
         if !engine.awaits(peer) {
             return Ok(GuardStep::Done);
         }
-        let Some((stream, _)) = engine.state().channel_with(peer) else { return Ok(GuardStep::Done) };
-        let ours = engine.state().stream(&stream).next;
+        if engine.state().channel_with(peer).is_none() {
+            return Ok(GuardStep::Done);
+        }
         let Some(heard) = self.heard.get(peer).filter(|heard| heard.fresh) else {
             return engine.guard_question(peer).map(GuardStep::Ask);
         };
-        let from = heard.fetched.max(ours);
-        let more = held(&heard.answer, &stream) > from && self.pool.len() < MAX_POOL;
-        Ok(if more { GuardStep::Fetch(Fetch { message: 3, stream, from }) } else { GuardStep::Wait })
+        if self.pool.len() >= MAX_POOL {
+            return Ok(GuardStep::Wait);
+        }
+        // The older incarnation of a channel first: the next one follows from it.
+        let more = of_channel(engine, peer, &heard.answer).into_iter().rev().find_map(|head| {
+            let ours = engine.state().stream(&head.stream).next;
+            let from = heard.fetched.get(&head.stream).copied().unwrap_or(0).max(ours);
+            (head.next > from).then_some(Fetch { message: 3, stream: head.stream, from })
+        });
+        Ok(more.map_or(GuardStep::Wait, GuardStep::Fetch))
     }
 
     /// A peer has answered a question.
@@ -125,7 +136,7 @@ impl Restart {
         }
         // What we did not sign shows nothing.
         let shown = answer.checkpoint.as_ref().and_then(|note| engine.own_checkpoint(&note.0));
-        let fetched = self.heard.get(peer).map_or(0, |heard| heard.fetched);
+        let fetched = self.heard.get(peer).map(|heard| heard.fetched.clone()).unwrap_or_default();
         // What was taken back while the question was under way has to be asked for: the fence stands where it was asked.
         let fresh = engine.guard_question(peer).is_ok_and(|now| now == *ask);
         self.heard.insert(*peer, Heard { answer, shown, fresh, fetched });
@@ -147,7 +158,7 @@ impl Restart {
         if fetched.entries.is_empty() {
             // It may have been set back itself since it answered: it is asked anew.
             if let Some(heard) = self.heard.get_mut(peer) {
-                (heard.fresh, heard.fetched) = (false, 0);
+                (heard.fresh, heard.fetched) = (false, BTreeMap::new());
             }
             return Err("it does not give the entries of ours that it says it holds".to_owned());
         }
@@ -167,7 +178,7 @@ impl Restart {
             self.pool.insert((entry.body().boot, entry.body().seq), entry);
         }
         if let Some(heard) = self.heard.get_mut(peer) {
-            heard.fetched = next;
+            heard.fetched.insert(ask.stream, next);
         }
         Ok(self.advance(engine, cx))
     }
@@ -180,11 +191,16 @@ impl Restart {
     /// Entries were taken back that peers' guards did not give: everybody is asked again.
     pub fn taken_elsewhere(&mut self, engine: &Engine, count: u64) {
         self.taken_back = self.taken_back.saturating_add(count);
+        self.forget_held(engine);
+        self.ask_again();
+    }
+
+    /// What is here need not be taken back any more.
+    fn forget_held(&mut self, engine: &Engine) {
         let state = engine.state();
         self.pool.retain(|_, entry| {
             entry.body().stream.is_some_and(|header| header.sseq >= state.stream(&header.id).next)
         });
-        self.ask_again();
     }
 
     /// The root set has said that the ledger goes on.
@@ -200,7 +216,11 @@ impl Restart {
             return done;
         }
         let taken = self.take_back_all(engine, &mut done);
-        if self.bring_back_all(engine, cx) || taken {
+        self.forget_held(engine);
+        // In quarantine only after a succession of this start: what an earlier one has lost would stand where newer entries
+        // stood that are lost too, and that somebody may hold.
+        let may_bring_back = !engine.is_quarantined() || self.succeeded;
+        if (may_bring_back && self.bring_back_all(engine, cx)) || taken {
             if engine.is_quarantined() && !self.succeeded {
                 // A succession is of a later start than every entry before it.
                 engine.raise_boot(engine.state().head.boot.saturating_add(1));
@@ -208,12 +228,16 @@ impl Restart {
             self.ask_again();
             return done;
         }
+        for (peer, heard) in &self.heard {
+            engine.note_answer(peer, heard.fresh && holds_no_more(engine, peer, &heard.answer));
+        }
         let (settled, open): (Vec<_>, Vec<_>) =
             engine.awaited().into_iter().partition(|peer| self.is_settled(engine, peer));
         if engine.is_quarantined() {
             let whole = self.known_size(engine) <= engine.state().head.next_seq;
             let silent_only = open.iter().all(|peer| self.is_silent(engine, peer));
-            let ended = open.is_empty() && whole && self.pool.is_empty();
+            let rest_is_lost = self.pool.values().all(|entry| was_lost(engine, entry));
+            let ended = whole && rest_is_lost && open.iter().all(|peer| self.gave_all(engine, peer));
             let given_up = self.succeeded && silent_only;
             if !ended && !given_up {
                 return done;
@@ -249,9 +273,8 @@ impl Restart {
     fn bring_back_all(&mut self, engine: &mut Engine, cx: &mut Cx<'_>) -> bool {
         let mut moved = false;
         for (place, entry) in std::mem::take(&mut self.pool) {
-            let stream = entry.body().stream.map(|header| (header.id, header.sseq));
-            let Some((stream, sseq)) = stream else { continue };
-            if sseq < engine.state().stream(&stream).next {
+            let header = entry.body().stream;
+            if header.is_none_or(|header| header.sseq < engine.state().stream(&header.id).next) {
                 continue;
             }
             match engine.bring_back(entry.bytes(), cx) {
@@ -270,13 +293,30 @@ impl Restart {
     fn is_settled(&self, engine: &Engine, peer: &LedgerId) -> bool {
         let state = engine.state();
         let Some((stream, row)) = state.channel_with(peer) else { return true };
-        let ours = state.stream(&stream).next;
         let fresh = self.heard.get(peer).filter(|heard| heard.fresh);
         let theirs = engine.peers().stream(&stream).map_or(0, |s| s.next);
         if engine.is_quarantined() && self.elsewhere.unanswered.contains(peer) {
             return false;
         }
-        fresh.is_some_and(|heard| held(&heard.answer, &stream) <= ours) && theirs >= row.acked
+        fresh.is_some_and(|heard| holds_no_more(engine, peer, &heard.answer)) && theirs >= row.acked
+    }
+
+    /// Whether a peer has answered and given all of ours that it holds and we lack, and we hold all of its entries that we have
+    /// acknowledged. What it gave and an earlier succession has lost comes back when the quarantine has ended.
+    fn gave_all(&self, engine: &Engine, peer: &LedgerId) -> bool {
+        let state = engine.state();
+        let Some((stream, row)) = state.channel_with(peer) else { return true };
+        let fresh = self.heard.get(peer).filter(|heard| heard.fresh);
+        let heard = fresh.filter(|_| !self.elsewhere.unanswered.contains(peer));
+        let gave = |heard: &Heard, head: &StreamHead| {
+            let fetched = heard.fetched.get(&head.stream).copied().unwrap_or(0);
+            head.next <= fetched.max(state.stream(&head.stream).next)
+        };
+        let all_given = |heard: &Heard| {
+            let heads = of_channel(engine, peer, &heard.answer);
+            heads.into_iter().all(|head| gave(heard, head))
+        };
+        heard.is_some_and(all_given) && engine.peers().stream(&stream).map_or(0, |s| s.next) >= row.acked
     }
 
     /// Whether a peer has not answered, or has nothing of ours that we lack and does not give back what we have
@@ -287,7 +327,7 @@ impl Restart {
         };
         let state = engine.state();
         let Some((stream, row)) = state.channel_with(peer) else { return false };
-        let gave_ours = heard.fresh && held(&heard.answer, &stream) <= state.stream(&stream).next;
+        let gave_ours = heard.fresh && holds_no_more(engine, peer, &heard.answer);
         gave_ours && engine.peers().stream(&stream).map_or(0, |s| s.next) < row.acked
     }
 
@@ -347,12 +387,29 @@ impl Restart {
     }
 }
 
+/// Whether an entry of ours is one that a succession has lost.
+fn was_lost(engine: &Engine, entry: &Entry) -> bool {
+    let (boot, seq) = (entry.body().boot, entry.body().seq);
+    engine.state().successions.values().any(|row| boot < row.boot && seq >= row.base)
+}
+
 /// Whether there is a peer towards which nothing is signed.
 pub fn is_guarded(engine: &Engine) -> bool {
     engine.is_quarantined() || !engine.awaited().is_empty()
 }
 
-/// Up to which place somebody holds a stream of ours.
-fn held(answer: &Guarded, stream: &StreamId) -> u64 {
-    answer.heads.iter().find(|head| head.stream == *stream).map_or(0, |head| head.next)
+/// What a peer holds of our streams to it, the newest incarnation of the channel first.
+fn of_channel<'a>(engine: &Engine, peer: &LedgerId, answer: &'a Guarded) -> Vec<&'a StreamHead> {
+    let Ok(us) = engine.state().ledger() else { return Vec::new() };
+    // It may have reset a channel as often as we have forgotten.
+    let newest = engine.state().incarnation(peer).saturating_add(MAX_FORGOTTEN);
+    let ids = (0..=newest).rev().map(|n| channel_id(&us, peer, n));
+    ids.filter_map(|id| answer.heads.iter().find(|head| head.stream == id)).collect()
+}
+
+/// Whether a peer holds nothing of our streams to it that we lack.
+fn holds_no_more(engine: &Engine, peer: &LedgerId, answer: &Guarded) -> bool {
+    of_channel(engine, peer, answer)
+        .into_iter()
+        .all(|head| head.next <= engine.state().stream(&head.stream).next)
 }

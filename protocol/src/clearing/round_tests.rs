@@ -6,7 +6,7 @@ use crate::clearing::apply::{SHOW_AFTER_MS, Will, Wish};
 use crate::clearing::offer::ApplyArgs;
 use crate::clearing::step::StepArgs;
 use crate::entry::Payload;
-use crate::ids::{Hash, LedgerId, PUBLIC_STREAM};
+use crate::ids::{AccountId, Hash, LedgerId, PUBLIC_STREAM};
 use crate::ledger::netting::VoteRow;
 use crate::ledger::{Rejected, own_accounts};
 use crate::netting::round::attempt::{Attempt, Set, solve};
@@ -15,13 +15,15 @@ use crate::netting::round::{Announced, Line, Listed, RefusalReason, RoundUnit, V
 use crate::testing::{HOUR, TestNetwork};
 use std::collections::BTreeMap;
 
-const OFFERS_MS: u64 = 60_000;
+pub(crate) const OFFERS_MS: u64 = 60_000;
 pub(crate) const LISTS_MS: u64 = 120_000;
 const VOTES_MS: u64 = 600_000;
 
 /// 0 owes 1 fifty, 1 owes 2 forty, 2 owes 0 sixty; 0 has announced a round.
 pub(crate) struct Circle {
     pub(crate) networks: Vec<TestNetwork>,
+    /// A member of each.
+    pub(crate) members: Vec<AccountId>,
     pub(crate) round: Hash,
     start_ms: u64,
 }
@@ -31,7 +33,7 @@ fn auto() -> Will {
 }
 
 impl Circle {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut networks: Vec<TestNetwork> = (1..=3).map(TestNetwork::new).collect();
         let members: Vec<_> = networks.iter_mut().map(TestNetwork::member).collect();
         for (debtor, amount) in [(0, 50), (1, 40), (2, 60)] {
@@ -42,7 +44,7 @@ impl Circle {
             one.settle(other);
         }
         let start_ms = networks.iter().map(|network| network.now_ms).max().unwrap();
-        let mut circle = Self { networks, round: Hash::ZERO, start_ms };
+        let mut circle = Self { networks, members, round: Hash::ZERO, start_ms };
         circle.networks.iter_mut().for_each(|network| network.engine.want(auto()));
         circle.exchange();
         let unit = RoundUnit::of(&circle.networks[0].state().units[&HOUR]);
@@ -66,7 +68,7 @@ impl Circle {
         circle
     }
 
-    fn exchange(&mut self) {
+    pub(crate) fn exchange(&mut self) {
         for (one, other) in [(0, 1), (1, 2), (0, 2)] {
             let [one, other] = self.networks.get_disjoint_mut([one, other]).unwrap();
             one.deliver_public(other);
@@ -94,14 +96,14 @@ impl Circle {
         self.networks[0].engine.peers().rounds().get(&self.round).unwrap().lists.clone()
     }
 
-    fn solved(&self) -> Attempt {
+    pub(crate) fn solved(&self) -> Attempt {
         let lists = self.lists();
         let by_leaf = lists.iter().map(|(ledger, (leaf, list))| (*ledger, (*leaf, list))).collect();
         solve(&self.round, 0, &by_leaf).unwrap().unwrap()
     }
 
     /// The one who announced publishes these numbers.
-    fn publishes(&mut self, attempt: &Attempt) {
+    pub(crate) fn publishes(&mut self, attempt: &Attempt) {
         let (round, bytes) = (self.round, attempt.to_bytes());
         self.networks[0].now_ms = self.start_ms + LISTS_MS + 1;
         self.networks[0].with_cx(|engine, cx| engine.publish(&round, 0, &bytes, cx)).unwrap();
@@ -112,7 +114,7 @@ impl Circle {
     }
 
     /// What each network owes the next, as both ends have it.
-    fn debts(&self) -> Vec<i64> {
+    pub(crate) fn debts(&self) -> Vec<i64> {
         let debt = |debtor: usize| {
             let (one, other) = (&self.networks[debtor], &self.networks[(debtor + 1) % 3]);
             let account = own_accounts::peer(&one.ledger(), &other.ledger());
@@ -132,7 +134,7 @@ impl Circle {
         assert_eq!(applied.count(), 0);
     }
 
-    fn nothing_is_held(&self) {
+    pub(crate) fn nothing_is_held(&self) {
         for network in &self.networks {
             assert!(network.state().held.values().all(|row| row.ended));
             assert_eq!(network.balance(&own_accounts::netting()), 0);

@@ -102,6 +102,8 @@ fn effect_of(
             Some((act, key, trail.open(&key)?))
         }
         StepArgs::Accord(_)
+        | StepArgs::Reset(_)
+        | StepArgs::ResetRefuse(_)
         | StepArgs::Accept(_)
         | StepArgs::Reject(_)
         | StepArgs::Stmt(_)
@@ -156,6 +158,8 @@ impl Peers {
                 }
             }
             StepArgs::Propose(_)
+            | StepArgs::Reset(_)
+            | StepArgs::ResetRefuse(_)
             | StepArgs::Accept(_)
             | StepArgs::Reject(_)
             | StepArgs::Done(_)

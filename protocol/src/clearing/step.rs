@@ -3,6 +3,7 @@
 use super::dispute::DisputeArgs;
 use super::intent::{Decision, SignedIntent};
 use super::offer::{ApplyArgs, DropArgs, OfferArgs};
+use super::reset::{RefuseArgs, ResetArgs};
 use super::settle::{SettleAckArgs, SettleArgs};
 use super::statement::{StmtAckArgs, StmtArgs};
 use crate::encoding::Blob;
@@ -126,6 +127,10 @@ pub enum StepArgs {
     Settle(SettleArgs),
     /// What became of it.
     SettleAck(SettleAckArgs),
+    /// A reset that the peer has offered is not right here.
+    ResetRefuse(RefuseArgs),
+    /// Both root sets begin the channel anew.
+    Reset(Box<ResetArgs>),
     /// Both root sets close a hop.
     Dispute(Box<DisputeArgs>),
     /// A debt that its writer holds for a netting round.
@@ -162,7 +167,7 @@ pub struct Step {
 impl Step {
     /// The step types of this version (the others of the table are numbers reserved for later versions).
     pub fn known_type(code: u16) -> Option<u8> {
-        u8::try_from(code).ok().filter(|t| matches!(t, 0..=10 | 13..=17 | 19 | 20))
+        u8::try_from(code).ok().filter(|t| matches!(t, 0..=17 | 19 | 20))
     }
 
     /// Field 2.
@@ -179,6 +184,8 @@ impl Step {
             StepArgs::StmtAck(_) => 8,
             StepArgs::Settle(_) => 9,
             StepArgs::SettleAck(_) => 10,
+            StepArgs::ResetRefuse(_) => 11,
+            StepArgs::Reset(_) => 12,
             StepArgs::Dispute(_) => 13,
             StepArgs::Offer(_) => 15,
             StepArgs::DropHold(_) => 16,
@@ -220,6 +227,8 @@ impl<C> Encode<C> for Step {
             StepArgs::StmtAck(args) => args.encode(e, ctx)?,
             StepArgs::Settle(args) => args.encode(e, ctx)?,
             StepArgs::SettleAck(args) => args.encode(e, ctx)?,
+            StepArgs::ResetRefuse(args) => args.encode(e, ctx)?,
+            StepArgs::Reset(args) => args.encode(e, ctx)?,
             StepArgs::Dispute(args) => args.encode(e, ctx)?,
             StepArgs::Offer(args) => args.encode(e, ctx)?,
             StepArgs::DropHold(args) => args.encode(e, ctx)?,
@@ -274,6 +283,8 @@ impl<'b, C> Decode<'b, C> for Step {
                         8 => StepArgs::StmtAck(d.decode_with(ctx)?),
                         9 => StepArgs::Settle(d.decode_with(ctx)?),
                         10 => StepArgs::SettleAck(d.decode_with(ctx)?),
+                        11 => StepArgs::ResetRefuse(d.decode_with(ctx)?),
+                        12 => StepArgs::Reset(Box::new(d.decode_with(ctx)?)),
                         13 => StepArgs::Dispute(Box::new(d.decode_with(ctx)?)),
                         15 => StepArgs::Offer(d.decode_with(ctx)?),
                         16 => StepArgs::DropHold(d.decode_with(ctx)?),

@@ -19,6 +19,8 @@ pub enum Weak {
     PartsAlone,
     /// A creditor may free a hop by dispute while it is bound, or undecided, further on.
     DisputeAnywhere,
+    /// A reset may free a hop that is bound, or undecided, further on.
+    ResetAnywhere,
 }
 
 #[cfg(feature = "simulator")]

@@ -11,6 +11,7 @@ use crate::ledger::evidence::{EvidenceRecorded, FreezeLifted};
 use crate::ledger::forward::Forward;
 use crate::ledger::identity::{Genesis, KeyBound, KeyRevoked, RootChanged};
 use crate::ledger::members::{AccountChanged, AccountClosed, AccountOpened, RoleGranted};
+use crate::ledger::reset::{ResetBooked, ResetNotice};
 use crate::ledger::rules::RuleSet;
 use crate::ledger::settled::Settled;
 use crate::ledger::succession::{Recovered, Succession};
@@ -148,6 +149,8 @@ payloads! {
     0x050d WriteOff(WriteOff),
     /// A payment credited whose hop both root sets have freed.
     0x050e DisputeClosed(DisputeClosed),
+    /// Our books brought to the position that a channel begins with.
+    0x050f ResetBooked(ResetBooked),
     /// A netting round announced.
     0x0c01 Announced(Announced),
     /// Debts listed for a round.
@@ -172,6 +175,8 @@ payloads! {
     0x1001 Forward(Forward),
     /// What the accord with a peer lets pass, for everybody to know.
     0x1101 Capacity(Capacity),
+    /// A notice that the channel with a peer is to be reset.
+    0x1102 ResetNotice(ResetNotice),
 }
 
 impl Kind {
@@ -201,6 +206,7 @@ impl Kind {
             Self::Settled => "settled",
             Self::WriteOff => "write-off",
             Self::DisputeClosed => "dispute-closed",
+            Self::ResetBooked => "reset-booked",
             Self::Announced => "netting-announced",
             Self::Listed => "netting-listed",
             Self::ResultPage => "netting-result-page",
@@ -213,6 +219,7 @@ impl Kind {
             Self::Erasure => "erasure",
             Self::Forward => "forward",
             Self::Capacity => "capacity",
+            Self::ResetNotice => "reset-notice",
             Self::Step(0) => "step-accord",
             Self::Step(1) => "step-propose",
             Self::Step(2) => "step-accept",
@@ -224,6 +231,8 @@ impl Kind {
             Self::Step(8) => "step-stmt-ack",
             Self::Step(9) => "step-settle",
             Self::Step(10) => "step-settle-ack",
+            Self::Step(11) => "step-reset-refuse",
+            Self::Step(12) => "step-reset",
             Self::Step(13) => "step-dispute",
             Self::Step(14) => "step-key",
             Self::Step(15) => "step-offer",

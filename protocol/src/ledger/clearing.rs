@@ -31,7 +31,7 @@ use crate::ids::{ClaimId, LedgerId, StreamId};
 use crate::keys;
 use crate::ledger::identity::{Purpose, RootSet, is_identity};
 use crate::ledger::transfer::{Posting, move_value};
-use crate::ledger::{dispute, halt, netting, settled, settlement};
+use crate::ledger::{dispute, halt, netting, reset, settled, settlement};
 use std::collections::BTreeMap;
 
 /// Signatures inside a step that our own identity can judge.
@@ -63,10 +63,12 @@ pub(super) fn step_signatures(identity: &Identity, step: &Step) -> Result<Vec<Si
         StepArgs::Accept(AcceptArgs { decision: d, .. }) => Ok(decision(d)?.into_iter().collect()),
         StepArgs::Reject(RejectArgs { decision: Some(d), .. }) => Ok(decision(d)?.into_iter().collect()),
         StepArgs::Dispute(args) => dispute::signatures(identity, args),
+        StepArgs::Reset(args) => reset::signatures(identity, args),
         StepArgs::Reject(_)
         | StepArgs::Done(_)
         | StepArgs::Free
         | StepArgs::Return
+        | StepArgs::ResetRefuse(_)
         | StepArgs::Stmt(_)
         | StepArgs::StmtAck(_)
         | StepArgs::Settle(_)
@@ -164,7 +166,16 @@ fn apply_step_of(state: &State, entry: &Entry, step: &Step, lost: bool) -> Resul
     if let StepArgs::Accord(args) = &step.args {
         return apply_accord(state, step, args);
     }
+    if let StepArgs::Reset(args) = &step.args {
+        return reset::apply_reset(state, entry, step, args, lost);
+    }
+    if let StepArgs::ResetRefuse(_) = &step.args {
+        return reset::apply_refusal(state, step);
+    }
     let row = state.channels.get(&step.channel).ok_or(Rejected::UnknownChannel { channel: step.channel })?;
+    if state.is_closed_for_reset(&row.peer) {
+        return Err(Rejected::ChannelClosed { peer: row.peer });
+    }
     if step.ack.next < row.acked {
         return Err(Rejected::AckBack { last: row.acked, got: step.ack.next });
     }
@@ -172,7 +183,7 @@ fn apply_step_of(state: &State, entry: &Entry, step: &Step, lost: bool) -> Resul
     channel.acked = step.ack.next;
     let cx = Context { state, entry, step, ledger: state.ledger()?, lost };
     let mut changes = match &step.args {
-        StepArgs::Accord(_) => Vec::new(),
+        StepArgs::Accord(_) | StepArgs::Reset(_) | StepArgs::ResetRefuse(_) => Vec::new(),
         StepArgs::Propose(args) => cx.propose(&mut channel, args)?,
         StepArgs::Accept(args) => cx.accept(&channel, args)?,
         StepArgs::Reject(args) => cx.reject(args)?,
@@ -218,8 +229,10 @@ fn check_form(step: &Step) -> Result<(), Rejected> {
         | StepArgs::End
         | StepArgs::Key(_) => (false, false),
         // By it one knows who begins and who answers.
-        StepArgs::Offer(_) | StepArgs::Apply(_) => (false, step.reference.is_some()),
-        StepArgs::StmtAck(_) | StepArgs::Settle(_) | StepArgs::SettleAck(_) => (false, true),
+        StepArgs::Offer(_) | StepArgs::Apply(_) | StepArgs::Reset(_) => (false, step.reference.is_some()),
+        StepArgs::StmtAck(_) | StepArgs::Settle(_) | StepArgs::SettleAck(_) | StepArgs::ResetRefuse(_) => {
+            (false, true)
+        }
         StepArgs::Reject(RejectArgs { decision: Some(_), .. }) | StepArgs::Dispute(_) => {
             (true, step.reference.is_some())
         }
@@ -243,7 +256,7 @@ fn apply_accord(state: &State, step: &Step, args: &AccordArgs) -> Result<Vec<Cha
     let us = state.ledger()?;
     let accord = Accord::parse(&args.accord.0).map_err(Rejected::Accord)?;
     let (peer, we_are_a) = accord.other(&us).ok_or(Rejected::AccordPlace)?;
-    if step.channel != channel_id(&accord.a, &accord.b, 0) {
+    if step.channel != channel_id(&accord.a, &accord.b, state.incarnation(&peer)) {
         return Err(Rejected::AccordPlace);
     }
     let units = accord.pairs.iter().flat_map(|pair| [pair.unit(we_are_a), pair.booked_unit(we_are_a)]);
@@ -251,6 +264,10 @@ fn apply_accord(state: &State, step: &Step, args: &AccordArgs) -> Result<Vec<Cha
         return Err(Rejected::UnknownUnit { unit });
     }
     let before = state.channels.get(&step.channel);
+    // A closed side appends it, too: else the two could not agree on one accord. What was drafted before is void by it.
+    if state.resets.get(&peer).is_some_and(|row| !row.offered.is_empty()) {
+        return Err(Rejected::ChannelClosed { peer });
+    }
     let follows = match before {
         None => accord.version == 1,
         Some(row) => {
@@ -470,7 +487,9 @@ impl Context<'_> {
         let mut row = self.row_or_new(keep_until);
         let mut changes = Vec::new();
         let from_here = Origin::Upstream { channel: self.step.channel };
-        let bound = |out: &OutHop| out.origin == from_here && !matches!(out.closing, Closing::Freed(_));
+        let bound = |out: &OutHop| {
+            out.origin == from_here && !matches!(out.closing, Closing::Freed(_)) && !out.returned
+        };
         if row.outgoing.as_ref().is_some_and(bound) {
             return Err(Rejected::BoundDownstream);
         }
@@ -611,7 +630,7 @@ pub(crate) fn accepted_on<'s>(
     (due || (part == 0 && row.channel == *channel)).then_some(row)
 }
 
-pub(super) fn new_in_hop() -> InHop {
+pub(crate) fn new_in_hop() -> InHop {
     InHop {
         answer: Answer::None,
         booked: None,

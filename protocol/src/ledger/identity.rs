@@ -413,12 +413,13 @@ impl Identity {
 }
 
 /// Whether entries of this kind stand in the public stream: identity, the units that accords name, what accords let pass,
-/// and netting rounds.
+/// notices of a reset, and netting rounds.
 pub const fn is_public(kind: Kind) -> bool {
     introduces(kind)
         || matches!(
             kind,
             Kind::Capacity
+                | Kind::ResetNotice
                 | Kind::Announced
                 | Kind::Listed
                 | Kind::ResultPage

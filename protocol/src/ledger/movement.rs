@@ -35,6 +35,7 @@ impl Payload {
             Self::Returned(r) => (r.postings.clone(), None, Some(r.claim)),
             Self::WriteOff(w) if !w.postings.is_empty() => (w.postings.clone(), None, None),
             Self::DisputeClosed(d) => (d.postings.clone(), None, Some(d.claim)),
+            Self::ResetBooked(r) => (r.postings.clone(), None, None),
             Self::Settled(Settled { postings: Some(postings), .. }) => (postings.clone(), None, None),
             Self::Netted(n) => (n.postings.clone(), None, None),
             Self::Recovered(r) if !r.postings.is_empty() => {
@@ -62,6 +63,7 @@ impl Payload {
             | Self::Committed(_)
             | Self::PeerView(_)
             | Self::Capacity(_)
+            | Self::ResetNotice(_)
             | Self::EvidenceRecorded(_)
             | Self::FreezeLifted(_)
             | Self::Erasure(_)

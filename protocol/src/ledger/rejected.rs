@@ -327,6 +327,29 @@ pub enum Rejected {
         "what is recovered is an entry of this ledger in a channel's stream, lost by a succession: {why}"
     )]
     NotLost { why: &'static str },
+    // Reset
+    #[error("a notice runs for 7 to 90 days: not before {earliest_ms}, got {not_before_ms}")]
+    NoticeTime { not_before_ms: u64, earliest_ms: u64 },
+    #[error(
+        "the notice about the channel with network {peer} runs until {not_before_ms}; it is closed after that"
+    )]
+    NoticeRuns { peer: LedgerId, not_before_ms: u64 },
+    #[error(
+        "the channel with network {peer} is to be reset ({}): no new payments go over it before that", if *.by_us { "this network has given notice" } else { "that network has given notice" }
+    )]
+    ResetNoticed { peer: LedgerId, by_us: bool },
+    #[error("this stream of the channel with network {peer} has ended: nothing is written or taken in on it")]
+    ChannelClosed { peer: LedgerId },
+    #[error(
+        "our side of the channel with network {peer} is open: `weft peer reset close` closes it, once our notice has run out"
+    )]
+    ResetNotClosed { peer: LedgerId },
+    #[error(
+        "the channel with network {peer} is reset here and not yet there: it opens when that network follows"
+    )]
+    ResetWaits { peer: LedgerId },
+    #[error("this reset cannot be taken in: {why}")]
+    ResetMismatch { why: &'static str },
     // Erasure and forward
     #[error("the state has digest {expected}, the forward says {got}")]
     ForwardState { expected: Hash, got: Hash },

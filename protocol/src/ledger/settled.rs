@@ -220,6 +220,9 @@ pub(super) fn apply_settled(
     }
     if !act.is_of_node() {
         authority.treasury(state)?;
+        if state.is_closed_for_reset(&channel.peer) {
+            return Err(Rejected::ChannelClosed { peer: channel.peer });
+        }
     }
     let known = state.settlements.get(&id);
     let fits = known.is_none_or(|row| {

@@ -16,6 +16,7 @@ use super::halt::Halt;
 use super::identity::Identity;
 use super::members::OwnerKind;
 use super::netting::{HeldRow, RoundRow};
+use super::reset::ResetRow;
 use super::rules::{Limit, LimitScope};
 use super::settled::SettlementRow;
 use super::settlement::StatementRow;
@@ -185,12 +186,17 @@ pub struct State {
     pub rounds: BTreeMap<Hash, RoundRow>,
     #[cbor(n(23), with = "super::witness::table", has_nil)]
     pub held: BTreeMap<(Hash, LedgerId), HeldRow>,
+    #[cbor(n(25), with = "super::witness::table", has_nil)]
+    pub resets: BTreeMap<LedgerId, ResetRow>,
     /// Rows by the time they are forgotten; derived, so not part of the digest.
     #[cbor(skip)]
     expiring: BTreeSet<(u64, Expiring)>,
     /// Claims that we have proposed and neither bound nor freed; derived, so not part of the digest.
     #[cbor(skip)]
     open: BTreeSet<(ClaimId, u8)>,
+    /// The same, by the time until which they may be accepted.
+    #[cbor(skip)]
+    open_until: BTreeSet<(u64, ClaimId, u8)>,
 }
 
 /// Where the ledger ends.
@@ -250,6 +256,8 @@ pub enum Change {
     WriteOff(StreamId, Option<WriteOffRow>),
     Round(Hash, Box<RoundRow>),
     Held(Hash, LedgerId, HeldRow),
+    Reset(LedgerId, ResetRow),
+    ChannelEnded(StreamId),
 }
 
 impl State {
@@ -378,6 +386,15 @@ impl State {
         })
     }
 
+    /// Those of them that could be accepted before this time and no longer.
+    pub fn open_until(&self, before_ms: u64) -> impl Iterator<Item = (&ClaimRow, &OutHop)> + '_ {
+        let late = self.open_until.range(..(before_ms, ClaimId([0; 32]), 0));
+        late.filter_map(|(_, claim, part)| {
+            let row = self.leg(claim, *part)?;
+            Some((row, row.outgoing.as_ref()?))
+        })
+    }
+
     /// Makes a transition the state. The transition must come from `apply` on exactly this state.
     pub fn commit(&mut self, transition: &Transition) {
         for change in &transition.changes {
@@ -417,8 +434,12 @@ impl State {
             Change::Channel(id, row) => drop(self.channels.insert(id, *row)),
             Change::Claim(claim, part, row) => {
                 self.expiring.extend(row.prune_at().map(|at| (at, Expiring::Claim(claim, part))));
+                if let Some(before) = self.claims.get(&(claim, part)) {
+                    self.open_until.remove(&(before.expires_ms, claim, part));
+                }
                 if row.is_open() {
                     self.open.insert((claim, part));
+                    self.open_until.insert((row.expires_ms, claim, part));
                 } else {
                     self.open.remove(&(claim, part));
                 }
@@ -431,6 +452,8 @@ impl State {
             Change::WriteOff(id, None) => drop(self.written_off.remove(&id)),
             Change::Round(round, row) => drop(self.rounds.insert(round, *row)),
             Change::Held(round, peer, row) => drop(self.held.insert((round, peer), row)),
+            Change::Reset(peer, row) => drop(self.resets.insert(peer, row)),
+            Change::ChannelEnded(id) => drop(self.channels.remove(&id)),
             Change::Erased(account, row) => drop(self.erased.insert(account, row)),
             Change::Settlement(id, row) => drop(self.settlements.insert(id, row)),
             Change::Statement(id, row) => drop(self.statements.insert(id, *row)),

@@ -168,6 +168,11 @@ pub fn facts(state: &State, bytes: &[u8]) -> Result<Facts, Rejected> {
     if header.id != step.channel || !body.auth.is_empty() {
         return no("it is no step of its stream");
     }
+    if let Some(row) = state.channels.get(&header.id)
+        && state.is_closed_for_reset(&row.peer)
+    {
+        return Err(Rejected::ChannelClosed { peer: row.peer });
+    }
     let row = state.stream(&header.id);
     if (header.sseq, header.sprev) != (row.next, row.head) {
         return Err(Rejected::StreamPlace { stream: header.id, expected: row.next, got: header.sseq });

@@ -73,19 +73,33 @@ impl WriteOffRow {
 
 /// Postings that add up, by account and unit.
 #[derive(Default)]
-struct Sums(BTreeMap<(AccountId, UnitId), i64>);
+pub(super) struct Sums(BTreeMap<(AccountId, UnitId), i64>);
 
 impl Sums {
-    fn add(&mut self, from: AccountId, to: AccountId, unit: UnitId, minor: i64) -> Result<(), Rejected> {
-        for (account, delta) in [(from, minor.checked_neg()), (to, Some(minor))] {
-            let sum = self.0.entry((account, unit)).or_default();
-            let after = delta.and_then(|delta| sum.checked_add(delta));
-            *sum = after.ok_or(Rejected::BalanceOverflow { account, unit })?;
-        }
+    pub(super) fn add(
+        &mut self,
+        from: AccountId,
+        to: AccountId,
+        unit: UnitId,
+        minor: i64,
+    ) -> Result<(), Rejected> {
+        let less = minor.checked_neg().ok_or(Rejected::BalanceOverflow { account: from, unit })?;
+        self.one(from, unit, less)?;
+        self.one(to, unit, minor)
+    }
+
+    /// One side of a movement; the other has to follow.
+    pub(super) fn one(&mut self, account: AccountId, unit: UnitId, delta: i64) -> Result<(), Rejected> {
+        let sum = self.0.entry((account, unit)).or_default();
+        *sum = sum.checked_add(delta).ok_or(Rejected::BalanceOverflow { account, unit })?;
         Ok(())
     }
 
-    fn postings(&self, turned: bool) -> Vec<Posting> {
+    pub(super) fn of(&self, account: AccountId, unit: UnitId) -> i64 {
+        self.0.get(&(account, unit)).copied().unwrap_or(0)
+    }
+
+    pub(super) fn postings(&self, turned: bool) -> Vec<Posting> {
         let moved = self.0.iter().filter(|(_, delta)| **delta != 0);
         let posting = |((account, unit), delta): (&(AccountId, UnitId), &i64)| Posting {
             account: *account,

@@ -38,10 +38,17 @@ impl TestNetwork {
     /// # Errors
     /// The rule it breaks.
     pub fn revoke_log(&mut self, size: usize) -> Result<(), Rejected> {
+        let root = root_of(self.own().iter().take(size).map(Entry::leaf));
+        self.revoke_log_standing_by(LastGood { size: size as u64, root })
+    }
+
+    /// Revokes the log key in force; the network stands by this tree, whether it ever was its own or not.
+    ///
+    /// # Errors
+    /// The rule it breaks.
+    pub fn revoke_log_standing_by(&mut self, last_good: LastGood) -> Result<(), Rejected> {
         let epoch = self.state().identity()?.next_epoch(Purpose::Log).saturating_sub(1);
         let key = self.next_log_key()?.public().bytes();
-        let root = root_of(self.own().iter().take(size).map(Entry::leaf));
-        let last_good = LastGood { size: size as u64, root };
         let seq = self.state().head.next_seq;
         let identity = self.state().identity()?;
         let payload = propose::revoke(identity, Purpose::Log, epoch, last_good, Some(key), seq)?;

@@ -10,6 +10,9 @@ use weft_protocol::record::{Scanner, is_unfinished};
 use weft_protocol::seal::Envelope;
 use weft_protocol::sidecar::commitment;
 
+/// More than there are areas of kinds.
+const AREAS: usize = 32;
+
 /// An entry or a signed operation that parses is its own encoding, at every level.
 pub(crate) fn entries(input: &[u8]) {
     if let Ok(entry) = Entry::parse(input) {
@@ -26,7 +29,8 @@ pub(crate) fn entries(input: &[u8]) {
         assert_eq!(op.to_bytes(), signed.op.0);
     }
     let Some((kind, rest)) = choice(input) else { return };
-    let code = u16::try_from(kind % 17 * 256 + kind / 17).expect("below 17 × 256");
+    let Some((number, rest)) = choice(rest) else { return };
+    let code = u16::try_from(kind % AREAS * 256 + number).expect("below 32 × 256");
     if let Some(kind) = Kind::from_code(code)
         && let Ok(op) = Op::parse(kind, rest)
     {

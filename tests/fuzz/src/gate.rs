@@ -2,16 +2,39 @@
 
 use crate::choice;
 use minicbor::{Decode, Encode};
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+use weft_protocol::audit::Saved;
+use weft_protocol::base::Base;
+use weft_protocol::ceremony;
 use weft_protocol::clearing::accord::Accord;
-use weft_protocol::clearing::guard::{Guard, Guarded};
+use weft_protocol::clearing::dispute::{Dispute, DisputeArgs};
+use weft_protocol::clearing::guard::{Fetch, Fetched, Guard, Guarded};
 use weft_protocol::clearing::intent::{Decision, DecisionBody, Intent, SignedIntent};
-use weft_protocol::encoding::{check_shape, decode_canonical, encode};
+use weft_protocol::clearing::reset::{Reset, ResetArgs};
+use weft_protocol::clearing::resetting::ResetSide;
+use weft_protocol::encoding::{Blob, check_shape, decode_canonical, encode};
+use weft_protocol::evidence::Evidence;
 use weft_protocol::federation::descriptor::Descriptor;
 use weft_protocol::federation::invite::Invite;
+use weft_protocol::federation::sync::{
+    DescriptorsAsk, DescriptorsThere, EntriesAsk, EntriesThere, Haves, NewsHeard, WhatAsk, WhatThere,
+};
+use weft_protocol::ids::Hash;
 use weft_protocol::ledger::state::State;
+use weft_protocol::letter::{
+    GetLetters, Letter, LetterPut, LettersGone, LettersGot, LettersTaken, PutLetter,
+};
 use weft_protocol::mirror::{GetPiece, Piece, PiecesListed};
+use weft_protocol::netting::file::Certificate;
+use weft_protocol::netting::round::Committed;
+use weft_protocol::netting::round::attempt::Attempt;
+use weft_protocol::netting::{Debt, Debts};
 use weft_protocol::sidecar::Content;
-use weft_protocol::wire::{Ask, Asked, Hello, Message, PairAnswer, PairAsk, Push, Pushed};
+use weft_protocol::wire::{
+    Ask, Asked, EvidenceShown, EvidenceTaken, Hello, Message, PairAnswer, PairAsk, Push, PushProof, Pushed,
+    WitnessAnswer, WitnessAsk,
+};
 
 /// The largest frame.
 const CAP: usize = 256 * 1024;
@@ -42,7 +65,7 @@ pub(crate) fn encoding(input: &[u8]) {
 /// Messages of the network, and what is signed on its own; the first byte chooses which.
 pub(crate) fn messages(input: &[u8]) {
     let Some((which, rest)) = choice(input) else { return };
-    const TYPES: [fn(&[u8]); 13] = [
+    const TYPES: [fn(&[u8]); 38] = [
         round_trip::<Hello>,
         round_trip::<Push>,
         round_trip::<Pushed>,
@@ -56,6 +79,31 @@ pub(crate) fn messages(input: &[u8]) {
         round_trip::<Decision>,
         round_trip::<Descriptor>,
         round_trip::<Invite>,
+        round_trip::<PushProof>,
+        round_trip::<EvidenceShown>,
+        round_trip::<EvidenceTaken>,
+        round_trip::<WitnessAsk>,
+        round_trip::<WitnessAnswer>,
+        round_trip::<Fetch>,
+        round_trip::<Fetched>,
+        round_trip::<WhatAsk>,
+        round_trip::<WhatThere>,
+        round_trip::<EntriesAsk>,
+        round_trip::<EntriesThere>,
+        round_trip::<DescriptorsAsk>,
+        round_trip::<DescriptorsThere>,
+        round_trip::<NewsHeard>,
+        round_trip::<Letter>,
+        round_trip::<PutLetter>,
+        round_trip::<LetterPut>,
+        round_trip::<GetLetters>,
+        round_trip::<LettersGot>,
+        round_trip::<LettersTaken>,
+        round_trip::<LettersGone>,
+        round_trip::<Attempt>,
+        round_trip::<Committed>,
+        round_trip::<ResetArgs>,
+        round_trip::<DisputeArgs>,
     ];
     TYPES[which % TYPES.len()](rest);
     if let Ok(accord) = Accord::parse(rest) {
@@ -78,4 +126,55 @@ pub(crate) fn messages(input: &[u8]) {
     if let Ok(content) = Content::parse(rest) {
         assert_eq!(content.to_bytes(), rest, "two encodings of one content");
     }
+    signed_documents(rest);
+    lists_and_proofs(rest);
+}
+
+/// What root sets sign by file, and what convicts.
+fn signed_documents(bytes: &[u8]) {
+    if let Ok(dispute) = Dispute::parse(bytes) {
+        assert_eq!(dispute.to_bytes(), bytes, "two encodings of one dispute");
+    }
+    if let Ok(reset) = Reset::parse(bytes) {
+        assert_eq!(reset.to_bytes(), bytes, "two encodings of one reset");
+    }
+    if let Ok(side) = ResetSide::parse(bytes) {
+        assert_eq!(side.to_bytes(), bytes, "two encodings of one side of a reset");
+    }
+    if let Ok(request) = ceremony::Request::parse(bytes) {
+        assert_eq!(request.to_bytes(), bytes, "two encodings of one request");
+    }
+    if let Ok(signature) = ceremony::Signature::parse(bytes) {
+        assert_eq!(signature.to_bytes(), bytes, "two encodings of one signature");
+    }
+    if let Ok(evidence) = Evidence::parse(bytes) {
+        assert_eq!(evidence.to_bytes(), bytes, "two encodings of one evidence");
+        assert!(Evidence::from_text(evidence.to_text().as_bytes()).is_ok_and(|again| again == evidence));
+    }
+    if let Ok(evidence) = Evidence::from_text(bytes) {
+        assert_eq!(evidence.to_text().as_bytes(), bytes, "two texts of one evidence");
+    }
+}
+
+/// Lists that travel packed, what is published in pages, and files that an auditor or a start reads.
+fn lists_and_proofs(bytes: &[u8]) {
+    if let Ok(haves) = Haves::parse(&Blob(bytes.to_vec())) {
+        assert_eq!(haves.to_blob().0, bytes, "two encodings of one list of authors");
+    }
+    // Nobody's lists are known, so nothing can be read to its end.
+    assert!(Attempt::read(bytes, &Hash([3; 32]), 0, &BTreeMap::new()).is_err());
+    let _: (bool, bool) = (Base::parse(bytes).is_ok(), Saved::parse(bytes).is_ok());
+    if let Ok(certificate) = Certificate::from_bytes(bytes, debts()) {
+        assert_eq!(certificate.to_bytes(), bytes, "two encodings of one certificate");
+        let _: bool = certificate.verify(debts()).is_ok();
+    }
+}
+
+/// Three parties that owe each other in a circle, for certificates to be about.
+fn debts() -> &'static Debts {
+    static DEBTS: OnceLock<Debts> = OnceLock::new();
+    DEBTS.get_or_init(|| {
+        let debt = |from: u8, to: u8, amount| Debt { debtor: [from; 32], creditor: [to; 32], amount };
+        Debts::new(&[debt(1, 2, 50), debt(2, 3, 40), debt(3, 1, 60)]).expect("three right debts")
+    })
 }

@@ -6,6 +6,7 @@
 
 pub mod apply;
 mod bytes;
+pub mod corpus;
 mod gate;
 pub mod peer;
 pub mod seeds;

@@ -5,6 +5,7 @@
 //! received; what it owes the peer stays within the limit; its entries replay to the same state.
 
 use crate::seeds::{self, LIMIT, Pair};
+use weft_protocol::clearing::step::Step;
 use weft_protocol::encoding::{Blob, check_shape};
 use weft_protocol::entry::{Body, ENTRY_VERSION, Entry, Kind, Op, StreamHeader};
 use weft_protocol::ids::{Hash, Salt};
@@ -60,8 +61,9 @@ fn say(pair: &mut Pair, number: usize, t: u8, payload: &[u8]) -> bool {
     op.push(0x02);
     op.extend_from_slice(payload);
     // The type stands in the payload; the kind has to agree with it.
-    let types = [0, 1, 2, 3, 4, 5, 6, 14];
-    let Some(kind) = types.into_iter().map(Kind::Step).find(|kind| Op::parse(*kind, &op).is_ok()) else {
+    let mut types = (0..=u16::from(u8::MAX)).filter_map(Step::known_type);
+    let Some(kind) = types.find_map(|t| Some(Kind::Step(t)).filter(|kind| Op::parse(*kind, &op).is_ok()))
+    else {
         return false;
     };
     let (next, sprev, boot) = pair

@@ -6,11 +6,15 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use std::sync::OnceLock;
 use weft_protocol::amount::Amount;
+use weft_protocol::clearing::offer::{ApplyArgs, DropArgs, OfferArgs};
+use weft_protocol::clearing::settle::SettleArgs;
+use weft_protocol::clearing::step::{Ack, Step, StepArgs};
 use weft_protocol::encoding::encode;
 use weft_protocol::entry::{Entry, Kind, Payload, SignedOp};
-use weft_protocol::ids::{AccountId, ClaimId, StreamId};
+use weft_protocol::ids::{AccountId, ClaimId, Hash, StreamId};
 use weft_protocol::keys::SecretKey;
 use weft_protocol::ledger::author::Author;
+use weft_protocol::ledger::halt::PauseArgs;
 use weft_protocol::ledger::members::{AccountClosed, AccountOpened, OwnerKind, RoleGranted};
 use weft_protocol::ledger::state::State;
 use weft_protocol::ledger::transfer::{Hold, Transfer, move_value};
@@ -135,7 +139,7 @@ pub fn right_inputs(target: &str) -> Vec<Vec<u8>> {
             let by = |signers| entries.iter().map(move |entry| offered(entry, signers));
             by(0x01).chain(by(0x06)).chain(by(0x18)).chain([story()]).collect()
         }
-        "peer" => vec![conversation()],
+        "peer" => vec![conversation(), other_steps()],
         _ => Vec::new(),
     }
 }
@@ -149,7 +153,6 @@ fn operation_of(entry: &Entry) -> Vec<u8> {
 }
 
 fn messages(network: &TestNetwork) -> Vec<Vec<u8>> {
-    use weft_protocol::clearing::step::StepArgs;
     let mut found = Vec::new();
     for entry in network.own() {
         let Payload::Step(step) = &entry.op().payload else { continue };
@@ -252,6 +255,41 @@ fn sealed() -> Vec<u8> {
     let mut dice = ChaCha8Rng::seed_from_u64(1);
     let envelope = Envelope::seal(&public_key(&secret), 0, &claim, &opened, &mut dice);
     envelope.expect("a short content").to_bytes()
+}
+
+/// What a peer says beside payments, each in its form: a settlement taken back, debts for netting rounds, a pause, an end.
+fn other_steps() -> Vec<u8> {
+    let pair = pair();
+    let (round, result) = (Hash([1; 32]), Hash([2; 32]));
+    let (pair_number, amount) = (0, Amount::new(5).expect("an amount"));
+    let offer = |amount| StepArgs::Offer(OfferArgs { round, pair: pair_number, amount, a_owes: true });
+    let settle = |withdrawn| {
+        let reference = Hash([3; 32]);
+        StepArgs::Settle(SettleArgs { pair: pair_number, amount, a_owed: true, reference, withdrawn })
+    };
+    let apply = ApplyArgs { round, result, pair: pair_number, amount, a_owed: true };
+    let stream = pair.liar.engine.peers().stream(&pair.channel).expect("they have an accord");
+    let ack = Ack { next: stream.next, head: stream.head };
+    let mut all = vec![0, 0, 0];
+    for args in [
+        settle(false),
+        settle(true),
+        offer(amount),
+        offer(Amount::new(6).expect("an amount")),
+        StepArgs::Apply(apply),
+        StepArgs::DropHold(DropArgs { round }),
+        StepArgs::Pause(PauseArgs { on: true }),
+        StepArgs::Pause(PauseArgs { on: false }),
+        StepArgs::End,
+    ] {
+        let step = Step { channel: pair.channel, ack, claim: None, reference: None, args, part: 0 };
+        let payload = encode(&step);
+        let len = u16::try_from(payload.len()).expect("an entry is short").to_be_bytes();
+        all.extend_from_slice(&[2, len[0], len[1]]);
+        all.extend_from_slice(&payload);
+        all.extend_from_slice(&[1, 0, 0]);
+    }
+    all
 }
 
 /// The encoding of the payload: what stands behind key 2 of the operation, up to the sidecars.

@@ -5,6 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use std::fs;
 use std::path::Path;
+use weft_fuzz::corpus::unpacked;
 use weft_fuzz::seeds::right_inputs;
 use weft_fuzz::{TARGETS, Target};
 
@@ -20,11 +21,11 @@ const fn changed(target: &[u8]) -> u32 {
 const MAX_INPUT_BYTES: usize = 64 * 1024;
 
 fn saved(target: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
-    let Ok(files) = fs::read_dir(folder) else { return Vec::new() };
-    let mut files: Vec<_> = files.map(|file| file.expect("a file of the corpus").path()).collect();
-    files.sort();
-    files.iter().map(|file| fs::read(file).expect("a readable file of the corpus")).collect()
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    let bytes = fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let inputs = unpacked(&bytes).unwrap_or_else(|| panic!("{} is cut short", path.display()));
+    assert!(!inputs.is_empty(), "{} holds nothing", path.display());
+    inputs
 }
 
 fn below(dice: &mut ChaCha8Rng, end: usize) -> usize {
@@ -98,7 +99,10 @@ fn right_inputs_get_through() {
     let most = |target: &str, count: fn(&[u8]) -> usize| right_inputs(target).iter().map(|i| count(i)).max();
     // The hold needs a sidecar, which no operation of an input has.
     assert_eq!(most("apply", weft_fuzz::apply::accepted), Some(5));
-    assert!(most("peer", weft_fuzz::peer::taken_in) >= Some(1));
+    let taken = |number: usize| weft_fuzz::peer::taken_in(&right_inputs("peer")[number]);
+    assert!(taken(0) >= 1);
+    // Every form of step is received; those that break a rule have no effect.
+    assert_eq!(taken(1), 9);
 }
 
 replays! {

@@ -3,9 +3,10 @@
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use weft_tests::corruptions::sources::{from_processes, from_simulator};
-use weft_tests::corruptions::{Ground, Options, run as corrupt};
+use weft_tests::corruptions::sources::{from_processes, from_simulator, grounds_made};
+use weft_tests::corruptions::{Ground, Options, run as corrupt, walks};
 use weft_tests::kit::{Failure, Outcome};
+use weft_tests::model::Scenario;
 
 /// What to corrupt, and how often.
 #[derive(Debug, Args)]
@@ -19,9 +20,12 @@ pub(crate) struct Arguments {
     /// Decides what is done to the ledgers. Those of running nodes have other keys in every run; the simulated one is always the same.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Only the simulated ledger: nothing is started, and the same seed gives the same bytes.
+    /// Only ledgers that are made, not those of processes: nothing is started, and the same seed gives the same bytes.
     #[arg(long)]
     simulated: bool,
+    /// No corruptions: so many ways through each small world of the model check, every ledger of which both auditors judge.
+    #[arg(long)]
+    walks: Option<u64>,
     /// Keeps bundles that were judged wrongly in this folder.
     #[arg(long)]
     keep: Option<PathBuf>,
@@ -34,6 +38,9 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 
 async fn scenario(arguments: &Arguments) -> Outcome<()> {
     let folder = tempfile::tempdir()?;
+    if let Some(count) = arguments.walks {
+        return walk(arguments.first..arguments.first + count, folder.path());
+    }
     let grounds = grounds(folder.path(), arguments.simulated, arguments.seed).await?;
     for ground in &grounds {
         super::say(&format!(
@@ -71,9 +78,30 @@ async fn scenario(arguments: &Arguments) -> Outcome<()> {
 async fn grounds(at: &Path, simulated: bool, seed: u64) -> Outcome<Vec<Ground>> {
     let simulator = Ground { model: from_simulator(seed)?, bundle: at.join("simulated") };
     simulator.model.write(&simulator.bundle)?;
-    if simulated {
-        return Ok(vec![simulator]);
+    let mut grounds = grounds_made(at)?;
+    grounds.push(simulator);
+    if !simulated {
+        let bundle = at.join("processes");
+        grounds.push(Ground { model: from_processes(at, &bundle).await?, bundle });
     }
-    let bundle = at.join("processes");
-    Ok(vec![Ground { model: from_processes(at, &bundle).await?, bundle }, simulator])
+    Ok(grounds)
+}
+
+fn walk(seeds: std::ops::Range<u64>, at: &Path) -> Outcome<()> {
+    let walks = walks::run(&Scenario::ALL, seeds, at, &mut super::say)?;
+    for (world, (count, wrong)) in &walks.worlds {
+        super::say(&format!("{count:>5}, {wrong:>4} with something wrong  {world}"));
+    }
+    walks.failures.iter().for_each(|failure| super::say(failure));
+    super::say(&format!(
+        "{} ledgers of small worlds, {} with a reset, nothing wrong in {}; of {} pairs {} are opposite; {} judged differently by {}",
+        walks.ledgers,
+        walks.reset,
+        walks.right,
+        walks.compared,
+        walks.opposite,
+        walks.failures.len(),
+        if walks.both { "weft and the Python verifier" } else { "weft alone" }
+    ));
+    if walks.failures.is_empty() { Ok(()) } else { Err(Failure::new("the two auditors differ")) }
 }

@@ -97,6 +97,7 @@ pub const ACTS: &[Act] = &[
     Act { name: "amount changed, all signed again", run: history::amount_resigned },
     Act { name: "one side of a payment changed", run: history::one_sided },
     Act { name: "authority dropped", run: history::without_authority },
+    Act { name: "root signatures dropped", run: history::without_root },
     Act { name: "rule changed without authority", run: history::rule },
     Act { name: "rule made without authority", run: history::new_rule },
     Act { name: "key bound without authority", run: history::bind_key },

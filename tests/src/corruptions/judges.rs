@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
-use weft_audit::{Class, Finding, VerifyOptions, verify_dir};
+use weft_audit::{Class, Finding, VerifyOptions, compare, verify_dir};
 
 /// What the missing of an earlier checkpoint or a peer's folder is called by both.
 const LOUD: &str = "WITHOUT AN EARLIER CHECKPOINT OR A PEER'S FOLDER";
@@ -25,6 +25,8 @@ pub struct Verdict {
     pub warned: bool,
     /// What it found: class, the entries and the file named, words.
     pub findings: Vec<Named>,
+    /// Digest of the state that the entries give, in hex.
+    pub digest: String,
 }
 
 /// A finding, as far as it is compared.
@@ -39,7 +41,7 @@ pub struct Named {
 }
 
 impl Verdict {
-    fn new(exit: u64, essential: bool, findings: Vec<Named>) -> Self {
+    fn new(exit: u64, essential: bool, findings: Vec<Named>, digest: String) -> Self {
         let wrong: Vec<&str> =
             Class::ALL.iter().filter(|class| class.is_wrong()).map(|class| class.name()).collect();
         let classes = findings
@@ -48,7 +50,7 @@ impl Verdict {
             .filter(|class| wrong.contains(&class.as_str()))
             .collect();
         let warned = findings.iter().any(|finding| finding.what.starts_with(LOUD));
-        Self { exit, classes, essential, warned, findings }
+        Self { exit, classes, essential, warned, findings, digest }
     }
 
     /// Whether both say the same, but for words and for how many places they name.
@@ -112,7 +114,8 @@ pub fn weft(bundle: &Path, earlier: Option<&Path>) -> Outcome<Verdict> {
     let outcome = verify_dir(bundle, &options, &mut |_| {})?;
     let findings = outcome.report().findings.kept();
     let essential = findings.iter().any(|finding| finding.essential);
-    Ok(Verdict::new(u64::from(outcome.exit_code), essential, findings.iter().map(named).collect()))
+    let digest = outcome.report().state_digest.to_string();
+    Ok(Verdict::new(u64::from(outcome.exit_code), essential, findings.iter().map(named).collect(), digest))
 }
 
 /// The Python program, kept running: it answers one line to each line.
@@ -142,13 +145,7 @@ impl Specs {
     /// # Errors
     /// When it has ended, which it never should.
     pub fn judge(&mut self, bundle: &Path, earlier: Option<&Path>) -> Outcome<Verdict> {
-        let request = json!({ "dir": bundle, "earlier": earlier });
-        writeln!(self.to, "{request}")?;
-        let mut line = String::new();
-        if self.from.read_line(&mut line)? == 0 {
-            return Err(Failure::new("the verifier has ended: its error is above"));
-        }
-        let report: Value = serde_json::from_str(&line)?;
+        let report = self.ask(&json!({ "dir": bundle, "earlier": earlier }))?;
         let findings = report["findings"].as_array().map(Vec::as_slice).unwrap_or_default();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let named = |finding: &Value| {
@@ -161,8 +158,58 @@ impl Specs {
             }
         };
         let essential = report["essential"].as_u64().unwrap_or(0) > 0;
-        let exit = report["exit"].as_u64().ok_or_else(|| Failure::new(format!("no exit code: {line}")))?;
-        Ok(Verdict::new(exit, essential, findings.iter().map(named).collect()))
+        let exit = report["exit"].as_u64().ok_or_else(|| Failure::new(format!("no exit code: {report}")))?;
+        Ok(Verdict::new(exit, essential, findings.iter().map(named).collect(), text(&report["digest"])))
+    }
+}
+
+/// What two auditors say of two ledgers of one channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compared {
+    /// Names of the classes of which something wrong was found.
+    pub classes: BTreeSet<String>,
+    /// By unit pair: both positions, and what is in flight.
+    pub positions: Vec<(i64, i64, i64)>,
+}
+
+/// What `weft audit compare` says of two bundles.
+///
+/// # Errors
+/// When one is no folder.
+pub fn weft_compares(one: &Path, other: &Path) -> Outcome<Compared> {
+    let options = || VerifyOptions { threads: Some(1), ..VerifyOptions::default() };
+    let audit = |bundle: &Path| verify_dir(bundle, &options(), &mut |_| {}).map(|outcome| outcome.audit);
+    let comparison = compare(&audit(one)?, &audit(other)?);
+    let wrong = comparison.findings.kept().iter().filter(|finding| finding.class.is_wrong());
+    let classes = wrong.map(|finding| finding.class.name().to_owned()).collect();
+    let position = |p: &weft_protocol::audit::PairPosition| Ok((p.a, p.b, i64::try_from(p.in_flight)?));
+    let positions = comparison.positions.iter().map(position).collect::<Outcome<_>>()?;
+    Ok(Compared { classes, positions })
+}
+
+impl Specs {
+    /// What it says of two bundles.
+    ///
+    /// # Errors
+    /// When it has ended, which it never should.
+    pub fn compares(&mut self, one: &Path, other: &Path) -> Outcome<Compared> {
+        let report = self.ask(&json!({ "compare": [one, other] }))?;
+        let wrong = Class::ALL.iter().filter(|class| class.is_wrong()).map(|class| class.name());
+        let found = |class: &&str| report["classes"][*class].as_u64().is_some_and(|count| count > 0);
+        let classes = wrong.filter(found).map(str::to_owned).collect();
+        let number = |value: &Value| value.as_i64().unwrap_or(i64::MIN);
+        let position = |p: &Value| (number(&p["a"]), number(&p["b"]), number(&p["in_flight"]));
+        let positions = report["positions"].as_array().into_iter().flatten().map(position).collect();
+        Ok(Compared { classes, positions })
+    }
+
+    fn ask(&mut self, request: &Value) -> Outcome<Value> {
+        writeln!(self.to, "{request}")?;
+        let mut line = String::new();
+        if self.from.read_line(&mut line)? == 0 {
+            return Err(Failure::new("the verifier has ended: its error is above"));
+        }
+        Ok(serde_json::from_str(&line)?)
     }
 }
 

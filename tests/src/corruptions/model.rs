@@ -7,7 +7,7 @@ use crate::kit::{Failure, Outcome};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use weft_protocol::clearing::step::Step;
+use weft_protocol::clearing::step::{Step, StepArgs};
 use weft_protocol::entry::{Body, Entry, Op, Payload, SignedOp, StreamHeader};
 use weft_protocol::ids::{Hash, LedgerId, PUBLIC_STREAM, StreamId};
 use weft_protocol::keys::SecretKey;
@@ -24,7 +24,7 @@ pub struct Peer {
     pub log: [u8; 32],
     /// Its public stream, as received.
     pub public: Vec<Entry>,
-    /// Its stream of the channel.
+    /// Its streams of the channel, one for each time that it was reset, in the order received.
     pub channel: Vec<Entry>,
 }
 
@@ -56,16 +56,33 @@ impl Peer {
         format!("peers/{}/{last}", self.ledger)
     }
 
-    /// Signs its channel anew from a place on: what stands there says what it says, in its place.
+    /// The channel as it stands: the stream that it writes last, after all resets.
+    #[must_use]
+    pub fn stream(&self) -> Option<StreamId> {
+        Some(self.channel.last()?.body().stream?.id)
+    }
+
+    /// Where the entries of that stream stand among all that it has said to us, in the order of the stream.
+    #[must_use]
+    pub fn places(&self) -> Vec<usize> {
+        let (stream, said) = (self.stream(), self.channel.iter().enumerate());
+        said.filter(|(_, entry)| entry.body().stream.map(|h| h.id) == stream).map(|(at, _)| at).collect()
+    }
+
+    /// Signs what it has said anew from a place on: what stands there says what it says, in its place of its stream.
     pub fn rechain(&mut self, from: usize) {
         let key = SecretKey::from_seed(&self.log);
-        for at in from..self.channel.len() {
-            let mut body = self.channel[at].body().clone();
-            let before = at.checked_sub(1).map_or(Hash::ZERO, |at| self.channel[at].leaf());
-            if let Some(header) = &mut body.stream {
-                *header = StreamHeader { id: header.id, sseq: at as u64, sprev: before };
+        let mut ends: BTreeMap<StreamId, (u64, Hash)> = BTreeMap::new();
+        for (at, entry) in self.channel.iter_mut().enumerate() {
+            let mut body = entry.body().clone();
+            let Some(header) = &mut body.stream else { continue };
+            let (sseq, sprev) = ends.get(&header.id).copied().unwrap_or((0, Hash::ZERO));
+            let id = header.id;
+            if at >= from {
+                *header = StreamHeader { id, sseq, sprev };
+                *entry = Entry::sign(&body, &key).expect("a changed entry has its form");
             }
-            self.channel[at] = Entry::sign(&body, &key).expect("a changed entry has its form");
+            ends.insert(id, (sseq + 1, entry.leaf()));
         }
     }
 }
@@ -88,8 +105,37 @@ impl Model {
     pub fn checkpoint(&self, size: usize) -> String {
         let mut tree = TileBuilder::new();
         self.own.iter().take(size).for_each(|entry| tree.push(entry.leaf()));
-        let checkpoint = Checkpoint::new(&self.ledger.origin(), tree.size(), tree.root());
+        let checkpoint = Checkpoint::new(&self.origin(size), tree.size(), tree.root());
         checkpoint.expect("an origin is a name").sign(&self.log_key()).to_string()
+    }
+
+    /// The name of the log over the first `size` entries: another one after each succession.
+    #[must_use]
+    pub fn origin(&self, size: usize) -> String {
+        let number = |entry: &Entry| match &entry.op().payload {
+            Payload::Succession(succession) => Some(succession.number),
+            _ => None,
+        };
+        match self.own.iter().take(size).rev().find_map(number) {
+            Some(number) => format!("{}/{number}", self.ledger.origin()),
+            None => self.ledger.origin(),
+        }
+    }
+
+    /// Whether its newest entries were lost once.
+    #[must_use]
+    pub fn has_succession(&self) -> bool {
+        self.own.iter().any(|entry| matches!(entry.op().payload, Payload::Succession(_)))
+    }
+
+    /// Whether a RESET of ours is in effect.
+    #[must_use]
+    pub fn is_reset(&self) -> bool {
+        let begins = |entry: &Entry| match &entry.op().payload {
+            Payload::Step(Step { args: StepArgs::Reset(_), reference, .. }) => reference.is_some(),
+            _ => false,
+        };
+        self.own.iter().any(begins)
     }
 
     /// Writes the bundle into a new folder.
@@ -183,9 +229,9 @@ impl Model {
     #[must_use]
     pub fn pinned_to(&self) -> Option<usize> {
         let acked = |peer: &Peer| {
-            let stream = peer.channel.first()?.body().stream?.id;
+            let stream = peer.stream()?;
             let acks = peer.channel.iter().filter_map(|entry| match &entry.op().payload {
-                Payload::Step(step) => Some(step.ack.next),
+                Payload::Step(step) if step.channel == stream => Some(step.ack.next),
                 _ => None,
             });
             let next = acks.max()?.checked_sub(1)?;

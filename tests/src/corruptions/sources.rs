@@ -1,9 +1,12 @@
-//! Where ledgers to corrupt come from: two `weftd` processes that have paid each other, and a simulated network in the middle
-//! of three.
+//! Where ledgers to corrupt come from: two `weftd` processes that have paid each other, a simulated network in the middle
+//! of three, the ledgers of the vectors, and ways through small worlds.
 
+use super::Ground;
 use super::model::{Model, Peer};
 use crate::kit::{Books, Failure, Outcome, Site, hour};
-use crate::simulator::{Topology, World};
+use crate::model::{Scenario, walked};
+use crate::simulator::{Recorded, Topology, World};
+use crate::vectors::told;
 use std::path::Path;
 use std::time::Duration;
 use weft_audit::write_bundle;
@@ -99,6 +102,84 @@ pub async fn from_processes(at: &Path, bundle: &Path) -> Outcome<Model> {
     Ok(Model { ledger, log, desk, own, peers: peers(received, &[(other, peers_log)]) })
 }
 
+/// Files of vectors, and whose ledger of each: a channel reset twice, hops disputed and a peer written off, netting rounds,
+/// settlements with statements, unlike units.
+const TOLD: [(&str, &str); 7] = [
+    ("resets.json", "hull"),
+    ("resets.json", "madison"),
+    ("disputes.json", "madison"),
+    ("disputes.json", "hull"),
+    ("rounds.json", "madison"),
+    ("settlement.json", "hull"),
+    ("exchange.json", "madison"),
+];
+
+/// Ledgers of the vectors, in which things happen that running nodes do in weeks.
+///
+/// # Errors
+/// When there is no such ledger.
+pub fn from_vectors() -> Outcome<Vec<(String, Model)>> {
+    let model = |(file, name): (&str, &str)| {
+        let networks = told(file);
+        let parsed = |all: &[Vec<u8>]| -> Outcome<Vec<Entry>> {
+            Ok(all.iter().map(|bytes| Entry::parse(bytes)).collect::<Result<_, _>>()?)
+        };
+        let id = |own: &[Entry]| own.first().map(|genesis| genesis.body().ledger);
+        let missing = || Failure::new(format!("{file} has no ledger of {name}"));
+        let mut logs = Vec::new();
+        for network in &networks {
+            logs.push((id(&parsed(&network.own)?).ok_or_else(missing)?, network.log));
+        }
+        let ours = networks.iter().find(|network| network.name == name).ok_or_else(missing)?;
+        let own = parsed(&ours.own)?;
+        let (ledger, peers) = (id(&own).ok_or_else(missing)?, peers(parsed(&ours.received)?, &logs));
+        let model = Model { ledger, log: ours.log, desk: ours.desk, own, peers };
+        Ok((format!("{}-{name}", file.trim_end_matches(".json")), model))
+    };
+    TOLD.into_iter().map(model).collect()
+}
+
+/// Small worlds, and what a ledger of each must hold: who was set back goes on after a succession, before and after a reset.
+const WALKED: [(Scenario, bool); 3] =
+    [(Scenario::ThreeResetFirst, false), (Scenario::ThreeSetBack, true), (Scenario::PairResetSetBack, true)];
+/// Ways tried for such a ledger.
+const WAYS: u64 = 60;
+
+/// Ledgers of ways through small worlds: the first of each that was reset, or has a succession.
+///
+/// # Errors
+/// When a world is broken, or has no such ledger on the first ways.
+pub fn from_walks() -> Outcome<Vec<(String, Model)>> {
+    let mut found = Vec::new();
+    for (world, set_back) in WALKED {
+        let mut ways = 0..WAYS;
+        let model = loop {
+            let seed =
+                ways.next().ok_or_else(|| Failure::new(format!("{}: no such ledger", world.name())))?;
+            let networks = modelled(walked(world, seed).map_err(Failure::new)?);
+            let fits = |model: &Model| model.has_succession() == set_back && (set_back || model.is_reset());
+            if let Some(model) = networks.into_iter().find(fits) {
+                break model;
+            }
+        };
+        found.push((world.name().to_owned(), model));
+    }
+    Ok(found)
+}
+
+/// Writes the bundles of the vectors and of the walks.
+///
+/// # Errors
+/// Those of [`from_vectors`] and [`from_walks`], and when files cannot be written.
+pub fn grounds_made(at: &Path) -> Outcome<Vec<Ground>> {
+    let ground = |(name, model): (String, Model)| {
+        let bundle = at.join(name);
+        model.write(&bundle)?;
+        Ok(Ground { model, bundle })
+    };
+    from_vectors()?.into_iter().chain(from_walks()?).map(ground).collect()
+}
+
 /// The middle one of three simulated networks.
 ///
 /// # Errors
@@ -106,9 +187,24 @@ pub async fn from_processes(at: &Path, bundle: &Path) -> Outcome<Model> {
 pub fn from_simulator(seed: u64) -> Outcome<Model> {
     let broken = |violation: crate::simulator::Violation| Failure::new(violation.to_string());
     let recorded = World::new(Topology::Three, seed).and_then(World::recorded).map_err(broken)?;
+    modelled(recorded).into_iter().nth(1).ok_or_else(|| Failure::new("three networks"))
+}
+
+/// The networks of a world, each with what the others have said to it. Of one that lies nobody has the keys.
+#[must_use]
+pub fn modelled(recorded: Vec<Recorded>) -> Vec<Model> {
     let logs: Vec<(LedgerId, [u8; 32])> =
         recorded.iter().map(|network| (network.ledger, network.log)).collect();
-    let middle = recorded.into_iter().nth(1).ok_or_else(|| Failure::new("three networks"))?;
-    let (ledger, log, desk) = (middle.ledger, middle.log, middle.desk);
-    Ok(Model { ledger, log, desk, own: middle.own, peers: peers(middle.received, &logs) })
+    let model = |network: Recorded| {
+        let Recorded { ledger, log, desk, own, received } = network;
+        let mut logs = logs.clone();
+        for entry in &received {
+            let writer = entry.body().ledger;
+            if logs.iter().all(|(known, _)| *known != writer) {
+                logs.push((writer, [0; 32]));
+            }
+        }
+        Model { ledger, log, desk, own, peers: peers(received, &logs) }
+    };
+    recorded.into_iter().map(model).collect()
 }

@@ -1,9 +1,10 @@
 //! The books of a network that is not running, or a copy of them: its entries, and what the auditor says.
 
 use super::{Failure, Outcome};
+use crate::require::second_verifier;
 use std::collections::BTreeMap;
 use std::path::Path;
-use weft_audit::{Audit, VerifyOptions, compare, finding_text, verify_store};
+use weft_audit::{Audit, VerifyOptions, compare, finding_text, verify_store, write_bundle};
 use weft_node::store::base;
 use weft_node::store::segments::{RecordKey, VisitError, scan_dir};
 use weft_protocol::entry::Entry;
@@ -49,6 +50,20 @@ impl Books {
     }
 }
 
+/// What `specs/verifier` says about the audit bundle of a node that is stopped, which is written beside its folder; nothing
+/// without Python.
+///
+/// # Errors
+/// When the bundle cannot be written, or when the second verifier finds anything wrong in it or cannot check it all.
+pub fn by_specs(data: &Path) -> Outcome<String> {
+    let bundle = data.with_extension("bundle");
+    write_bundle(data, &bundle)?;
+    let Some(mut specs) = second_verifier() else { return Ok(String::new()) };
+    let out = specs.arg("bundle").arg(&bundle).output()?;
+    let said = [&out.stdout, &out.stderr].map(|bytes| String::from_utf8_lossy(bytes)).concat();
+    if out.status.success() { Ok(said) } else { Err(Failure::new(said)) }
+}
+
 /// What the auditor says about a data folder.
 #[derive(Debug)]
 pub struct Audited {
@@ -72,6 +87,15 @@ impl Audited {
             wrong = findings.iter().map(finding_text).collect();
         }
         Ok(Self { audit: outcome.audit, wrong })
+    }
+
+    /// The same, and the second verifier reads its bundle.
+    ///
+    /// # Errors
+    /// Those of [`Audited::read`] and [`by_specs`].
+    pub fn by_both(data: &Path) -> Outcome<Self> {
+        by_specs(data)?;
+        Self::read(data)
     }
 
     /// Fails when anything is wrong, or the two sides do not agree.

@@ -19,9 +19,9 @@ use tokio::time::Instant;
 use tokio_tun::Tun;
 
 /// Beginning of the names of namespaces and devices.
-const PREFIX: &str = "weft";
+pub(super) const PREFIX: &str = "weft";
 /// The port that every node listens on.
-const PORT: u16 = 4_001;
+pub(super) const PORT: u16 = 4_001;
 /// Largest packet.
 const MTU: u16 = 1_500;
 /// Packets on their way to one node; more are lost, as at a router.
@@ -107,7 +107,7 @@ pub fn possible() -> bool {
         && ip(&["netns", "list"]).is_ok()
 }
 
-fn ip(arguments: &[&str]) -> Outcome<String> {
+pub(super) fn ip(arguments: &[&str]) -> Outcome<String> {
     let out = Command::new("ip").args(arguments).stdin(Stdio::null()).output()?;
     if out.status.success() {
         return Ok(String::from_utf8_lossy(&out.stdout).into_owned());
@@ -117,7 +117,7 @@ fn ip(arguments: &[&str]) -> Outcome<String> {
 }
 
 /// Removes namespaces of runs that are no more: their names tell the process.
-fn sweep() -> Outcome<()> {
+pub(super) fn sweep() -> Outcome<()> {
     for line in ip(&["netns", "list"])?.lines() {
         let name = line.split_whitespace().next().unwrap_or_default();
         let process =
@@ -129,6 +129,11 @@ fn sweep() -> Outcome<()> {
     Ok(())
 }
 
+/// One test of a process may have a wire beside another's; names of devices have at most 15 letters.
+pub(super) fn next_letter() -> char {
+    char::from(b'a' + WIRES.fetch_add(1, Ordering::Relaxed) % 26)
+}
+
 impl Wire {
     /// Makes so many cells, connected with each other, for nodes that speak TCP or QUIC. Only inside a runtime.
     ///
@@ -136,8 +141,7 @@ impl Wire {
     /// When a namespace or a device cannot be made.
     pub fn new(cells: u8, quic: bool, seed: u64) -> Outcome<Self> {
         sweep()?;
-        // One test of a process may have a wire beside another's; names of devices have at most 15 letters.
-        let letter = char::from(b'a' + WIRES.fetch_add(1, Ordering::Relaxed) % 26);
+        let letter = next_letter();
         let mut wire = Self {
             cells: Vec::new(),
             weather: watch::Sender::new(Weather::default()),

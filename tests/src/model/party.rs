@@ -37,8 +37,8 @@ pub(super) struct Home {
     pub keys: Keys,
     /// Accounts of its members.
     pub accounts: Vec<AccountId>,
-    /// Channels by neighbour.
-    pub channels: BTreeMap<usize, StreamId>,
+    /// Neighbours, by place in the line.
+    pub neighbours: BTreeMap<usize, LedgerId>,
     /// Who the sealed payee of each claim's commitment is.
     pub payees: BTreeMap<Hash, AccountId>,
     /// How much of the disk every backup has: the accords.
@@ -52,6 +52,8 @@ pub(super) struct Party {
     pub engine: Engine,
     pub restart: Restart,
     pub disk: Vec<Arc<Stored>>,
+    /// What the next start has to know although it proves itself.
+    own_fence: Option<Fence>,
     /// Our durable stream entries, by channel.
     pub streams: BTreeMap<StreamId, Vec<Arc<[u8]>>>,
     /// What each of them says, without place and time ([`shape::tag`]).
@@ -61,19 +63,22 @@ pub(super) struct Party {
     pub facts: Facts,
 }
 
+/// A part of a claim.
+pub(super) type Leg = (ClaimId, u8);
+
 /// What has become of payments, by our own durable entries.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Facts {
-    /// Claims whose hold went to the peer.
-    pub paid: BTreeSet<ClaimId>,
-    /// Claims whose hold went back to the payer.
-    pub freed: BTreeSet<ClaimId>,
-    /// Claims that came back after they were paid.
-    pub returned: BTreeSet<ClaimId>,
+    /// Parts of claims whose hold went to the peer.
+    pub paid: BTreeSet<Leg>,
+    /// Those whose hold went back to the payer.
+    pub freed: BTreeSet<Leg>,
+    /// Those that came back after they were paid.
+    pub returned: BTreeSet<Leg>,
     /// Payees credited.
     pub credited: BTreeMap<ClaimId, i64>,
     /// ACCEPTs that we passed on upstream.
-    pub accepted: BTreeSet<(StreamId, ClaimId)>,
+    pub accepted: BTreeSet<(StreamId, Leg)>,
     /// What happened twice.
     pub twice: Option<&'static str>,
 }
@@ -85,6 +90,7 @@ impl Clone for Party {
             engine: self.engine.fork(),
             restart: self.restart.clone(),
             disk: self.disk.clone(),
+            own_fence: self.own_fence.clone(),
             streams: self.streams.clone(),
             tags: self.tags.clone(),
             deeds: self.deeds.clone(),
@@ -106,11 +112,13 @@ impl Party {
     /// A network as founded: what the engine has written so far is put on the disk.
     pub(super) fn new(home: Home, mut engine: Engine) -> Result<Self, String> {
         let batch = engine.take_batch();
+        engine.hold_log_key(home.keys.next_log());
         let mut party = Self {
             home: Arc::new(home),
             engine,
             restart: Restart::default(),
             disk: Vec::new(),
+            own_fence: None,
             streams: BTreeMap::new(),
             tags: BTreeMap::new(),
             deeds: Vec::new(),
@@ -145,6 +153,9 @@ impl Party {
 
     /// Makes the first `keep` records durable.
     pub(super) fn keep(&mut self, batch: Batch, keep: usize) {
+        if keep >= batch.records.len() && !self.engine.is_quarantined() {
+            self.own_fence = self.engine.own_fence();
+        }
         for record in batch.records.into_iter().take(keep) {
             let stored = match record {
                 Record::Own(written) => {
@@ -195,11 +206,13 @@ impl Party {
         }
         let boot = replay.state().head.boot.saturating_add(1).max(now_ms - START_TAKES_MS);
         let mut engine = replay.into_engine(self.home.keys.author(boot), self.home.keys.secret);
+        engine.hold_log_key(self.home.keys.next_log());
         for stored in &self.disk {
             if let Stored::Fence(fence) = &**stored {
                 engine.set_fence(fence.clone());
             }
         }
+        self.own_fence.iter().for_each(|fence| engine.set_fence(fence.clone()));
         self.engine = engine;
         self.restart = Restart::default();
         Ok(())
@@ -217,6 +230,7 @@ impl Party {
     /// The disk loses its end, and the guard begins.
     pub(super) fn set_back(&mut self, keep: usize, guarded: bool, now_ms: u64) -> Result<(), String> {
         self.disk.truncate(keep);
+        self.own_fence = None;
         (self.streams, self.tags) = (BTreeMap::new(), BTreeMap::new());
         (self.deeds, self.facts) = (Vec::new(), Facts::default());
         self.start(now_ms)?;
@@ -232,10 +246,23 @@ impl Party {
         Ok(())
     }
 
-    /// The next place of a neighbour's stream that we expect.
-    pub(super) fn next_of(&self, neighbour: usize) -> u64 {
-        let channel = self.home.channels.get(&neighbour);
-        channel.and_then(|id| self.engine.peers().stream(id)).map_or(0, |stream| stream.next)
+    /// The channel with a neighbour: another one after each reset.
+    pub(super) fn channel(&self, neighbour: usize) -> Option<StreamId> {
+        let peer = self.home.neighbours.get(&neighbour)?;
+        self.engine.state().channel_with(peer).map(|(id, _)| id)
+    }
+
+    /// The channels on which a neighbour's lines are taken in: the one now, and the one with which it may begin anew.
+    pub(super) fn hears_on(&self, neighbour: usize) -> Vec<StreamId> {
+        let Some(peer) = self.home.neighbours.get(&neighbour) else { return Vec::new() };
+        let state = self.engine.state();
+        let now = self.channel(neighbour).filter(|_| !state.is_closed_for_reset(peer));
+        now.into_iter().chain(state.next_channel(peer).ok()).collect()
+    }
+
+    /// The next place of a stream that we expect.
+    pub(super) fn next_on(&self, channel: &StreamId) -> u64 {
+        self.engine.peers().stream(channel).map_or(0, |stream| stream.next)
     }
 
     /// Whether what is on the disk gives the same state.
@@ -277,7 +304,7 @@ impl Facts {
             Payload::End(end) => {
                 let back = end.postings.iter().all(|p| !is_peer(&p.account));
                 let set = if back { &mut self.freed } else { &mut self.paid };
-                twice(set.insert(end.claim), "a claim has ended twice");
+                twice(set.insert((end.claim, end.part)), "a part of a claim has ended twice");
             }
             Payload::Credit(credit) => {
                 let to = credit.postings.iter().find(|p| p.account == credit.account);
@@ -285,12 +312,13 @@ impl Facts {
                 twice(before.is_none(), "a payee was credited twice");
             }
             Payload::Returned(back) if back.postings.iter().any(|p| state.holder(&p.account).is_ok()) => {
-                twice(self.returned.insert(back.claim), "a payment was given back twice");
+                let leg = (back.claim, back.part);
+                twice(self.returned.insert(leg), "a payment was given back twice");
             }
             Payload::Step(step) => {
                 use weft_protocol::clearing::step::StepArgs;
                 if let (StepArgs::Accept(_), Some(claim)) = (&step.args, step.claim) {
-                    self.accepted.insert((step.channel, claim));
+                    self.accepted.insert((step.channel, (claim, step.part)));
                 }
             }
             _ => {}

@@ -53,6 +53,28 @@ pub enum Scenario {
     PairStatements,
     /// Two networks, one payment; what is owed is settled by one and taken back, and answered by the other.
     PairSettles,
+    /// Two networks, one payment; their channel is reset.
+    PairReset,
+    /// Two networks, one payment; their channel is reset, both are set back.
+    PairResetSetBack,
+    /// Three networks, one payment; the channel before the middle is reset, by a document that frees too much or by a right one.
+    ThreeResetFirst,
+    /// Three networks, one payment; the channel after the middle is reset.
+    ThreeResetLast,
+    /// Three networks, one payment; the channel before the middle is reset, one of them is set back.
+    ThreeResetSetBack,
+    /// Two networks, one payment in two parts, one crash.
+    PairParts,
+    /// Three networks, one payment in two parts.
+    ThreeParts,
+    /// Two networks, one payment; the decider changes its log key, one crash.
+    PairRotation,
+    /// Three networks, one payment; the middle and the decider change their log keys.
+    ThreeRotation,
+    /// Two networks that pay each other; one may be written off, one crash.
+    PairWriteOff,
+    /// Three networks, one payment; the decider may be written off.
+    ThreeWriteOff,
 }
 
 /// A payment that is wished for.
@@ -64,6 +86,8 @@ pub(super) struct Wish {
     pub to: usize,
     /// How much, in minutes.
     pub amount: i64,
+    /// In how many parts, each of as much as the others.
+    pub parts: u8,
 }
 
 impl Wish {
@@ -79,7 +103,7 @@ impl Wish {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 34] = [
         Self::Pair,
         Self::PairCrossing,
         Self::Three,
@@ -103,6 +127,17 @@ impl Scenario {
         Self::ThreeDisputeFirst,
         Self::PairStatements,
         Self::PairSettles,
+        Self::PairReset,
+        Self::PairResetSetBack,
+        Self::ThreeResetFirst,
+        Self::ThreeResetLast,
+        Self::ThreeResetSetBack,
+        Self::PairParts,
+        Self::ThreeParts,
+        Self::PairRotation,
+        Self::ThreeRotation,
+        Self::PairWriteOff,
+        Self::ThreeWriteOff,
     ];
 
     /// Its name on the command line.
@@ -132,6 +167,17 @@ impl Scenario {
             Self::ThreeDisputeFirst => "three-dispute-first",
             Self::PairStatements => "pair-statements",
             Self::PairSettles => "pair-settles",
+            Self::PairReset => "pair-reset",
+            Self::PairResetSetBack => "pair-reset-set-back",
+            Self::ThreeResetFirst => "three-reset-first",
+            Self::ThreeResetLast => "three-reset-last",
+            Self::ThreeResetSetBack => "three-reset-set-back",
+            Self::PairParts => "pair-parts",
+            Self::ThreeParts => "three-parts",
+            Self::PairRotation => "pair-rotation",
+            Self::ThreeRotation => "three-rotation",
+            Self::PairWriteOff => "pair-write-off",
+            Self::ThreeWriteOff => "three-write-off",
         }
     }
 
@@ -153,7 +199,12 @@ impl Scenario {
             | Self::PairSetBackTwice
             | Self::PairDispute
             | Self::PairStatements
-            | Self::PairSettles => 2,
+            | Self::PairReset
+            | Self::PairResetSetBack
+            | Self::PairSettles
+            | Self::PairParts
+            | Self::PairRotation
+            | Self::PairWriteOff => 2,
             Self::Four
             | Self::FourCrash
             | Self::LyingDeciderFar
@@ -166,10 +217,13 @@ impl Scenario {
     /// The payments wished for.
     pub(super) fn wishes(self) -> Vec<Wish> {
         let last = self.networks() - 1;
-        let there = |amount| Wish { from: 0, to: last, amount };
-        let back = |amount| Wish { from: last, to: 0, amount };
+        let there = |amount| Wish { from: 0, to: last, amount, parts: 1 };
+        let back = |amount| Wish { from: last, to: 0, amount, parts: 1 };
         match self {
-            Self::PairCrossing | Self::ThreeCrossing | Self::PairStatements => vec![there(60), back(50)],
+            Self::PairCrossing | Self::ThreeCrossing | Self::PairStatements | Self::PairWriteOff => {
+                vec![there(60), back(50)]
+            }
+            Self::PairParts | Self::ThreeParts => vec![Wish { parts: 2, ..there(60) }],
             Self::ThreeFull => vec![there(60), there(70)],
             _ => vec![there(60)],
         }
@@ -197,20 +251,80 @@ impl Scenario {
                 Deed::Answer { by: 0, to: 1, accept: true },
                 Deed::Answer { by: 0, to: 1, accept: false },
             ],
+            Self::PairReset => &[
+                Deed::Notice { by: 0, to: 1 },
+                Deed::Notice { by: 1, to: 0 },
+                Deed::Close { by: 0, to: 1 },
+                Deed::Close { by: 1, to: 0 },
+                Deed::Reset { at: 0, with: 1, free: false },
+                Deed::Reset { at: 1, with: 0, free: false },
+            ],
+            Self::PairResetSetBack => &[
+                Deed::Notice { by: 0, to: 1 },
+                Deed::Notice { by: 1, to: 0 },
+                Deed::Close { by: 0, to: 1 },
+                Deed::Close { by: 1, to: 0 },
+                Deed::Reset { at: 1, with: 0, free: false },
+            ],
+            Self::ThreeResetFirst => &[
+                Deed::Notice { by: 0, to: 1 },
+                Deed::Notice { by: 1, to: 0 },
+                Deed::Close { by: 0, to: 1 },
+                Deed::Close { by: 1, to: 0 },
+                Deed::Reset { at: 0, with: 1, free: true },
+                Deed::Reset { at: 1, with: 0, free: true },
+                Deed::Reset { at: 0, with: 1, free: false },
+            ],
+            Self::ThreeResetLast => &[
+                Deed::Notice { by: 1, to: 2 },
+                Deed::Notice { by: 2, to: 1 },
+                Deed::Close { by: 1, to: 2 },
+                Deed::Close { by: 2, to: 1 },
+                Deed::Reset { at: 2, with: 1, free: false },
+            ],
+            Self::ThreeResetSetBack => &[
+                Deed::Notice { by: 0, to: 1 },
+                Deed::Notice { by: 1, to: 0 },
+                Deed::Close { by: 0, to: 1 },
+                Deed::Close { by: 1, to: 0 },
+                Deed::Reset { at: 0, with: 1, free: false },
+            ],
+            Self::PairRotation => &[Deed::Rotate { by: 1 }],
+            Self::ThreeRotation => &[Deed::Rotate { by: 1 }, Deed::Rotate { by: 2 }],
+            Self::PairWriteOff => &[Deed::WriteOff { by: 0, lost: 1 }],
+            Self::ThreeWriteOff => &[Deed::WriteOff { by: 1, lost: 2 }],
             _ => &[],
         }
     }
 
+    /// Whether a channel may be reset: time then passes in weeks.
+    pub(super) fn resets(self) -> bool {
+        self.deeds().iter().any(|deed| matches!(deed, Deed::Notice { .. }))
+    }
+
     /// Whether hops are closed by dispute: a payment that its payee has may then have come back to its payer.
     pub(super) fn disputes(self) -> bool {
-        self.deeds().iter().any(|deed| matches!(deed, Deed::Dispute { .. }))
+        self.deeds().iter().any(|deed| matches!(deed, Deed::Dispute { .. } | Deed::Reset { free: true, .. }))
+    }
+
+    /// Whether a network may be written off: what it owed, and what was on its way to it, stand on `disputed` then.
+    pub(super) fn writes_off(self) -> bool {
+        self.deeds().iter().any(|deed| matches!(deed, Deed::WriteOff { .. }))
     }
 
     /// How many commits may be cut short.
     pub(super) fn crashes(self) -> u8 {
         match self {
             Self::Pair => 2,
-            Self::PairCrossing | Self::Three | Self::FourCrash | Self::PairDispute | Self::PairSettles => 1,
+            Self::PairCrossing
+            | Self::Three
+            | Self::FourCrash
+            | Self::PairDispute
+            | Self::PairSettles
+            | Self::PairReset
+            | Self::PairParts
+            | Self::PairRotation
+            | Self::PairWriteOff => 1,
             _ => 0,
         }
     }
@@ -218,8 +332,8 @@ impl Scenario {
     /// How often a network may be set back to an older state.
     pub(super) fn set_backs(self) -> u8 {
         match self {
-            Self::PairSetBackTwice | Self::ThreeSetBackTwo => 2,
-            Self::PairSetBack | Self::ThreeSetBack => 1,
+            Self::PairSetBackTwice | Self::ThreeSetBackTwo | Self::PairResetSetBack => 2,
+            Self::PairSetBack | Self::ThreeSetBack | Self::ThreeResetSetBack => 1,
             _ => 0,
         }
     }

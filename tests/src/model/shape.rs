@@ -9,6 +9,7 @@ use super::party::{Party, Stored};
 use super::world::{Search, Seat, World};
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as StdHash, Hasher};
+use weft_protocol::clearing::accord::channel_id;
 use weft_protocol::clearing::engine::Record;
 use weft_protocol::clearing::intent::{Decision, SignedIntent};
 use weft_protocol::clearing::restart::is_guarded;
@@ -19,7 +20,8 @@ use weft_protocol::ledger::transfer::Posting;
 /// The shape of a state.
 pub(super) fn of(search: &Search, world: &World) -> u64 {
     let mut out = DefaultHasher::new();
-    (world.late, world.begun, world.done, world.crashes, world.set_backs, world.restarted).hash(&mut out);
+    (world.late, world.waits, world.begun, world.done, world.crashes, world.set_backs, world.restarted)
+        .hash(&mut out);
     for ((to, _), decision) in &world.words {
         (to, word(decision)).hash(&mut out);
     }
@@ -34,9 +36,12 @@ pub(super) fn of(search: &Search, world: &World) -> u64 {
 
 fn honest(search: &Search, world: &World, party: &Party, out: &mut DefaultHasher) {
     let peers = party.engine.peers();
-    for channel in party.home.channels.values() {
-        party.tags.get(channel).hash(out);
-        peers.stream(channel).map(|stream| (stream.next, stream.acked)).hash(out);
+    for ledger in party.home.neighbours.values() {
+        for n in 0..=party.engine.state().incarnation(ledger) + 1 {
+            let channel = channel_id(&party.home.ledger, ledger, n);
+            party.tags.get(&channel).hash(out);
+            peers.stream(&channel).map(|stream| (stream.next, stream.acked)).hash(out);
+        }
     }
     party.deeds.hash(out);
     for ((claim, _), wish) in search.claims.iter().zip(&search.wishes) {
@@ -89,7 +94,7 @@ pub(super) fn tag(entry: &Entry) -> u64 {
             Payload::Hold(hold) => (hold.account, hold.amount.minor(), entry.op().op_id).hash(out),
             Payload::Release(release) => postings(&release.postings, out),
             Payload::End(end) => {
-                end.claim.hash(out);
+                (end.claim, end.part).hash(out);
                 postings(&end.postings, out);
             }
             Payload::Credit(credit) => {
@@ -97,11 +102,11 @@ pub(super) fn tag(entry: &Entry) -> u64 {
                 postings(&credit.postings, out);
             }
             Payload::Book(book) => {
-                (book.claim, book.channel).hash(out);
+                (book.claim, book.part, book.channel).hash(out);
                 postings(&book.postings, out);
             }
             Payload::Returned(back) => {
-                (back.claim, back.channel).hash(out);
+                (back.claim, back.part, back.channel).hash(out);
                 postings(&back.postings, out);
             }
             Payload::DisputeClosed(closed) => {
@@ -119,7 +124,7 @@ pub(super) fn tag(entry: &Entry) -> u64 {
 }
 
 fn step_tag(step: &Step, out: &mut DefaultHasher) {
-    step.claim.hash(out);
+    (step.claim, step.part).hash(out);
     match &step.args {
         StepArgs::Propose(args) => (args.hop, args.intent.claim()).hash(out),
         StepArgs::Accept(args) => word(&args.decision).hash(out),

@@ -112,7 +112,7 @@ impl Search {
         self.acks(steps);
         for (who, party) in world.honest() {
             if is_guarded(&party.engine) {
-                steps.extend(party.home.channels.keys().map(|from| Step::Guard { who, from: *from }));
+                steps.extend(party.home.neighbours.keys().map(|from| Step::Guard { who, from: *from }));
                 steps.push(Step::Succession { who });
             }
             steps.push(Step::Tick { who });
@@ -139,8 +139,9 @@ impl Search {
             }
             for by in ask.way() {
                 let open = world.party(by).filter(|_| by != ask.to).is_some_and(|party| {
-                    let row = party.engine.state().claim(&self.claims[wish].0);
-                    !is_guarded(&party.engine) && row.is_some_and(|row| !row.is_closed())
+                    let rows = &party.engine.state().claims;
+                    let (from, to) = ((self.claims[wish].0, 0), (self.claims[wish].0, ask.parts));
+                    !is_guarded(&party.engine) && rows.range(from..to).any(|(_, row)| !row.is_closed())
                 });
                 if open {
                     let may_cancel = by == ask.from || world.late;
@@ -161,8 +162,8 @@ impl Search {
     fn restarts(&self, world: &World, steps: &mut Vec<Step>) {
         for (who, party) in world.honest() {
             if is_guarded(&party.engine) {
-                steps.extend(party.home.channels.keys().map(|from| Step::Guard { who, from: *from }));
-                let asked = party.home.channels.keys().all(|from| {
+                steps.extend(party.home.neighbours.keys().map(|from| Step::Guard { who, from: *from }));
+                let asked = party.home.neighbours.keys().all(|from| {
                     let step = party.restart.next(&party.engine, &self.ledgers[*from]);
                     matches!(step, Ok(GuardStep::Done | GuardStep::Wait))
                 });

@@ -11,7 +11,7 @@ use std::hash::{Hash as StdHash, Hasher};
 use std::sync::Arc;
 use weft_protocol::amount::Amount;
 use weft_protocol::clearing::accord::channel_id;
-use weft_protocol::clearing::engine::{AskAnswer, Cx, Payee, Route};
+use weft_protocol::clearing::engine::{AskAnswer, Cx, Path, Payee, Route};
 use weft_protocol::clearing::guard::{Fetch, Fetched};
 use weft_protocol::clearing::intent::{Decision, SignedIntent};
 use weft_protocol::clearing::peers::Refusal;
@@ -21,6 +21,7 @@ use weft_protocol::encoding::Blob;
 use weft_protocol::entry::{How, Op, Payload, Role, SignedOp};
 use weft_protocol::ids::{AccountId, ClaimId, Hash, LedgerId, OpId, UnitId};
 use weft_protocol::ledger::transfer::Hold;
+use weft_protocol::ledger::writeoff::LOST_AFTER_MS;
 
 /// What is counted.
 pub(super) const UNIT: UnitId = HOUR;
@@ -32,6 +33,8 @@ const LIFE_MS: u64 = 20_000;
 pub(super) const LATE_MS: u64 = NOW_MS + LIFE_MS + 5_000;
 /// A network that was set back is back after this time: what is proposed then is later than its start.
 const RESTART_MS: u64 = 1_000;
+/// Longer than a notice runs.
+pub(super) const NOTICE_RUNS_MS: u64 = 8 * 86_400_000;
 /// The most that each network may owe its neighbour; two of the payments wished for do not fit.
 const LIMIT: u64 = 100;
 /// A commit has at most this many records.
@@ -59,6 +62,10 @@ pub(super) struct World {
     pub seats: Vec<Arc<Seat>>,
     /// Whether everything has expired.
     pub late: bool,
+    /// When that is.
+    pub late_ms: u64,
+    /// How often people have waited for a notice to run out since.
+    pub waits: u8,
     /// Which payments a client has asked for; bit by bit.
     pub begun: u8,
     /// Decisions on their way outside the streams: to whom, and which. They may come at any time, again, or never.
@@ -88,7 +95,8 @@ impl World {
 
     fn now_ms(&self) -> u64 {
         let started = u64::from(self.restarted) * RESTART_MS;
-        started + if self.late { LATE_MS } else { NOW_MS }
+        let waited = u64::from(self.waits) * NOTICE_RUNS_MS;
+        started + waited + if self.late { self.late_ms } else { NOW_MS }
     }
 
     fn broken(&mut self, what: impl Into<String>) {
@@ -192,7 +200,7 @@ impl fmt::Display for Step {
 pub(super) struct Search {
     pub scenario: Scenario,
     pub wishes: Vec<Wish>,
-    weak: Option<Weak>,
+    pub weak: Option<Weak>,
     pub start: World,
     /// The claim of each wish: nothing in it depends on what happens.
     pub claims: Vec<(ClaimId, SignedIntent)>,
@@ -230,18 +238,18 @@ impl Search {
         let seats = founded.into_iter().enumerate().map(|(index, founded)| {
             let neighbours = [index.checked_sub(1), Some(index + 1)];
             let neighbours = neighbours.into_iter().flatten().filter(|n| *n < ledgers.len());
-            let channels = neighbours
-                .map(|n| (n, channel_id(&ledgers[index], &ledgers[n], 0)))
-                .collect::<BTreeMap<_, _>>();
+            let neighbours: BTreeMap<usize, LedgerId> = neighbours.map(|n| (n, ledgers[n])).collect();
             let Founded { keys, members: _, ledger, public: own, engine } = founded;
             if scenario.liar() == Some(index) {
+                let to = |(n, peer): (&usize, &LedgerId)| (*n, channel_id(&ledgers[index], peer, 0));
+                let channels: BTreeMap<_, _> = neighbours.iter().map(to).collect();
                 return Seat::Liar(Liar::new(index, keys, engine, &ledgers, own, channels));
             }
             let home = Home {
                 ledger,
                 keys,
                 accounts: accounts[index].clone(),
-                channels,
+                neighbours,
                 payees: payees.clone(),
                 founded: 0,
             };
@@ -252,6 +260,10 @@ impl Search {
         let start = World {
             seats,
             late: false,
+            late_ms: LATE_MS
+                + if scenario.writes_off() { LOST_AFTER_MS } else { 0 }
+                + if scenario.resets() { NOTICE_RUNS_MS } else { 0 },
+            waits: 0,
             begun: 0,
             words: BTreeMap::new(),
             done: 0,
@@ -321,8 +333,13 @@ impl Search {
 
     pub(super) fn route(&self, wish: usize) -> Route {
         let way = self.wishes[wish].way();
-        let hops = vec![(0, 1); way.len() - 1];
-        Route::one_to_one(way.iter().map(|i| self.ledgers[*i]).collect(), &hops, self.amount(wish))
+        let path = Path {
+            ledgers: way.iter().map(|i| self.ledgers[*i]).collect(),
+            hops: vec![(0, 1); way.len() - 1],
+        };
+        let Wish { amount, parts, .. } = self.wishes[wish];
+        let each = Amount::new(amount / i64::from(parts)).expect("parts are even");
+        Route::split((0..parts).map(|_| (path.clone(), each)).collect())
     }
 
     /// What comes of a step; `None` when it cannot be taken, or changes nothing.
@@ -346,11 +363,9 @@ impl Search {
             }
             Step::Line { from, to, crash } => self.take_line(world, from, to, crash),
             Step::Ack { from, to } => {
-                let next = world.party(to)?.next_of(from);
-                world.with(from, |party, _| {
-                    let channel = party.home.channels[&to];
-                    party.engine.acked(&channel, next);
-                })
+                let channel = world.party(from)?.channel(to)?;
+                let next = world.party(to)?.next_on(&channel);
+                world.with(from, |party, _| party.engine.acked(&channel, next))
             }
             Step::Ask { by, wish, cancel, crash } => {
                 let (asker, decider) = (self.ledgers[by], self.wishes[wish].to);
@@ -502,7 +517,7 @@ impl Search {
         let op_id = OpId(Hash::of("", &[b"succession", &party.engine.boot().to_be_bytes()]).prefix());
         let op = Op {
             op_id,
-            not_after_ms: LATE_MS + 1_000_000,
+            not_after_ms: world.now_ms().max(LATE_MS) + 1_000_000,
             payload: Payload::Succession(terms),
             sidecars: Vec::new(),
         };
@@ -537,7 +552,7 @@ fn exchange_accords(seats: &mut [Arc<Seat>]) {
                     taken.expect("an accord of founding");
                     party.keep(batch, usize::MAX);
                 }
-                let channel = party.home.channels[&from];
+                let channel = party.channel(from).expect("an accord of founding");
                 party.engine.acked(&channel, 1);
                 Arc::get_mut(&mut party.home).expect("a home is not shared yet").founded = party.disk.len();
             }
@@ -554,8 +569,8 @@ pub(super) fn neighbours(count: usize) -> Vec<(usize, usize)> {
 fn lines_of(seat: &Seat, to: usize) -> Vec<Arc<[u8]>> {
     match seat {
         Seat::Honest(party) => {
-            let channel = party.home.channels.get(&to);
-            channel.and_then(|id| party.streams.get(id)).cloned().unwrap_or_default()
+            let channel = party.channel(to);
+            channel.and_then(|id| party.streams.get(&id)).cloned().unwrap_or_default()
         }
         Seat::Liar(liar) => liar.lines(to).to_vec(),
     }
@@ -563,16 +578,22 @@ fn lines_of(seat: &Seat, to: usize) -> Vec<Arc<[u8]>> {
 
 /// The next line of `from` that `to` has not taken in.
 pub(super) fn line(world: &World, from: usize, to: usize) -> Option<Arc<[u8]>> {
-    let next = match &*world.seats[to] {
-        Seat::Honest(party) => party.next_of(from),
-        Seat::Liar(liar) => liar.next_of(from),
-    };
-    match &*world.seats[from] {
-        Seat::Honest(party) => {
-            let channel = party.home.channels.get(&to)?;
-            party.streams.get(channel)?.get(next as usize).cloned()
+    match (&*world.seats[from], &*world.seats[to]) {
+        (Seat::Honest(sender), Seat::Honest(taker)) => {
+            let channels = taker.hears_on(from).into_iter();
+            let mut lines =
+                channels.filter_map(|id| sender.streams.get(&id)?.get(taker.next_on(&id) as usize).cloned());
+            lines.next()
         }
-        Seat::Liar(liar) => liar.lines(to).get(next as usize).cloned(),
+        (Seat::Honest(sender), Seat::Liar(taker)) => {
+            let channel = sender.channel(to)?;
+            sender.streams.get(&channel)?.get(taker.next_of(from) as usize).cloned()
+        }
+        (Seat::Liar(sender), Seat::Honest(taker)) => {
+            let channel = taker.channel(from)?;
+            sender.lines(to).get(taker.next_on(&channel) as usize).cloned()
+        }
+        (Seat::Liar(_), Seat::Liar(_)) => None,
     }
 }
 

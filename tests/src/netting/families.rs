@@ -65,6 +65,21 @@ impl std::str::FromStr for Instance {
     }
 }
 
+/// What rows of graphs with seed 1 sum up to ([`checksum`]), as a program in Python made them first.
+pub const SUMS: [(&str, u64); 11] = [
+    ("mix-1000-5", 0xaa3c_89df_c996_0a59),
+    ("mix-1000-10", 0x4419_4000_6e5a_6f49),
+    ("mix-10000-5", 0x09ea_1e85_fa7f_12d9),
+    ("mix-10000-10", 0x58f3_64f8_162d_7c02),
+    ("mix-100000-5", 0xbba5_8933_e144_0784),
+    ("tier-1000-5", 0xa954_c46c_6f8b_141b),
+    ("tier-1000-10", 0xf24f_7fea_af02_7500),
+    ("tier-100000-5", 0xa3b3_df3f_3caf_bfd8),
+    ("fed-100-10", 0x2229_979a_0abb_95db),
+    ("fed-500-10", 0x466f_4924_af0d_5ade),
+    ("fed-2000-10", 0xb4a5_beb1_70f4_2a78),
+];
+
 /// Debtor, creditor and amount, by numbers of parties.
 pub type Row = (u32, u32, i64);
 
@@ -157,6 +172,14 @@ impl Instance {
             same
         });
         drawn
+    }
+
+    /// Whether its rows are those that others make; `None` when nobody has said what they sum up to.
+    #[must_use]
+    pub fn is_right(&self) -> Option<bool> {
+        let name = self.to_string();
+        let (_, sum) = SUMS.iter().find(|(known, _)| *known == name)?;
+        Some(checksum(&self.rows()) == *sum)
     }
 
     /// The same as debts between numbered parties.

@@ -120,6 +120,8 @@ fn decision_in(args: &StepArgs) -> Option<&Decision> {
         | StepArgs::StmtAck(_)
         | StepArgs::Settle(_)
         | StepArgs::SettleAck(_)
+        | StepArgs::Reset(_)
+        | StepArgs::ResetRefuse(_)
         | StepArgs::Dispute(_)
         | StepArgs::Offer(_)
         | StepArgs::DropHold(_)

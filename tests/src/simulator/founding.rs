@@ -81,6 +81,11 @@ impl Keys {
         SecretKey::from_seed(&self.log)
     }
 
+    /// The log key that may be bound next.
+    pub fn next_log(&self) -> SecretKey {
+        SecretKey::from_seed(&self.seed_of("next log").0)
+    }
+
     /// The witness key.
     pub fn witness(&self) -> SecretKey {
         SecretKey::from_seed(&self.seed_of("witness").0)

@@ -113,6 +113,10 @@ pub(super) struct Node {
     pub life: u64,
     /// When it was set back last.
     pub set_back_ms: u64,
+    /// It was set back, and no start since may prove itself.
+    pub unproven: bool,
+    /// What the next start has to know although it proves itself, as it is on the disk.
+    own_fence: Option<Fence>,
     /// How much of the disk every backup has: the accords.
     pub founded: usize,
     salts: Random,
@@ -171,6 +175,8 @@ impl Node {
             notes: Vec::new(),
             life: 0,
             set_back_ms: 0,
+            unproven: false,
+            own_fence: None,
             founded: 0,
             salts,
         }
@@ -212,6 +218,7 @@ impl Node {
         if keep > 0 || batch.records.is_empty() {
             self.disk.extend(notes);
         }
+        let whole = keep >= batch.records.len();
         for record in batch.records.into_iter().take(keep) {
             match record {
                 Record::Own(written) => {
@@ -222,7 +229,21 @@ impl Node {
                 Record::Evidence(bytes) => self.disk.push(Stored::Evidence(bytes)),
             }
         }
+        if whole {
+            self.keep_own_fence();
+        }
         Ok(())
+    }
+
+    /// What a start from now on has to know is on the disk: it may prove itself.
+    fn keep_own_fence(&mut self) {
+        let Some(engine) = self.engine.as_ref().filter(|engine| !engine.is_quarantined()) else { return };
+        self.unproven = false;
+        let fence = engine.own_fence();
+        if fence != self.own_fence {
+            self.disk.extend(fence.clone().map(Stored::Fence));
+            self.own_fence = fence;
+        }
     }
 
     /// An own entry that is durable: in the books, and in its stream.
@@ -316,7 +337,7 @@ impl Node {
             }
         }
         self.engine = Some(engine);
-        if self.set_back_ms > 0 {
+        if self.unproven {
             // It has no answer yet: it asks, again if need be, and before that it signs nothing.
             self.quarantine();
         }

@@ -132,7 +132,7 @@ impl World {
         let len = node.disk.len();
         let keep = len - self.random.index(len - node.founded + 1);
         node.set_back(keep)?;
-        node.set_back_ms = now_ms;
+        (node.set_back_ms, node.unproven) = (now_ms, true);
         self.tally.restores += 1;
         self.disconnect(index);
         self.at(now_ms + RESTORE_MS, super::world::Event::Restart(index));

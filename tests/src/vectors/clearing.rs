@@ -3,6 +3,7 @@
 pub(super) mod disputes;
 pub(super) mod exchange;
 pub(super) mod refused;
+pub(super) mod resets;
 pub(super) mod rounds;
 
 use super::entries::{account, opened, unit};
@@ -178,12 +179,25 @@ impl World {
         }
     }
 
+    /// Delivers what some networks have said, one after the other; what is answered, and all else on its way, is lost.
+    fn deliver_one_way(&mut self, by: &[usize]) {
+        for from in by {
+            for (stream, bytes) in std::mem::take(&mut self.networks[*from].sent) {
+                self.hand_over(*from, stream, &bytes);
+            }
+        }
+        for network in &mut self.networks {
+            network.sent.clear();
+        }
+    }
+
     fn hand_over(&mut self, from: usize, stream: StreamId, bytes: &[u8]) {
         let now_ms = self.tick();
         let sender = self.networks[from].ledger();
         let public = Entry::parse(bytes).is_ok_and(|entry| is_public(entry.kind()));
         for to in (0..self.networks.len()).filter(|to| *to != from) {
-            let here = channel_id(&sender, &self.networks[to].ledger(), 0) == stream;
+            let ends = (&sender, &self.networks[to].ledger());
+            let here = (0..4).any(|n| channel_id(ends.0, ends.1, n) == stream);
             if public && (self.ring || to.abs_diff(from) == 1) {
                 self.networks[to].engine.receive_public(bytes).expect("a public entry in order");
                 self.networks[to].keep();
@@ -329,6 +343,29 @@ pub(super) fn ledger_case(network: &Network) -> Value {
         "name": network.name, "ledger": network.ledger().to_string(), "entries": network.cases,
         "events": network.events, "balances": balances.collect::<Vec<_>>(), "state": hex(network.state.to_canonical()),
     })
+}
+
+/// The ledgers of such a file again, as bytes.
+pub(super) fn told(content: &Value) -> Vec<super::Told> {
+    let list = |value: &'_ Value| value.as_array().cloned().unwrap_or_default();
+    let ledgers = list(&content["ledgers"]);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let cases = ledgers.iter().flat_map(|ledger| list(&ledger["entries"]));
+    let all: std::collections::BTreeMap<String, Vec<u8>> =
+        cases.map(|case| (text(&case["leaf"]), unhex(&text(&case["hex"])))).collect();
+    let of_events = |ledger: &Value, kind: &str| {
+        let leaves =
+            list(&ledger["events"]).into_iter().filter_map(|event| Some(event[kind].as_str()?.to_owned()));
+        leaves.map(|leaf| all[&leaf].clone()).collect()
+    };
+    let seed = |name: &str| World::new().networks.iter().find(|network| network.name == name).map(|n| n.seed);
+    let one = |ledger: &Value| {
+        let name = text(&ledger["name"]);
+        let seed = seed(&name)?;
+        let (own, received) = (of_events(ledger, "own"), of_events(ledger, "received"));
+        Some(super::Told { name, log: [seed + 1; 32], desk: [seed + 5; 32], own, received })
+    };
+    ledgers.iter().filter_map(one).collect()
 }
 
 /// The steps of a network, parsed.

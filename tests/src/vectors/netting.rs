@@ -1,5 +1,7 @@
 //! Debts with their components, costs and certificates; certificates that break a rule each, and debts that cannot stand.
 
+mod proposals;
+
 use super::kit::hex;
 use serde_json::{Value, json};
 use weft_protocol::ids::Hash;
@@ -23,6 +25,7 @@ pub(super) fn vectors() -> Value {
         "refused_debts": refused(),
         "cases": cases(),
         "members": members(),
+        "proposal": proposals::proposals(),
     })
 }
 

@@ -190,6 +190,26 @@ async fn a_backup_that_is_damaged_or_of_another_passphrase_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_backup_is_made_while_old_entries_are_being_left_out() {
+    let town = town().await.expect("a town");
+    // What a process that leaves out entries keeps beside the segments until it is done; the node holds the lock here.
+    let waiting = town.hull.data.path().join("ledger/kept-7");
+    fs::create_dir(&waiting).expect("a folder");
+    let file = town.folder.path().join("early.tar");
+    let data = town.hull.data.path().display().to_string();
+    let refused = town.backup(&["create", "--data", &data, &file.display().to_string(), "--plain"]);
+    assert!(
+        !refused.status.success() && said(&refused).contains("being left out just now"),
+        "{}",
+        said(&refused)
+    );
+    assert!(!file.exists());
+    fs::remove_dir(&waiting).expect("it was there");
+    let (file, _) = town.create("late.tar", &["--plain"]);
+    assert!(town.verify(&file).status.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_backup_holds_no_keys_unless_asked_and_nobody_who_was_erased_before() {
     let mut town = town().await.expect("a town");
     let seed = |name: &str| fs::read_to_string(town.hull.data.key(name)).expect("a key").trim().to_owned();

@@ -5,25 +5,26 @@
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output};
 use weft_audit::{VerifyOptions, compare, verify_dir};
-use weft_node::clock::Clock;
 use weft_tests::binaries;
-use weft_tests::corruptions::sources::{from_processes, from_simulator};
-use weft_tests::corruptions::{Ground, Options, run};
+use weft_tests::corruptions::sources::{from_processes, from_simulator, grounds_made};
+use weft_tests::corruptions::{Ground, Options, run, walks};
+use weft_tests::model::Scenario;
 use weft_tests::require::second_verifier;
 
 /// Corruptions in a run of the test suite: a tenth of a long run.
 const COUNT: u64 = 50;
+/// Where its dice begin. Long runs take other seeds.
+const SEED: u64 = 77;
 /// The simulated ledger of the suite.
 const SIMULATED: u64 = 1;
 
-/// Shown also when the test runner captures what tests print: without the seed a failure cannot be tried again.
-fn say(line: &str) {
-    drop(std::io::stdout().lock().write_all(format!("{line}\n").as_bytes()));
-}
+/// Ways through each small world in a run of the test suite.
+const WALKS: u64 = 2;
+/// Of a world with disputes, ways on which a statement follows one that binds.
+const AFTER_A_DISPUTE: [u64; 2] = [15, 20];
 
 /// Every file below a folder, with its content.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -63,14 +64,32 @@ async fn two_auditors_find_and_name_every_corruption_and_agree() {
     let simulated = from_simulator(SIMULATED).expect("three networks");
     let place = folder.path().join("simulated");
     simulated.write(&place).expect("a bundle");
-    let grounds = [Ground { model, bundle }, Ground { model: simulated, bundle: place }];
-    let seed = u64::from(u32::from_le_bytes(Clock.random()));
-    say(&format!("{COUNT} corruptions, seed {seed}"));
-    let options = Options { count: COUNT, first: 0, seed, keep: None };
+    let mut grounds = grounds_made(folder.path()).expect("ledgers of the vectors");
+    grounds.extend([Ground { model, bundle }, Ground { model: simulated, bundle: place }]);
+    let options = Options { count: COUNT, first: 0, seed: SEED, keep: None };
     let tally = run(&grounds, &options, folder.path(), &mut |_| ()).expect("a run");
-    assert!(tally.failures.is_empty(), "seed {seed}:\n{}", tally.failures.join("\n"));
+    assert!(tally.failures.is_empty(), "{}", tally.failures.join("\n"));
     assert_eq!(tally.corruptions, COUNT);
     assert!(tally.found >= COUNT * 4 / 5, "too few were damage: {tally:?}");
+}
+
+#[test]
+fn two_auditors_judge_the_ledgers_of_small_worlds_alike_and_come_to_the_same_state() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let judged = |worlds: &[Scenario], seeds| {
+        let walks = walks::run(worlds, seeds, folder.path(), &mut |_| ()).expect("a run");
+        assert!(walks.failures.is_empty(), "{}", walks.failures.join("\n"));
+        walks
+    };
+    let walks = judged(&Scenario::ALL, 0..WALKS);
+    assert!(walks.reset > 5, "too few were reset: {walks:?}");
+    for (world, (_, wrong)) in walks.worlds {
+        assert!(wrong == 0 || world.contains("lying") || world.contains("two-faced"), "{world}: {wrong}");
+    }
+    for seed in AFTER_A_DISPUTE {
+        let walks = judged(&[Scenario::ThreeDispute], seed..seed + 1);
+        assert_eq!(walks.right, walks.ledgers, "a statement after a dispute is right");
+    }
 }
 
 /// Both sides' own books: the same positions, the same exit code, also where the other side lacks a file.

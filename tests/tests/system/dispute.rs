@@ -127,6 +127,6 @@ async fn both_root_sets_bind_a_hop_whose_next_network_is_gone_and_cannot_free_it
         site.stop().await?;
     }
     let audits: Vec<Audited> =
-        sites.iter().map(|site| Audited::read(site.data.path())).collect::<Outcome<_>>()?;
+        sites.iter().map(|site| Audited::by_both(site.data.path())).collect::<Outcome<_>>()?;
     audits.windows(2).try_for_each(|pair| pair[0].agree(&pair[1]))
 }

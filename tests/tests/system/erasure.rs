@@ -218,7 +218,7 @@ async fn after_an_erasure_nothing_personal_is_in_any_file_and_every_proof_verifi
     assert!(after_stop.is_empty(), "after a stop: {after_stop:?}");
 
     // All proofs: both audits and their comparison, and every receipt that was handed out before.
-    let (ours, theirs) = (Audited::read(hull.data.path()), Audited::read(lansing.data.path()));
+    let (ours, theirs) = (Audited::by_both(hull.data.path()), Audited::by_both(lansing.data.path()));
     ours.expect("audited").agree(&theirs.expect("audited")).expect("both sides agree");
     check_receipts(&receipts, &hull);
 

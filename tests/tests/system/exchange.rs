@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 use weft_api::NewInvitation;
-use weft_audit::{VerifyOptions, verify_store};
 use weft_protocol::entry::{Payload, Role};
 use weft_protocol::ids::UnitId;
 use weft_protocol::ledger::units::{UnitDefined, UnitKind};
-use weft_tests::kit::{Outcome, Site, fresh_id, payment};
+use weft_tests::kit::{Audited, Outcome, Site, fresh_id, payment};
 
 /// How long a payment may take.
 const FINAL_S: u64 = 20;
@@ -85,8 +84,7 @@ async fn minutes_and_cents_are_paid_at_the_rate_that_both_have_read() -> Outcome
     york.stop().await?;
     for name in ["hull", "york"] {
         let store = folder.path().join(name);
-        let audited = verify_store(&store, &VerifyOptions::default(), &mut |_| {})?;
-        assert_eq!(audited.exit_code, 0, "{}", weft_audit::report_text(audited.report()));
+        assert_eq!(Audited::by_both(&store)?.wrong, Vec::<String>::new());
     }
     Ok(())
 }
@@ -127,8 +125,7 @@ async fn a_payment_finds_its_way_over_a_network_that_exchanges() -> Outcome<()> 
     until_it_stands(hull, "lansing", ("-2", "hour")).await?;
     for site in &mut sites {
         site.stop().await?;
-        let audited = verify_store(site.data.path(), &VerifyOptions::default(), &mut |_| {})?;
-        assert_eq!(audited.exit_code, 0, "{}", weft_audit::report_text(audited.report()));
+        assert_eq!(Audited::by_both(site.data.path())?.wrong, Vec::<String>::new());
     }
     Ok(())
 }

@@ -115,7 +115,7 @@ async fn a_full_disk_stops_the_node_in_words_and_loses_nothing_that_was_acknowle
         let id = op.parse().expect("an id");
         assert_eq!(times.get(&id), Some(&1), "payment {op} was acknowledged");
     }
-    assert_eq!(Audited::read(hull.data.path()).expect("audited").wrong, [] as [String; 0]);
+    assert_eq!(Audited::by_both(hull.data.path()).expect("audited").wrong, [] as [String; 0]);
 }
 
 #[expect(clippy::print_stdout, reason = "what was measured is for whoever runs the test")]

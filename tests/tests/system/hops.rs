@@ -90,7 +90,7 @@ impl Line {
 /// Every ledger is in order, and the books of neighbours agree.
 fn audit_together(sites: &[Site]) -> Outcome<()> {
     let audits: Vec<Audited> =
-        sites.iter().map(|site| Audited::read(site.data.path())).collect::<Outcome<_>>()?;
+        sites.iter().map(|site| Audited::by_both(site.data.path())).collect::<Outcome<_>>()?;
     audits.windows(2).try_for_each(|pair| pair[0].agree(&pair[1]))
 }
 

@@ -37,6 +37,8 @@ mod privacy;
 mod prune;
 mod public_vectors;
 mod quic;
+mod reach;
+mod reset;
 mod restore;
 mod rotation;
 mod round;

@@ -81,7 +81,7 @@ async fn a_saved_store_of_the_first_layout_opens_and_answers_as_it_did() {
     assert_eq!(hull.log_text().matches("was brought from").count(), 1, "migrated once");
     assert_eq!(hull.status().await.expect("status").entries, 25);
     hull.stop().await.expect("stopped");
-    assert_eq!(Audited::read(hull.data.path()).expect("audited").wrong, [] as [String; 0]);
+    assert_eq!(Audited::by_both(hull.data.path()).expect("audited").wrong, [] as [String; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

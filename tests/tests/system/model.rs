@@ -84,6 +84,49 @@ fn a_dispute_that_frees_a_middle_upstream_while_it_is_open_downstream_is_found_t
 }
 
 #[test]
+fn a_channel_is_reset_with_a_payment_open_and_both_ends_agree() {
+    some(Scenario::PairReset);
+    assert_eq!(people_first(Scenario::PairReset, None), Ok(()));
+}
+
+#[test]
+fn networks_that_are_set_back_around_a_reset_agree_in_the_end() {
+    some(Scenario::PairResetSetBack);
+    some(Scenario::ThreeResetSetBack);
+}
+
+#[test]
+fn a_reset_before_or_after_a_middle_leaves_no_middle_to_pay() {
+    some(Scenario::ThreeResetFirst);
+    some(Scenario::ThreeResetLast);
+}
+
+#[test]
+fn a_reset_that_frees_what_is_bound_further_on_is_found_to_break_things() {
+    assert_eq!(people_first(Scenario::ThreeResetFirst, None), Ok(()));
+    let broken = people_first(Scenario::ThreeResetFirst, Some(Weak::ResetAnywhere));
+    assert!(broken.as_ref().is_err_and(|why| why.contains("free upstream")), "{broken:?}");
+}
+
+#[test]
 fn a_start_without_a_guard_is_found_to_break_things() {
     breaks(Scenario::PairSetBack, Weak::NoQuarantine);
+}
+
+#[test]
+fn parts_of_a_payment_are_decided_together_on_the_ways_looked_at() {
+    some(Scenario::PairParts);
+    some(Scenario::ThreeParts);
+}
+
+#[test]
+fn a_log_key_that_changes_between_the_steps_of_a_claim_harms_nobody() {
+    whole(Scenario::PairRotation);
+    some(Scenario::ThreeRotation);
+}
+
+#[test]
+fn a_network_that_is_written_off_and_heard_again_agrees_on_the_ways_looked_at() {
+    some(Scenario::PairWriteOff);
+    some(Scenario::ThreeWriteOff);
 }

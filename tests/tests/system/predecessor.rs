@@ -8,7 +8,7 @@ use weft_protocol::entry::{Payload, Role};
 use weft_protocol::ids::UnitId;
 use weft_protocol::ledger::units::{UnitDefined, UnitKind};
 use weft_tests::binaries::{weft, weftd};
-use weft_tests::kit::{Outcome, Site};
+use weft_tests::kit::{Outcome, Site, by_specs};
 
 fn said(out: &Output) -> String {
     [&out.stdout, &out.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).concat()
@@ -78,6 +78,7 @@ async fn when_too_few_root_keys_are_left_a_new_ledger_names_the_old_one() -> Out
     assert_eq!(hull.balance("Ada").await?, 0, "nothing passes over by itself");
     assert_ne!(hull.status().await?.ledger, ledger);
     hull.stop().await?;
+    by_specs(Path::new(&new))?;
     let audited = verify_store(Path::new(&new), &VerifyOptions::default(), &mut |_| {})?;
     assert_eq!(audited.exit_code, 0);
     let text = report_text(audited.report());

@@ -3,14 +3,14 @@
 
 use std::path::Path;
 use std::time::Duration;
-use weft_api::{GuardStatus, SuccessionTerms};
+use weft_api::{GuardStatus, NewErasure, Reason, SuccessionTerms};
 use weft_protocol::entry::{Kind, Payload, Role};
 use weft_protocol::ids::Hash;
 use weft_protocol::ledger::succession::Succession;
 use weft_protocol::log::checkpoint::Checkpoint;
 use weft_protocol::log::note::Note;
 use weft_protocol::log::tree::root_of;
-use weft_tests::kit::{Audited, Books, Failure, Outcome, Site, copy_folder};
+use weft_tests::kit::{Audited, Books, Failure, Outcome, Site, copy_folder, fresh_id};
 
 /// How long something may take that needs no person.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -118,16 +118,16 @@ impl Town {
         Ok(())
     }
 
-    /// All three stop, and the auditor reads what they wrote.
+    /// All three stop, and both verifiers read what they wrote.
     async fn audits(&mut self) -> Outcome<[Audited; 3]> {
         self.hull.stop().await?;
         for peer in &mut self.peers {
             peer.stop().await?;
         }
         Ok([
-            Audited::read(self.hull.data.path())?,
-            Audited::read(self.peers[0].data.path())?,
-            Audited::read(self.peers[1].data.path())?,
+            Audited::by_both(self.hull.data.path())?,
+            Audited::by_both(self.peers[0].data.path())?,
+            Audited::by_both(self.peers[1].data.path())?,
         ])
     }
 }
@@ -215,6 +215,41 @@ async fn mirrored_town() -> Outcome<Town> {
     }
     until_mirrored(&town.hull, town.peers.len()).await?;
     Ok(town)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_erased_after_the_backup_is_erased_again_when_all_is_back() -> Outcome<()> {
+    const NAME: &str = "Zoë Quillfeather";
+    let folder = tempfile::tempdir()?;
+    let hull = Site::found_with_recovery(folder.path(), "hull", &[]).await?;
+    hull.add_member(NAME, None).await?;
+    let mut town = town_of(folder, hull).await?;
+    let erasure = NewErasure { reason: Reason::Asked, confirm: NAME.to_owned() };
+    town.hull.client.erase(NAME, &erasure, &fresh_id()).await?;
+    until_mirrored(&town.hull, town.peers.len()).await?;
+    town.hull.arguments =
+        vec!["--recovery-key".to_owned(), town.hull.recovery_key().to_string_lossy().into_owned()];
+    town.restore().await?;
+    until(&town.hull, "still guarded", |guard| guard.is_none()).await?;
+    let gone = async {
+        loop {
+            let members = town.hull.client.members(None).await?.members;
+            let named = members.iter().any(|member| member.name.as_deref() == Some(NAME));
+            if !named && members.iter().any(|member| member.closed && member.name.is_none()) {
+                return Ok::<(), Failure>(());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.map_err(|_| Failure::new("she is still there"))??;
+    town.hull.stop().await?;
+    for file in std::fs::read_dir(town.hull.data.private())? {
+        let path = file?.path();
+        let bytes = std::fs::read(&path)?;
+        let named = bytes.windows(NAME.len()).any(|window| window == NAME.as_bytes());
+        assert!(!named, "her name is in {}", path.display());
+    }
+    Ok(())
 }
 
 /// Waits until so many peers keep all entries of a network.
@@ -359,7 +394,7 @@ async fn networks_that_paired_without_mirrors_agree_on_them_later() -> Outcome<(
     hull.until_quiet(PATIENCE).await?;
     hull.stop().await?;
     lansing.stop().await?;
-    Audited::read(hull.data.path())?.agree(&Audited::read(lansing.data.path())?)
+    Audited::by_both(hull.data.path())?.agree(&Audited::by_both(lansing.data.path())?)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -403,18 +438,25 @@ async fn a_peer_that_the_backup_does_not_know_is_back_with_its_accord_and_is_ask
 async fn a_mirror_that_gives_bad_pieces_is_named_and_passed_over() -> Outcome<()> {
     let mut town = mirrored_town().await?;
     let size = town.hull.status().await?.entries;
-    // Of two that hold the same, that of the higher ledger id is asked first.
-    let ledgers = [town.peers[0].status().await?.ledger, town.peers[1].status().await?.ledger];
-    let bad = usize::from(ledgers[1] > ledgers[0]);
-    town.peers[bad].stop().await?;
-    assert!(spoil(&town.peers[bad])? > 1);
-    town.peers[bad].start().await?;
+    let spoilt = town.peers[0].status().await?.ledger;
+    town.peers[0].stop().await?;
+    assert!(spoil(&town.peers[0])? > 1);
+    town.peers[0].start().await?;
     town.hull.arguments =
         vec!["--recovery-key".to_owned(), town.hull.recovery_key().to_string_lossy().into_owned()];
+    // The good one comes later: whoever is there first is asked first.
+    town.peers[1].stop().await?;
     town.restore().await?;
+    let passed_over = async {
+        while !town.hull.log_text().contains("a mirror is passed over") {
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, passed_over).await.map_err(|_| Failure::new(town.hull.log_text()))?;
+    town.peers[1].start().await?;
     until(&town.hull, "still guarded", |guard| guard.is_none()).await?;
     let log = town.hull.log_text();
-    assert!(log.contains("a mirror is passed over") && log.contains(&ledgers[bad][..8]), "{log}");
+    assert!(log.contains(&spoilt[..8]), "{log}");
     assert_eq!(log.matches("a mirror is passed over").count(), 1, "the other one is as it was:\n{log}");
     assert!(town.hull.status().await?.entries >= size);
     town.open_links().await?;

@@ -60,7 +60,7 @@ async fn each_key_is_replaced_and_the_node_goes_on_before_and_after_a_start() ->
     hull.pay("Ada", "Bo", 10, 0).await?;
     expect("a payment was lost", hull.balance("Bo").await? == 70)?;
     hull.stop().await?;
-    let wrong = Audited::read(hull.data.path())?.wrong;
+    let wrong = Audited::by_both(hull.data.path())?.wrong;
     expect(&wrong.join("; "), wrong.is_empty())
 }
 
@@ -125,5 +125,5 @@ async fn a_peer_goes_on_clearing_through_the_rotation_of_every_key() -> Outcome<
     expect("the books differ", hull.position("york").await? == -york.position("hull").await?)?;
     hull.stop().await?;
     york.stop().await?;
-    Audited::read(hull.data.path())?.agree(&Audited::read(york.data.path())?)
+    Audited::by_both(hull.data.path())?.agree(&Audited::by_both(york.data.path())?)
 }

@@ -2,12 +2,9 @@
 //! member refuses, one in which a member falls silent; and one on positions from real records (tests/data/positions.csv).
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use weft_api::NettingRound;
-use weft_audit::write_bundle;
 use weft_protocol::netting::round::view::Outcome;
-use weft_tests::kit::Failure;
-use weft_tests::require::second_verifier;
+use weft_tests::kit::{Failure, by_specs};
 use weft_tests::rounds::{Owed, Town, is_booked, net, of_the_records, optimum, run_again};
 
 /// Seconds for offers, lists and results: a node looks every second, and its word is everywhere within another, or within ten
@@ -27,19 +24,6 @@ fn committed_in(attempt: u8) -> impl Fn(&NettingRound) -> bool {
     move |round| {
         is_booked(round) && round.results.iter().any(|r| r.attempt == attempt && r.outcome == "committed")
     }
-}
-
-/// The second verifier finds nothing in the bundles either.
-fn by_specs(folders: &[PathBuf]) -> Result<(), Failure> {
-    for folder in folders {
-        let bundle = folder.with_extension("bundle");
-        write_bundle(folder, &bundle)?;
-        let Some(mut specs) = second_verifier() else { return Ok(()) };
-        let out = specs.arg("bundle").arg(&bundle).output()?;
-        let said = String::from_utf8_lossy(&out.stdout).into_owned();
-        assert!(out.status.success() && !said.contains("netting result"), "{said}");
-    }
-    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,7 +72,10 @@ async fn when_one_refuses_the_rest_commits_on_the_second_attempt() -> Result<(),
         assert_eq!(after[edge], town.debts[edge], "what it owes and is owed stays as it was");
     }
     let folders = town.audit().await?;
-    by_specs(&folders)?;
+    for folder in &folders {
+        let said = by_specs(folder)?;
+        assert!(!said.contains("netting result"), "{said}");
+    }
     let again = run_again(&folders)?;
     let attempts = &again.rounds[0].attempts;
     let stands = |attempt: usize| attempts[attempt].results[0].outcome;
@@ -125,6 +112,9 @@ async fn a_member_that_falls_silent_keeps_only_its_own_component_open() -> Resul
     town.until(&[0, 3, 5], &id, "the end of the time", over).await?;
     let held = |round: &NettingRound| round.unfinished && round.held.len() == 2;
     town.until(&[3, 5], &id, "debts that are still held", held).await?;
+    // People are told so without asking, and what they can do.
+    let problems = town.sites[3].status().await?.problems;
+    assert!(problems.iter().any(|what| what.contains("waits for the word of derby")), "{problems:?}");
     // What it first sees after the time it refuses; then the others let go.
     town.sites[4].start().await?;
     let gone = |round: &NettingRound| !round.unfinished && round.held.is_empty() && round.report.is_some();
@@ -136,6 +126,12 @@ async fn a_member_that_falls_silent_keeps_only_its_own_component_open() -> Resul
     assert_eq!(after, Owed::from(left));
     let report = town.round_at(3, &id).await?.and_then(|round| round.report).unwrap();
     assert_eq!((report.cleared.as_str(), report.our_cleared.as_str()), ("120", "0"));
+    for (place, less) in [(0, 40), (3, 0)] {
+        let status = town.sites[place].status().await?;
+        let came_of = format!("were cleared among 3 networks, we owe {less} less and are owed {less} less");
+        assert!(status.news.iter().any(|what| what.contains(&came_of)), "{:?}", status.news);
+        assert_eq!(status.problems, Vec::<String>::new());
+    }
     town.audit().await.map(drop)
 }
 

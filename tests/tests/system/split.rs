@@ -52,6 +52,6 @@ async fn a_payment_larger_than_any_way_arrives_over_two_or_not_at_all() -> Outco
         site.stop().await?;
     }
     let audits: Vec<Audited> =
-        sites.iter().map(|site| Audited::read(site.data.path())).collect::<Outcome<_>>()?;
+        sites.iter().map(|site| Audited::by_both(site.data.path())).collect::<Outcome<_>>()?;
     LINKS.iter().try_for_each(|(a, b)| audits[*a].agree(&audits[*b]))
 }

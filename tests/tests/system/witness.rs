@@ -14,7 +14,7 @@ use weft_protocol::log::proof::{LeafHashes, build_consistency};
 use weft_protocol::log::tree::{leaf_hash, root_of};
 use weft_protocol::log::witness::{AddCheckpoint, Answer, witness_key};
 use weft_tests::kit::books::Books;
-use weft_tests::kit::{Failure, Outcome, Site};
+use weft_tests::kit::{Audited, Failure, Outcome, Site};
 
 /// Far above what it takes: a checkpoint comes 10 s after an entry at the latest.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -107,9 +107,7 @@ async fn two_peers_witness_each_other_record_it_and_both_ledgers_pass_the_audit(
         let books = Books::read(site.data.path())?;
         let views = books.own.iter().filter(|entry| matches!(entry.op().payload, Payload::PeerView(_)));
         assert!(views.count() > 0, "{} has recorded nothing", site.name);
-        let audit = verify_store(site.data.path(), &VerifyOptions::default(), &mut |_| {})?;
-        let wrong = audit.report().findings.kept().iter().filter(|f| f.class.is_wrong());
-        assert_eq!(wrong.map(ToString::to_string).collect::<Vec<_>>(), Vec::<String>::new());
+        assert_eq!(Audited::by_both(site.data.path())?.wrong, Vec::<String>::new());
     }
     Ok(())
 }

@@ -2,13 +2,13 @@
 //! node hands the signatures in.
 
 use crate::context::Context;
-use crate::outcome::{Exit, Failure, Outcome, Report};
+use crate::outcome::{Exit, Failure, Outcome, Report, clean};
 use crate::{keyfile, roots, say, system};
 use clap::Args;
 use serde::Serialize;
 use std::io::{BufRead, Read, Write};
 use std::path::{Path, PathBuf};
-use weft_api::{Confirm, RootSignature, SignedDispute};
+use weft_api::{Confirm, RootSignature, SignedDispute, SignedReset};
 use weft_client::Client;
 use weft_protocol::ceremony::{Collected, Form, Request, Signature, What, unwrap, wrap};
 use weft_protocol::ids::Signer;
@@ -75,7 +75,7 @@ fn stale(request: &Request) -> Failure {
 
 fn missing(request: &Request, collected: &Collected) -> Option<Failure> {
     let second = match request.what {
-        What::Dispute(_) => " of the other network's root set",
+        What::Dispute(_) | What::Reset(_) => " of the other network's root set",
         What::Op(..) | What::Accord(..) => " of the new root set",
     };
     let progress = request.progress(collected);
@@ -159,6 +159,17 @@ pub(super) async fn submit(client: &Client, args: &Submit) -> Outcome {
             client.confirm(pairing, &confirm).await?;
             format!(
                 "Our side has signed, with {signers} keys. Payments can go when the other network has too: see `weft peer list`."
+            )
+        }
+        What::Reset(reset) => {
+            let signed = SignedReset {
+                reset: data_encoding::HEXLOWER.encode(&reset.0),
+                signatures: collected.iter().map(one).collect(),
+            };
+            let stands = client.reset(&signed).await?;
+            format!(
+                "Handed in, with {signers} signatures: {}. See `weft peer reset show`.",
+                clean(&stands.waits)
             )
         }
         What::Dispute(dispute) => {

@@ -1,7 +1,7 @@
 //! `weft netting members`: of invoices between members of one network, the most that circles and their accounts can pay,
 //! nobody leaving the limits of their account (specs/netting.md §6).
 //!
-//! A proposal and nothing else: nothing is written to the ledger. What must hold: it is verified here before it is shown,
+//! A proposal and nothing else: nothing is written to the ledger. With `--ask` the node keeps it and members are asked. What must hold: it is verified here before it is shown,
 //! and a member who refuses is left out with all their invoices.
 
 use super::table::{self, BadLine, Table};
@@ -14,7 +14,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use weft_api::{Member, NettingAccounts};
+use weft_api::{Member, NettingAccounts, NewInvoice, NewProposal};
 use weft_protocol::amount::{format_decimal, parse_decimal};
 use weft_protocol::netting::file::party;
 use weft_protocol::netting::members::{Account, Members as Solver, Paid};
@@ -40,6 +40,9 @@ pub(crate) struct Members {
     /// Leave out a member who refuses, with all their invoices; may be given again
     #[arg(long, value_name = "NAME")]
     without: Vec<String>,
+    /// Ask the members, for so long: 90m, 12h, 7d; `weft netting proposal` shows what they answer
+    #[arg(long, value_name = "TIME", value_parser = super::rounds::seconds, conflicts_with_all = ["out", "payments"])]
+    ask: Option<u64>,
     /// Write by how much each invoice shrinks, as CSV
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -52,6 +55,7 @@ pub(crate) struct Members {
 #[derive(Debug, Clone)]
 struct Known {
     name: String,
+    account: String,
     room: Account,
     has_own_keys: bool,
 }
@@ -83,7 +87,8 @@ impl Register {
             let may_give = minor(&room.may_give, scale).map_err(wrong)?;
             let may_take = minor(&room.may_take, scale).map_err(wrong)?;
             let room = Account { member: member_of, may_give, may_take };
-            let known = Known { name: name.clone(), room, has_own_keys: member.own_keys };
+            let account = member.account.clone();
+            let known = Known { name: name.clone(), account, room, has_own_keys: member.own_keys };
             by_name.insert(key(&name), known.clone());
             by_name.insert(key(&member.account), known);
         }
@@ -136,6 +141,18 @@ impl Invoices {
         table.bad.sort_by_key(|bad| bad.line);
         all
     }
+
+    /// The same as the node takes them in.
+    fn asked(&self, unit: Option<String>, scale: u8, for_s: u64) -> NewProposal {
+        let account =
+            |party: &Party| self.members.get(party).map_or_else(String::new, |of| of.account.clone());
+        let invoice = |debt: &Debt| NewInvoice {
+            debtor: account(&debt.debtor),
+            creditor: account(&debt.creditor),
+            amount: format_decimal(debt.amount, scale),
+        };
+        NewProposal { unit, for_s, invoices: self.debts.iter().map(invoice).collect() }
+    }
 }
 
 pub(super) async fn run(context: &Context, args: Members) -> Outcome {
@@ -153,6 +170,12 @@ pub(super) async fn run(context: &Context, args: Members) -> Outcome {
     let mut table = table::read(context, &args.file, args.separator, rooms.scale)?;
     let invoices = Invoices::new(&mut table, &register, &without);
     super::refuse_bad(&table, &args.file, args.skip_bad, Exit::Refused)?;
+    if let Some(for_s) = args.ask {
+        let asked = invoices.asked(args.unit, rooms.scale, for_s);
+        let mut report = super::proposals::proposal(&client.propose_invoices(&asked).await?, context.colour);
+        report.notes.extend(passed_over(&table));
+        return Ok(report);
+    }
     let accounts: Vec<Account> = invoices.members.values().map(|known| known.room).collect();
     let solver = Solver::new(&invoices.debts, &accounts, &ALONE).map_err(|e| {
         let what = format!("the invoices of {} cannot be netted", args.file.display());
@@ -278,9 +301,10 @@ impl Proposal<'_> {
             self.show(moved)
         ));
         text.push_str(
-            "This is a proposal: nothing was booked, and nobody is bound. Show it to the members; whoever refuses is left out\n\
-             with `--without NAME`. What all agree to is done by the payments of `--payments FILE` (`weft import payments`),\n\
-             and the invoices are marked as paid where they are kept: they are not in the ledger.\n",
+            "This is a proposal: nothing was booked, and nobody is bound. `--ask 7d` asks the members: each sees their part and\n\
+             agrees or refuses (`weft netting proposal`). Or show it to them yourself: whoever refuses is left out with\n\
+             `--without NAME`, and the payments of `--payments FILE` (`weft import payments`) do what all agree to.\n\
+             The invoices are marked as paid where they are kept: they are not in the ledger.\n",
         );
         let signs = parts.iter().filter(|part| part.has_own_keys && part.moves < 0);
         let signs: Vec<String> = signs.map(|part| clean(&part.name)).collect();
@@ -389,6 +413,7 @@ mod tests {
             separator: ',',
             skip_bad: false,
             without: Vec::new(),
+            ask: None,
             out: Some(folder.path().join("out.csv")),
             payments: Some(folder.path().join("payments.csv")),
         }

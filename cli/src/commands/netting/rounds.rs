@@ -69,7 +69,8 @@ pub(crate) struct Rule {
     accept: YesNo,
 }
 
-fn seconds(text: &str) -> Result<u64, String> {
+/// A time with its unit, in seconds.
+pub(super) fn seconds(text: &str) -> Result<u64, String> {
     let wrong = || "a time is a number with s, m, h or d after it, such as 90s or 2h".to_owned();
     let unit = match text.chars().last() {
         Some('s') => 1,

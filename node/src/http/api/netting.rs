@@ -1,5 +1,7 @@
 //! `/api/v1/netting`: rounds in which debts between networks are cleared, and what people want in them.
 
+mod proposals;
+
 use crate::http::error::ApiError;
 use crate::http::request::{Asked, Given, Named};
 use crate::http::state::Ctx;
@@ -23,6 +25,7 @@ pub(in crate::http) fn routes() -> OpenApiRouter<Ctx> {
         .routes(routes!(rule))
         .routes(routes!(announce))
         .routes(routes!(act))
+        .merge(proposals::routes())
 }
 
 impl From<NettingRefused> for ApiError {

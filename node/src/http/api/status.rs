@@ -12,8 +12,8 @@ use std::time::Duration;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use weft_api::{
-    BoundKey, CosignedLog, GuardStatus, Messages, MirrorOf, Mirrors, Roots, Status, SuccessionTerms, Unit,
-    Witness, WitnessOf,
+    BoundKey, CosignedLog, GuardStatus, Messages, MirrorOf, Mirrors, Reached, Roots, Status, SuccessionTerms,
+    Unit, Witness, WitnessOf,
 };
 use weft_protocol::ids::LedgerId;
 use weft_protocol::ledger::identity::{Identity, PURPOSES, Purpose};
@@ -58,6 +58,7 @@ async fn status(State(ctx): State<Ctx>) -> Result<Json<Status>, ApiError> {
         tokio::time::timeout(LISTEN_WAIT, ctx.app.network.listen_addrs()).await.unwrap_or_default();
     status.peer_id = ctx.app.network.local_peer_id().to_string();
     status.addresses = addresses.iter().map(ToString::to_string).collect();
+    status.reach = super::reach::reached(&ctx.app.network.reach(), &addresses);
     let missing = ctx.app.network.places_missing();
     status.problems.extend(missing.iter().map(|node| {
         format!(
@@ -95,6 +96,7 @@ fn read(core: &Core) -> Result<Status, ApiError> {
     problems.extend(core.time_held().map(|held| held.to_string()));
     let off = sums.iter().filter(|(_, sum)| **sum != 0);
     problems.extend(off.map(|(unit, sum)| format!("the balances of unit {unit} sum to {sum}, not to zero")));
+    problems.extend(core.netting_problems());
     let guard = core.guard_report();
     problems.extend(guard.as_ref().map(|guard| waits(core, guard)));
     let is_member = |owner| matches!(owner, OwnerKind::Member | OwnerKind::Organisation);
@@ -110,6 +112,7 @@ fn read(core: &Core) -> Result<Status, ApiError> {
         boot: core.boot(),
         peer_id: String::new(),
         addresses: Vec::new(),
+        reach: Reached::default(),
         desk: core.keys().desk.public().signer().to_string(),
         roots: Roots {
             threshold: identity.root.threshold,
@@ -122,6 +125,7 @@ fn read(core: &Core) -> Result<Status, ApiError> {
         claims_open: super::open_claims(core),
         messages: Vec::new(),
         problems,
+        news: core.netting_news(),
         witness: witness(core),
         mirrors: mirrors(core),
         guard: guard.map(guarded),

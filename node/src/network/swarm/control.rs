@@ -148,12 +148,16 @@ impl NetworkTask {
     ) -> Result<(), ControlError> {
         self.know(peer, addresses, swarm.is_connected(&peer))?;
         swarm.behaviour_mut().set_tier(peer, self.roster.tier(&peer));
+        if !swarm.behaviour().cannot_ask(&peer).is_empty() {
+            self.spare.add(peer, self.now_ms());
+        }
         Ok(())
     }
 
     pub(super) fn dial_due(&mut self, swarm: &mut Swarm<Behaviour>) {
         for (peer, addresses) in self.roster.take_due(self.now_ms()) {
-            let options = dial_options(peer, addresses, PeerCondition::DisconnectedAndNotDialing);
+            let condition = PeerCondition::DisconnectedAndNotDialing;
+            let options = dial_options(peer, addresses, condition, self.places.are_at(&peer));
             let connection = options.connection_id();
             if let Err(error) = swarm.dial(options) {
                 self.on_dial_failed(connection, Some(peer), &error);
@@ -182,7 +186,7 @@ impl NetworkTask {
         }
     }
 
-    /// Closes circuits that are not needed any more, where nothing is under way.
+    /// Closes connections that are not needed any more, and those that are better made anew, where nothing is under way.
     pub(super) fn close_spare(&mut self, swarm: &mut Swarm<Behaviour>) {
         let now_ms = self.now_ms();
         for peer in self.spare.take_due(now_ms) {
@@ -191,11 +195,15 @@ impl NetworkTask {
                 self.spare.add(peer, now_ms);
                 continue;
             }
-            let circuits: Vec<_> = self.over_circuits.iter().filter(|(_, of)| **of == peer).collect();
-            // The direct connection may be gone again.
-            if swarm.behaviour().connections_to(&peer) > circuits.len() {
-                for (connection, _) in circuits {
-                    swarm.close_connection(*connection);
+            for connection in swarm.behaviour().cannot_ask(&peer) {
+                swarm.close_connection(connection);
+            }
+            let spared = self.over_circuits.iter().chain(&self.called_back);
+            let spared: Vec<_> = spared.filter(|(_, of)| **of == peer).map(|(id, _)| *id).collect();
+            // The connection beside them may be gone again.
+            if swarm.behaviour().connections_to(&peer) > spared.len() {
+                for connection in spared {
+                    swarm.close_connection(connection);
                 }
             }
         }
@@ -214,7 +222,8 @@ impl NetworkTask {
         } else if self.dials_once.len() >= DIALS_ONCE_MAX {
             let _ = done.send(Err(DialFailure::Busy { allowed: DIALS_ONCE_MAX }));
         } else {
-            let options = dial_options(peer, addresses, PeerCondition::Always);
+            let reuse = self.places.are_at(&peer);
+            let options = dial_options(peer, addresses, PeerCondition::Always, reuse);
             let connection = options.connection_id();
             self.dials_once.insert(connection, DialWaiter { peer, done });
             if let Err(error) = swarm.dial(options) {
@@ -243,10 +252,12 @@ impl NetworkTask {
     }
 }
 
-fn dial_options(peer: PeerId, addresses: Vec<Multiaddr>, condition: PeerCondition) -> DialOpts {
-    // A fresh port each time: the listening port cannot be used twice towards the same peer while
-    // an earlier connection lingers.
-    DialOpts::peer_id(peer).condition(condition).addresses(addresses).allocate_new_port().build()
+/// A fresh port each time: the listening port cannot be used twice towards the same peer while an earlier connection
+/// lingers, and two that call each other from it at once would meet as two callers. Only who keeps a place for us is called
+/// from it (`reuse`), where that can be: so it sees the port at which our router lets others in, and tells us.
+fn dial_options(peer: PeerId, addresses: Vec<Multiaddr>, condition: PeerCondition, reuse: bool) -> DialOpts {
+    let options = DialOpts::peer_id(peer).condition(condition).addresses(addresses);
+    if reuse { options.build() } else { options.allocate_new_port().build() }
 }
 
 fn dial_failure(peer: PeerId, error: &DialError) -> DialFailure {

@@ -115,10 +115,10 @@ async fn a_flood_from_a_stranger_is_cut_down_while_a_known_peer_is_served() {
 }
 
 #[tokio::test]
-async fn a_third_connection_of_one_peer_is_turned_away() {
+async fn a_fourth_connection_of_one_peer_is_turned_away() {
     let a = node(fast()).await;
     let mut raw = raw_peer(Protocol::Hello);
-    for _ in 0..3 {
+    for _ in 0..4 {
         let options = libp2p::swarm::dial_opts::DialOpts::peer_id(a.peer)
             .condition(libp2p::swarm::dial_opts::PeerCondition::Always)
             .addresses(vec![a.addr.clone()])

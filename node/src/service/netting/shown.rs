@@ -47,7 +47,7 @@ impl Core {
         all
     }
 
-    fn round_shown(&self, id: &Hash, round: &Round) -> Option<NettingRound> {
+    pub(super) fn round_shown(&self, id: &Hash, round: &Round) -> Option<NettingRound> {
         let said = round.announced.as_ref()?;
         let scale = said.says.unit.scale;
         let held = self.engine().state().held.range((*id, LedgerId::ZERO)..);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::store::index::engine::ROWS;
 use redb::ReadableTable;
 use std::fs;
 
@@ -16,7 +17,7 @@ fn applied(own_entries: u64) -> Applied {
 
 /// One row, as the engine is told to keep it.
 fn put(index: &Index, key: Vec<u8>, value: &[u8]) {
-    index.run("write", |db| write(db, &[(key, Some(value.to_vec()))], true)).unwrap();
+    index.rows.engine().write(&BTreeMap::new(), &[(key, Some(value.to_vec()))], true).unwrap();
 }
 
 fn with_history(dir: &Path, rows: u64) -> Index {
@@ -29,6 +30,7 @@ fn with_history(dir: &Path, rows: u64) -> Index {
         batch.account_row(&AccountId([4; 16]), seq, b"other");
     }
     index.commit(batch, applied(rows)).unwrap();
+    index.flush().unwrap();
     index
 }
 
@@ -81,6 +83,40 @@ fn a_history_is_paged_both_ways_without_gaps_or_repeats() {
     assert_eq!(index.account_history(&ACCOUNT, Page::oldest(5).after(u64::MAX)).unwrap(), []);
     assert_eq!(index.account_history(&AccountId([9; 16]), Page::newest(5)).unwrap(), []);
     assert_eq!(index.account_history(&ACCOUNT, Page::newest(usize::MAX)).unwrap().len(), 700);
+}
+
+#[test]
+fn rows_that_wait_for_the_engine_are_found_as_those_that_are_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("index");
+    let index = Index::open(&dir).unwrap();
+    // Small commits, as a node makes them: some rows are with the engine, some on their way, some wait.
+    for seq in 0..3_000_u64 {
+        let mut batch = IndexBatch::new();
+        batch.own(seq, at(u32::try_from(seq).unwrap()));
+        batch.account_row(&ACCOUNT, seq, &seq.to_le_bytes());
+        index.commit(batch, applied(seq + 1)).unwrap();
+        assert_eq!(index.applied().unwrap(), applied(seq + 1));
+        for known in [0, seq / 2, seq.saturating_sub(1_200), seq] {
+            assert_eq!(
+                index.own(known).unwrap(),
+                Some(at(u32::try_from(known).unwrap())),
+                "{known} of {seq}"
+            );
+        }
+        assert_eq!(index.own(seq + 1).unwrap(), None);
+        if seq % 100 == 99 {
+            let newest = index.account_history(&ACCOUNT, Page::newest(1_000)).unwrap();
+            let expected = (seq.saturating_sub(999)..=seq).rev();
+            assert!(newest.iter().map(|(seq, _)| *seq).eq(expected), "at {seq}");
+            let oldest = index.account_history(&ACCOUNT, Page::oldest(40).after(19)).unwrap();
+            assert!(oldest.iter().map(|(seq, _)| *seq).eq(20..60), "at {seq}");
+        }
+    }
+    drop(index);
+    let index = Index::open(&dir).unwrap();
+    assert_eq!(index.applied().unwrap(), applied(3_000));
+    assert_eq!(index.own(2_999).unwrap(), Some(at(2_999)));
 }
 
 #[test]
@@ -206,7 +242,7 @@ fn a_row_damaged_while_the_index_is_open_is_never_handed_out() {
         }
         Ok(write.commit()?)
     };
-    index.run("damage", damage).unwrap();
+    index.rows.engine().run("damage", damage).unwrap();
     assert_eq!(index.own(3).unwrap(), Some(at(3)));
     assert!(index.own(4).unwrap_err().to_string().contains("not readable"));
 }
@@ -251,7 +287,7 @@ fn another_layout_is_a_rebuild() {
 fn an_index_that_failed_once_is_not_asked_again() {
     let dir = tempfile::tempdir().unwrap();
     let index = with_history(dir.path(), 1);
-    let failed: Result<(), _> = index.run("test", |_| panic!("as engines do"));
+    let failed: Result<(), _> = index.rows.engine().run("test", |_| panic!("as engines do"));
     assert!(failed.unwrap_err().to_string().contains("as engines do"));
     assert!(index.own(0).unwrap_err().to_string().contains("failed before"));
 }

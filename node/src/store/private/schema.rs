@@ -82,6 +82,13 @@ const STEPS: &[&str] = &[
     ) STRICT;
     CREATE INDEX letters_by_receiver ON letters (receiver, number);
 ",
+    "
+    CREATE TABLE proposals (
+        id BLOB PRIMARY KEY CHECK (length(id) = 32),
+        until_ms INTEGER NOT NULL,
+        bytes BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Brings the file to the newest layout, in one transaction.
@@ -127,7 +134,7 @@ mod tests {
         migrate_by(&mut db, &newer).unwrap();
         db.execute("INSERT INTO later VALUES (1)", []).unwrap();
         let error = migrate(&mut db).unwrap_err();
-        assert!(matches!(error, PrivateError::NewerLayout { found: 5, known: 4 }), "{error}");
+        assert!(matches!(error, PrivateError::NewerLayout { found: 6, known: 5 }), "{error}");
     }
 
     #[test]

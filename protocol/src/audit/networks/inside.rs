@@ -6,6 +6,7 @@ use crate::audit::signatures::{About, Checker, Job};
 use crate::clearing::accord::Accord;
 use crate::clearing::dispute::Dispute;
 use crate::clearing::intent::Decision;
+use crate::clearing::reset::Reset;
 use crate::clearing::step::{RootSig, Step, StepArgs};
 use crate::entry::Entry;
 use crate::ids::{LedgerId, SigBytes};
@@ -16,6 +17,7 @@ use crate::ledger::clearing::root_signatures_of;
 const DECISION: &str = "the decider's signature under its Decision";
 const ACCORD: &str = "a root signature under the accord";
 const DISPUTE: &str = "a root signature under the dispute";
+const RESET: &str = "a root signature under the reset";
 
 impl Networks {
     /// Signatures inside a step that the writer's own ledger does not vouch for. `us` is set for steps of ours, where
@@ -92,8 +94,21 @@ impl Networks {
                     self.wait(keys::DISPUTE, us, end, (&args.dispute.0, sigs), about(DISPUTE));
                 }
             }
+            StepArgs::Reset(args) => {
+                let reset = match Reset::parse(&args.reset.0) {
+                    Ok(reset) => reset,
+                    Err(why) => {
+                        let About { entry, file, .. } = about("");
+                        return findings.add(Finding::error(why.to_string()).at(entry).in_file(&*file));
+                    }
+                };
+                for (end, sigs) in [(reset.a, &args.sigs_a), (reset.b, &args.sigs_b)] {
+                    self.wait(keys::RESET, us, end, (&args.reset.0, sigs), about(RESET));
+                }
+            }
             StepArgs::Free
             | StepArgs::Return
+            | StepArgs::ResetRefuse(_)
             | StepArgs::Stmt(_)
             | StepArgs::StmtAck(_)
             | StepArgs::Settle(_)

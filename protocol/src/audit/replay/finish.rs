@@ -4,12 +4,13 @@ use super::Replay;
 use crate::audit::finding::{Class, EntryRef, Finding, Report, Since, UnitSum};
 use crate::audit::source::Source;
 use crate::audit::tree::Claimed;
-use crate::audit::{Audit, Options, Rest, peers, resume, rounds, witnesses};
+use crate::audit::{Audit, Options, Rest, peers, resume, revoked, rounds, witnesses};
 use crate::ids::LedgerId;
 use crate::ledger::members::OwnerKind;
 use crate::ledger::own_accounts;
 use crate::ledger::state::Account;
 use crate::log::checkpoint::Checkpoint;
+use crate::log::witness::Policy;
 
 impl Replay {
     pub(super) fn finish(
@@ -25,9 +26,14 @@ impl Replay {
         let keys = std::mem::take(&mut self.log_keys);
         let lost = earlier.is_some_and(|claimed| self.is_of_lost_part(claimed));
         let state = &self.state;
-        let signer = |size: u64| {
-            let (_, key) = keys.iter().rev().find(|(from, _)| *from < size).or(keys.first())?;
-            Some((state.origin_at(size).ok()?, *key))
+        // The key that the last entry of a size binds, or is signed by (keys.md 2.3).
+        let signer = |claimed: &Claimed| {
+            let size = claimed.says.as_ref()?.size();
+            let origin = state.origin_at(size).ok()?;
+            let before = |size: u64| keys.iter().rev().find(|(from, _)| *from < size).map(|(_, key)| *key);
+            let now = before(size).or(keys.first().map(|(_, key)| *key))?;
+            let last = before(size.saturating_sub(1)).filter(|key| claimed.is_of(&origin, key));
+            Some((origin, last.unwrap_or(now)))
         };
         let since = self.since.as_ref().map(|edge| edge.since);
         if let (Some(since), Some(newest)) = (&since, newest) {
@@ -50,11 +56,17 @@ impl Replay {
         let size = self.tree.finish(source, newest, held, &signer, &mut self.findings);
         let witnessed = newest.and_then(|claimed| {
             let (note, file) = claimed.note()?;
-            let (origin, key) = signer(claimed.says.as_ref()?.size())?;
+            let (origin, key) = signer(claimed)?;
             let log = Checkpoint::log_key(&origin, &key).ok()?;
             let peers = self.networks.witness_keys(ledger);
             Some(witnesses::judge(note, file, &log, &peers, options.policy.as_ref(), &mut self.findings))
         });
+        if let Some(identity) = &self.state.identity {
+            let peers = self.networks.witness_keys(ledger);
+            let known = options.policy.clone().unwrap_or_else(|| Policy::of_witnesses(peers, 1));
+            let vouched = newest.filter(|_| size.is_some());
+            revoked::check(identity, vouched, held, &known, source, &mut self.findings);
+        }
         self.name_successions();
         self.name_predecessor();
         let says = newest.and_then(|claimed| claimed.says.as_ref()).map(|says| says.size());

@@ -15,9 +15,11 @@ impl Engine {
             quiet: self.quiet,
             unsure_ms: self.unsure_ms,
             hushed: self.hushed.clone(),
+            answered: self.answered.clone(),
             broken: self.broken.clone(),
             banned: self.banned.clone(),
             will: self.will.clone(),
+            looked_at: self.looked_at,
         }
     }
 }

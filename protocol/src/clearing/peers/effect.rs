@@ -25,7 +25,9 @@ impl Peers {
 
     fn meaning(&mut self, state: &State, entry: &Entry, step: &Step) -> Result<(), &'static str> {
         match &step.args {
-            StepArgs::Accord(args) => self.accord(entry, step, args),
+            StepArgs::Accord(args) => self.accord(state, entry, step, args),
+            StepArgs::ResetRefuse(args) => self.hear_refusal(step, *args),
+            StepArgs::Reset(args) => self.hear_reset(state, entry, step, args),
             StepArgs::Key(args) => {
                 let known = Entry::parse(&args.entry.0).map_err(|_| "KEY holds no entry")?;
                 if !is_identity(&known.op().payload) {
@@ -187,11 +189,18 @@ impl Peers {
         }
     }
 
-    fn accord(&mut self, entry: &Entry, step: &Step, args: &AccordArgs) -> Result<(), &'static str> {
+    fn accord(
+        &mut self,
+        state: &State,
+        entry: &Entry,
+        step: &Step,
+        args: &AccordArgs,
+    ) -> Result<(), &'static str> {
         let bytes = &args.accord.0;
         let accord = Accord::parse(bytes).map_err(|_| "a malformed accord")?;
         let peer = entry.body().ledger;
-        if accord.other(&peer).is_none() || channel_id(&accord.a, &accord.b, 0) != step.channel {
+        let n = state.incarnation(&peer);
+        if accord.other(&peer).is_none() || channel_id(&accord.a, &accord.b, n) != step.channel {
             return Err("an accord for another channel");
         }
         let identity = self.identities.get(&peer).ok_or("an accord of a network we do not know")?;

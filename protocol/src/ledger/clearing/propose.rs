@@ -21,6 +21,9 @@ impl Context<'_> {
             if self.state.written_off.contains_key(&self.step.channel) {
                 return Err(Rejected::WrittenOff { peer: channel.peer });
             }
+            if self.state.notice(&channel.peer).is_some() {
+                return Err(Rejected::ResetNoticed { peer: channel.peer, by_us: true });
+            }
         }
         let intent = args.intent.parse()?;
         let (part, place) = self.own_part(&args.intent.intent.0, &intent)?;
@@ -132,9 +135,12 @@ impl Context<'_> {
         if !channel.accord.relay {
             return Err(Rejected::HopMismatch { why: "the accord does not let claims pass through" });
         }
+        if self.state.is_closed_for_reset(&channel.peer) && !self.lost {
+            return Err(Rejected::ChannelClosed { peer: channel.peer });
+        }
         let turned_down =
             |hop: &InHop| matches!(hop.answer, Answer::Rejected(_)) || hop.return_step.is_some();
-        if row.incoming.get(&id).is_some_and(turned_down) {
+        if row.incoming.get(&id).is_some_and(turned_down) && !self.lost {
             return Err(Rejected::AlreadyAnswered { claim: self.claim() });
         }
         Ok((Origin::Upstream { channel: id }, Some(value)))

@@ -40,17 +40,12 @@ impl Identity {
     /// Names the first rule broken.
     pub fn after(&self, entry: &Entry) -> Result<Self, Rejected> {
         let (body, payload) = (entry.body(), &entry.op().payload);
+        if !is_identity(payload) {
+            self.check_other(entry)?;
+            return Ok(self.clone());
+        }
         if body.ledger != self.ledger {
             return Err(Rejected::LedgerMismatch { expected: self.ledger, got: body.ledger });
-        }
-        if !is_identity(payload) {
-            self.log_key_at(body.epoch, body.seq)?
-                .verify_message(&entry.node_message(), entry.node_sig())
-                .map_err(Rejected::Signature)?;
-            if matches!(payload, Payload::Succession(_)) {
-                need_quorum(&self.root, &check_roots(entry, &[&self.root])?)?;
-            }
-            return Ok(self.clone());
         }
         if self.signing_epoch(payload) != Some(body.epoch) {
             return Err(Rejected::UnknownEpoch { epoch: body.epoch });
@@ -74,6 +69,24 @@ impl Identity {
             Payload::KeyRevoked(revoked) => self.with_revoked(revoked, body.seq),
             _ => Err(Rejected::GenesisPlace),
         }
+    }
+
+    /// Checks the signatures of an entry of another area on the public stream: it leaves the identity as it is.
+    ///
+    /// # Errors
+    /// Names the first rule broken.
+    pub fn check_other(&self, entry: &Entry) -> Result<(), Rejected> {
+        let body = entry.body();
+        if body.ledger != self.ledger {
+            return Err(Rejected::LedgerMismatch { expected: self.ledger, got: body.ledger });
+        }
+        self.log_key_at(body.epoch, body.seq)?
+            .verify_message(&entry.node_message(), entry.node_sig())
+            .map_err(Rejected::Signature)?;
+        if matches!(entry.op().payload, Payload::Succession(_)) {
+            need_quorum(&self.root, &check_roots(entry, &[&self.root])?)?;
+        }
+        Ok(())
     }
 
     /// Whether this identity was built from an entry with this content.

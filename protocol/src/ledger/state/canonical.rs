@@ -107,7 +107,8 @@ impl State {
         }
         state.expiring = state.expiring_rows();
         let open = state.claims.iter().filter(|(_, row)| row.is_open());
-        state.open = open.map(|(key, _)| *key).collect();
+        state.open = open.clone().map(|(key, _)| *key).collect();
+        state.open_until = open.map(|((claim, part), row)| (row.expires_ms, *claim, *part)).collect();
         Ok(state)
     }
 

@@ -114,6 +114,12 @@ pub(super) fn zero(case: &mut Case<'_>) -> Outcome<Option<Done>> {
 
 pub(super) fn remove(case: &mut Case<'_>) -> Outcome<Option<Done>> {
     let (name, _) = any_file(case)?;
+    if let Some(of) = name.strip_suffix("/public")
+        && !case.folder.join(of).join("channel").exists()
+    {
+        // Of a network without a channel here nothing rests on it: as with the last entry of any, nobody can tell.
+        return Ok(None);
+    }
     fs::remove_file(case.folder.join(&name))?;
     let mut done = Done::found(format!("{name} removed"), vec![name.clone()]);
     if let Some(peer) = case.model.peers.iter().find(|peer| name == peer.file("channel")) {
@@ -181,7 +187,8 @@ pub(super) fn countersigned_checkpoint(case: &mut Case<'_>) -> Outcome<Option<Do
     let mut note = Note::parse(case.model.checkpoint(case.model.own.len()).as_bytes())?;
     let stranger = "stranger.example/log";
     let peer = case.model.peers.first().map(|peer| format!("{}/witness", peer.ledger.origin()));
-    let names = [Some(case.model.ledger.origin()), peer, Some(stranger.to_owned())];
+    let ours = case.model.origin(case.model.own.len());
+    let names = [Some(ours), peer, Some(stranger.to_owned())];
     let Some(name) = names[pick(case.dice, names.len())].clone() else { return Ok(None) };
     let key = SecretKey::from_seed(&[any_byte(case.dice); 32]);
     let other = Note::sign(note.text(), &KeyName::new(&name)?, &key)?;

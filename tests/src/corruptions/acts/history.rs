@@ -5,8 +5,11 @@ use crate::corruptions::model::{Model, put};
 use crate::kit::{Dice, Outcome};
 use std::fs;
 use weft_protocol::amount::Amount;
+use weft_protocol::clearing::accord::Accord;
+use weft_protocol::clearing::dispute::Dispute;
 use weft_protocol::clearing::intent::Outcome as Word;
 use weft_protocol::clearing::intent::{Decision, DecisionBody};
+use weft_protocol::clearing::reset::Reset;
 use weft_protocol::clearing::step::{RejectArgs, Step, StepArgs};
 use weft_protocol::encoding::{Blob, encode};
 use weft_protocol::entry::{Body, Entry, How, Op, Payload, Role, SignedOp};
@@ -244,6 +247,41 @@ pub(super) fn without_authority(case: &mut Case<'_>) -> Outcome<Option<Done>> {
     write(case, &model)?;
     Ok(Some(Done::found(
         format!("entry {at} without the signatures of people, all signed again"),
+        vec![entry(at)],
+    )))
+}
+
+/// Of what both root sets sign, the signatures of ours dropped or put under another name.
+pub(super) fn without_root(case: &mut Case<'_>) -> Outcome<Option<Done>> {
+    let signed = |entry: &Entry| match &entry.op().payload {
+        Payload::Step(step) => {
+            matches!(step.args, StepArgs::Accord(_) | StepArgs::Reset(_) | StepArgs::Dispute(_))
+        }
+        _ => false,
+    };
+    let Some(at) = place(case, signed) else { return Ok(None) };
+    let mut model = case.model.clone();
+    let mut op = model.own[at].op().clone();
+    let Payload::Step(step) = &mut op.payload else { return Ok(None) };
+    let us = model.ledger;
+    let sigs = match &mut step.args {
+        StepArgs::Accord(args) if Accord::parse(&args.accord.0)?.a == us => &mut args.sigs_a,
+        StepArgs::Accord(args) => &mut args.sigs_b,
+        StepArgs::Reset(args) if Reset::parse(&args.reset.0)?.a == us => &mut args.sigs_a,
+        StepArgs::Reset(args) => &mut args.sigs_b,
+        StepArgs::Dispute(args) if Dispute::parse(&args.dispute.0)?.debtor == us => &mut args.sigs_debtor,
+        StepArgs::Dispute(args) => &mut args.sigs_creditor,
+        _ => return Ok(None),
+    };
+    match (case.dice.below(3), sigs.first_mut()) {
+        (0, Some(first)) => first.signer.0[0] ^= 1,
+        (1, Some(first)) => first.sig.0[0] ^= 1,
+        _ => sigs.clear(),
+    }
+    put_op(&mut model, at, &op, None);
+    write(case, &model)?;
+    Ok(Some(Done::found(
+        format!("entry {at} without our root set's signatures inside it, all signed again"),
         vec![entry(at)],
     )))
 }

@@ -11,17 +11,19 @@ use weft_protocol::encoding::Blob;
 use weft_protocol::entry::{Body, Entry, Op, Payload};
 use weft_protocol::keys::SecretKey;
 
-/// A peer, and how many entries of its channel our own entries acknowledge.
-fn acknowledged(case: &mut Case<'_>) -> Option<(Peer, usize)> {
+/// A peer, and where those entries of its channel stand that our own entries acknowledge.
+fn acknowledged(case: &mut Case<'_>) -> Option<(Peer, Vec<usize>)> {
     let peers = &case.model.peers;
     let peer = peers.get(pick(case.dice, peers.len()))?.clone();
-    let stream = peer.channel.first()?.body().stream?.id;
+    let stream = peer.stream()?;
     let acks = case.model.own.iter().filter_map(|entry| match &entry.op().payload {
         Payload::Step(step) if step.channel == stream => Some(step.ack.next),
         _ => None,
     });
     let acked = usize::try_from(acks.max()?).ok()?;
-    (acked > 2).then_some((peer, acked))
+    let mut places = peer.places();
+    places.truncate(acked);
+    (acked > 2 && places.len() == acked).then_some((peer, places))
 }
 
 fn write(case: &Case<'_>, peer: &Peer) -> Outcome<()> {
@@ -33,9 +35,15 @@ fn found(peer: &Peer, what: String) -> Option<Done> {
 }
 
 pub(super) fn cut(case: &mut Case<'_>) -> Outcome<Option<Done>> {
-    let Some((mut peer, acked)) = acknowledged(case) else { return Ok(None) };
+    let Some((mut peer, places)) = acknowledged(case) else { return Ok(None) };
+    let acked = places.len();
     let keep = 1 + pick(case.dice, acked - 1);
-    peer.channel.truncate(keep);
+    let (stream, mut here) = (peer.stream(), 0);
+    peer.channel.retain(|entry| {
+        let on_it = entry.body().stream.map(|header| header.id) == stream;
+        here += usize::from(on_it);
+        !on_it || here <= keep
+    });
     write(case, &peer)?;
     // Which of our entries acknowledged more is what is named.
     Ok(found(&peer, format!("{keep} entries of {}, we have acknowledged {acked}", peer.short()))
@@ -47,17 +55,18 @@ fn any_place(done: Done) -> Done {
 }
 
 pub(super) fn drop_entry(case: &mut Case<'_>) -> Outcome<Option<Done>> {
-    let Some((mut peer, acked)) = acknowledged(case) else { return Ok(None) };
-    let at = pick(case.dice, acked - 1);
+    let Some((mut peer, places)) = acknowledged(case) else { return Ok(None) };
+    let at = places[pick(case.dice, places.len() - 1)];
     peer.channel.remove(at);
     write(case, &peer)?;
     Ok(found(&peer, format!("entry {at} of {} dropped", peer.short())))
 }
 
 pub(super) fn swap(case: &mut Case<'_>) -> Outcome<Option<Done>> {
-    let Some((mut peer, acked)) = acknowledged(case) else { return Ok(None) };
-    let at = pick(case.dice, acked - 1);
-    peer.channel.swap(at, at + 1);
+    let Some((mut peer, places)) = acknowledged(case) else { return Ok(None) };
+    let nth = pick(case.dice, places.len() - 1);
+    let at = places[nth];
+    peer.channel.swap(at, places[nth + 1]);
     write(case, &peer)?;
     Ok(found(&peer, format!("entries {at} and the next of {} swapped", peer.short())))
 }
@@ -79,8 +88,8 @@ fn changed(peer: &mut Peer, at: usize, change: impl FnOnce(&mut Body)) {
 }
 
 pub(super) fn resign(case: &mut Case<'_>) -> Outcome<Option<Done>> {
-    let Some((mut peer, acked)) = acknowledged(case) else { return Ok(None) };
-    let at = pick(case.dice, acked);
+    let Some((mut peer, places)) = acknowledged(case) else { return Ok(None) };
+    let at = places[pick(case.dice, places.len())];
     let what = case.dice.below(3);
     changed(&mut peer, at, |body| match what {
         0 => body.salt.0[0] ^= 1,
@@ -92,8 +101,8 @@ pub(super) fn resign(case: &mut Case<'_>) -> Outcome<Option<Done>> {
 }
 
 pub(super) fn rewrite(case: &mut Case<'_>) -> Outcome<Option<Done>> {
-    let Some((mut peer, acked)) = acknowledged(case) else { return Ok(None) };
-    let at = pick(case.dice, acked);
+    let Some((mut peer, places)) = acknowledged(case) else { return Ok(None) };
+    let at = places[pick(case.dice, places.len())];
     if case.dice.below(2) == 0 {
         changed(&mut peer, at, |body| body.salt.0[0] ^= 1);
     } else {

@@ -57,6 +57,8 @@ impl Liar {
             | StepArgs::StmtAck(_)
             | StepArgs::Settle(_)
             | StepArgs::SettleAck(_)
+            | StepArgs::Reset(_)
+            | StepArgs::ResetRefuse(_)
             | StepArgs::Dispute(_)
             | StepArgs::Offer(_)
             | StepArgs::DropHold(_)

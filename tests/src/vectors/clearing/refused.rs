@@ -3,7 +3,8 @@
 use super::*;
 use weft_protocol::clearing::intent::{Decision, DecisionBody, Hop, Intent, Outcome, Part, SignedIntent};
 use weft_protocol::clearing::step::{AcceptArgs, Ack, ProposeArgs, RejectArgs, Step};
-use weft_protocol::entry::StreamHeader;
+use weft_protocol::entry::{Kind, StreamHeader};
+use weft_protocol::ids::PUBLIC_STREAM;
 use weft_protocol::ledger::apply;
 
 pub(super) fn intents(good: &Intent) -> Vec<Value> {
@@ -92,8 +93,10 @@ impl Next {
         let op = Op { op_id: op_id(9_997), not_after_ms, payload, sidecars };
         let ledger = self.state.ledger().expect("there is a genesis");
         let signed = SignedOp::unsigned(&op).signed(&ledger, &key(self.seed), Role::Root, How::OwnKey);
-        let entry =
-            Entry::sign(&self.body(&signed, false), &key(self.seed + 1)).expect("a well-formed entry");
+        let public = Kind::from_code(signed.kind).is_some_and(is_public);
+        let mut at = self.clone();
+        at.channel = if public { PUBLIC_STREAM } else { at.channel };
+        let entry = Entry::sign(&at.body(&signed, public), &key(self.seed + 1)).expect("a well-formed entry");
         let (code, _) = refusal(&self.state, entry.bytes()).unwrap_or_else(|| panic!("accepted: {about}"));
         json!({ "about": about, "of": self.name, "hex": hex(entry.bytes()), "class": class_of(&code), "why": code })
     }

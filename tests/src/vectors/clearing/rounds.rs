@@ -1,5 +1,5 @@
-//! Three networks that owe each other in a circle: a netting round that is applied, one that is refused, one that is open
-//! at the end.
+//! Three networks that owe each other in a circle: a netting round that is applied, one that is refused, one that is applied
+//! by its second attempt, one that is open at the end.
 
 use super::refused::Next;
 use super::{HOUR, World, ledger_case};
@@ -16,6 +16,7 @@ use weft_protocol::ids::{ClaimId, Hash, LedgerId, PUBLIC_STREAM, SigBytes, Strea
 use weft_protocol::ledger::netting::postings_of;
 use weft_protocol::ledger::settled::{SettleAct, Settled};
 use weft_protocol::ledger::units::UnitKind;
+use weft_protocol::netting::round::attempt::solve;
 use weft_protocol::netting::round::view::Outcome;
 use weft_protocol::netting::round::{
     Announced, Committed, Line, Listed, MAX_PAGE_BYTES, MAX_ROUND_MS, Netted, RefusalReason, ResultPage,
@@ -58,16 +59,19 @@ pub(in crate::vectors) fn vectors() -> Value {
         world.now_ms += PART_MS;
         look(&mut world);
     }
-    want(&mut world, None);
+    let again = announce_with(&mut world, 0, 4);
+    applied_by_the_second_attempt(&mut world, again);
+    world.pay(&[0, 1], 30, "bob");
     let open = announce(&mut world, 0);
     world.now_ms += PART_MS;
     look(&mut world);
-    let wrong = wrong(&world, [applied, refused, open]);
+    let wrong = wrong(&world, [applied, refused, again, open]);
     let ledgers: Vec<Value> = world.networks.iter().map(ledger_case).collect();
     json!({
         "about": "specs/netting.md §7 to §10: hull, madison and lansing. An invalid entry is one that hull would refuse at its end, \
                   where one round is open: all have listed, nobody has accepted",
-        "rounds": { "applied": applied.to_string(), "refused": refused.to_string(), "open": open.to_string() },
+        "rounds": { "applied": applied.to_string(), "refused": refused.to_string(), "again": again.to_string(),
+                    "open": open.to_string() },
         "ledgers": ledgers,
         "invalid": wrong,
     })
@@ -84,12 +88,17 @@ fn want(world: &mut World, refuses: Option<Hash>) {
 }
 
 fn announce(world: &mut World, by: usize) -> Hash {
+    announce_with(world, by, 1)
+}
+
+/// Results may be accepted for so many parts.
+fn announce_with(world: &mut World, by: usize, votes: u64) -> Hash {
     let start_ms = world.tick();
     let announced = Announced {
         unit: RoundUnit { kind: UnitKind::Time, scale: 0, code: "hour".into() },
         offers_until_ms: start_ms + PART_MS,
         lists_until_ms: start_ms + 2 * PART_MS,
-        votes_until_ms: start_ms + 3 * PART_MS,
+        votes_until_ms: start_ms + (2 + votes) * PART_MS,
     };
     let id = world.networks[by].with(start_ms, |engine, cx| engine.announce(announced, cx));
     look(world);
@@ -145,15 +154,40 @@ fn applied_late(world: &mut World, round: Hash) {
     }
 }
 
+/// A round whose first attempt lansing refuses. Then its people change their minds, hull counts all lists once more, and who
+/// accepts names the refusal that has ended the yes before.
+fn applied_by_the_second_attempt(world: &mut World, round: Hash) {
+    want(world, Some(round));
+    for _ in 0..2 {
+        world.now_ms += PART_MS;
+        look(world);
+    }
+    want(world, None);
+    let hull = &world.networks[0];
+    let lists = hull.engine.peers().rounds().get(&round).expect("the round").lists.clone();
+    let lists = lists.iter().map(|(ledger, (leaf, list))| (*ledger, (*leaf, list))).collect();
+    let attempt = solve(&round, 1, &lists).expect("few debts").expect("a circle").to_bytes();
+    let now_ms = world.tick();
+    world.networks[0]
+        .with(now_ms, |engine, cx| engine.publish(&round, 1, &attempt, cx))
+        .expect("a second attempt");
+    look(world);
+    for network in &world.networks[..2] {
+        let votes = &network.state.rounds[&round].votes;
+        assert!(votes.len() == 2 && votes.iter().all(|vote| vote.accepts));
+        assert!(votes[0].aborted.is_some() && votes[1].lines.iter().all(|line| line.booked));
+    }
+}
+
 /// What hull could not write at its end.
-fn wrong(world: &World, [applied, refused, open]: [Hash; 3]) -> Vec<Value> {
+fn wrong(world: &World, [applied, refused, again, open]: [Hash; 4]) -> Vec<Value> {
     let madison = world.networks[1].ledger();
     let next = Next::after(&world.networks[0], madison);
     [
         announced(&next),
         listed(&next, applied, open),
         computed(&next, open),
-        voted(&next, world.networks[0].seed, [applied, refused, open]),
+        voted(&next, world.networks[0].seed, [applied, refused, again, open]),
         offered(&next, open),
         netted(&next, madison, applied, open),
     ]
@@ -232,7 +266,7 @@ fn computed(next: &Next, round: Hash) -> Vec<Value> {
     ]
 }
 
-fn voted(next: &Next, seed: u8, [applied, refused, open]: [Hash; 3]) -> Vec<Value> {
+fn voted(next: &Next, seed: u8, [applied, refused, again, open]: [Hash; 4]) -> Vec<Value> {
     let ledger = next.state.ledger().expect("there is a genesis");
     let lines = held(next, open);
     let right = Voted {
@@ -263,6 +297,10 @@ fn voted(next: &Next, seed: u8, [applied, refused, open]: [Hash; 3]) -> Vec<Valu
         say("a yes with a reason", Voted { reason: Some(RefusalReason::Late), ..right.clone() }),
         say("a no without a reason", Voted { reason: None, ..no.clone() }),
         say("a no that takes something", Voted { lines: right.lines.clone(), ..no.clone() }),
+        say(
+            "a later yes that does not name the refusal which has ended the one before",
+            Voted { round: again, attempt: 2, ..right.clone() },
+        ),
         say("a no that names a refusal", Voted { aborted: Some(Hash([5; 32])), ..no }),
         say(
             "lines that are not in order",
