@@ -34,6 +34,8 @@ mod round_liar_tests;
 pub(crate) mod round_tests;
 mod routes;
 pub mod settle;
+#[cfg(test)]
+mod settle_tests;
 pub mod statement;
 pub mod stating;
 pub mod step;

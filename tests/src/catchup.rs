@@ -24,7 +24,7 @@ const LIMIT: u64 = 1_000_000_000;
 /// Payments under way while the other is away.
 const PAYERS: u64 = 64;
 /// How often the node that was away is asked how far it is.
-const POLL: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(100);
 /// How long everything may take.
 const PATIENCE: Duration = Duration::from_secs(3_600);
 /// A node looks so often whether it has something to tell.

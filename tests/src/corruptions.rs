@@ -47,6 +47,8 @@ pub struct Tally {
     pub not_there: u64,
     /// Rewritten histories of which both said that they cannot be excluded.
     pub warned: u64,
+    /// Of which nobody can tell: both say the same.
+    pub unseen: u64,
     /// Whether the Python verifier judged too.
     pub both: bool,
     /// What was missed, not named or judged differently: in words, with the number of the case.
@@ -95,6 +97,7 @@ pub fn run(grounds: &[Ground], options: &Options, at: &Path, say: &mut dyn FnMut
         *tally.acts.entry(act).or_default() += 1;
         match fault(&done, &by_weft, by_specs.as_ref()) {
             None if by_weft.exit == 1 => tally.found += 1,
+            None if done.must == Must::AgreeOnIt => tally.unseen += 1,
             None if by_weft.warned && done.must == Must::WarnOfIt => tally.warned += 1,
             None => tally.not_there += 1,
             Some(fault) => {
@@ -153,7 +156,7 @@ fn fault(done: &Done, by_weft: &Verdict, by_specs: Option<&Verdict>) -> Option<S
             Must::WarnOfIt if verdict.exit == 0 && !verdict.warned => {
                 Some("no word that a rewritten history cannot be excluded")
             }
-            Must::FindIt | Must::MissIt | Must::WarnOfIt => None,
+            Must::FindIt | Must::MissIt | Must::WarnOfIt | Must::AgreeOnIt => None,
         };
         if let Some(fault) = fault {
             return Some(format!("{who}: {fault} ({:?})", done.names));

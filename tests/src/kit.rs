@@ -6,12 +6,14 @@
 pub mod asking;
 pub mod books;
 pub mod cells;
+pub mod command;
 pub mod gateway;
 pub mod relay;
 pub mod site;
 
 pub use books::{Audited, Books, by_specs};
 pub use cells::Cell;
+pub use command::{expect, output_text, run_weft, weft_well};
 pub use relay::Relay;
 pub use site::Site;
 

@@ -102,7 +102,7 @@ pub struct Settlement {
     pub we_owed: bool,
     /// Whether we proposed it.
     pub ours: bool,
-    /// `waits-for-us`, `waits-for-them`, `being-withdrawn`, `settled`, `refused`.
+    /// `waits-for-us`, `accept-again` (accepted, and lost here), `waits-for-them`, `being-withdrawn`, `settled`, `refused`.
     pub state: String,
     /// When it came to that, in milliseconds since 1970.
     pub time_ms: u64,

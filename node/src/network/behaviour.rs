@@ -170,6 +170,13 @@ impl Behaviour {
         }
     }
 
+    /// Nobody could call us there: it is tried once more.
+    pub(super) fn again_at(&mut self, address: &Multiaddr, us: PeerId) {
+        if let Some(checks) = self.checks.as_mut() {
+            checks.again_at(address, us);
+        }
+    }
+
     /// Connections of a peer over which it cannot ask to be called back, because it was none when they were made.
     pub(super) fn cannot_ask(&self, peer: &PeerId) -> Vec<ConnectionId> {
         self.callers.as_ref().map(|callers| callers.stale(peer)).unwrap_or_default()

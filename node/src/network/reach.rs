@@ -1,11 +1,11 @@
 //! Whether others can call us: peers try it (AutoNAT v2), and a router opens a port when people want that (UPnP)
 //! (specs/network.md §16).
 //!
-//! What must hold: only what peers and vouched networks have seen of us is tried, a few addresses and each once, so that
-//! nobody can make us and our peers call around; nothing is asked of a router unless people have said so.
+//! What must hold: only what peers and vouched networks have seen of us is tried, a few addresses and each twice at the most, so
+//! that nobody can make us and our peers call around; nothing is asked of a router unless people have said so.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     net::IpAddr,
     task::{Context, Poll},
     time::Duration,
@@ -60,7 +60,8 @@ type Asking = autonat::v2::client::Behaviour<ChaCha20Rng>;
 /// Asks peers to call us back.
 pub(super) struct Checks {
     inner: Asking,
-    tried: HashSet<Multiaddr>,
+    /// Addresses that are tried, and whether they are tried again.
+    tried: HashMap<Multiaddr, bool>,
 }
 
 impl Checks {
@@ -69,27 +70,40 @@ impl Checks {
         let make = |every| {
             let config = autonat::v2::client::Config::default().with_probe_interval(every);
             let random = ChaCha20Rng::from_seed(Clock.random());
-            Self { inner: Asking::new(random, config), tried: HashSet::new() }
+            Self { inner: Asking::new(random, config), tried: HashMap::new() }
         };
         every.map(make).into()
     }
 
     /// Others may reach us there: somebody is asked to try.
     pub(super) fn may_be_at(&mut self, address: &Multiaddr) {
-        if self.tried.len() < TRIED_MAX && self.tried.insert(address.clone()) {
-            let candidate = NewExternalAddrCandidate { addr: address };
-            self.inner.on_swarm_event(FromSwarm::NewExternalAddrCandidate(candidate));
+        if self.tried.len() < TRIED_MAX && !self.tried.contains_key(address) {
+            self.tried.insert(address.clone(), false);
+            self.ask(address);
         }
     }
 
-    /// The router lets others in there. What was tried before it did is tried again: the same address with our name at its end
-    /// is another one to the library, which tries each once.
+    /// Something has changed, or a call may have failed by chance: what was tried is tried once more.
+    pub(super) fn again_at(&mut self, address: &Multiaddr, us: PeerId) {
+        if let Some(again @ false) = self.tried.get_mut(address) {
+            *again = true;
+            // The library tries each address once; with our name at its end it is another one to it.
+            self.ask(&address.clone().with(Protocol::P2p(us)));
+        }
+    }
+
+    /// The router lets others in there: it is tried, also when that was done before it did.
     pub(super) fn is_open_at(&mut self, address: &Multiaddr, us: PeerId) {
-        if self.tried.contains(address) {
-            self.may_be_at(&address.clone().with(Protocol::P2p(us)));
+        if self.tried.contains_key(address) {
+            self.again_at(address, us);
         } else {
             self.may_be_at(address);
         }
+    }
+
+    fn ask(&mut self, address: &Multiaddr) {
+        let candidate = NewExternalAddrCandidate { addr: address };
+        self.inner.on_swarm_event(FromSwarm::NewExternalAddrCandidate(candidate));
     }
 }
 
@@ -246,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_addresses_are_tried_and_each_once() {
+    fn a_few_addresses_are_tried() {
         let mut checks = Checks::new(Some(Duration::from_secs(60)));
         let checks = checks.as_mut().unwrap();
         for n in 0..100 {
@@ -257,16 +271,20 @@ mod tests {
     }
 
     #[test]
-    fn what_was_tried_before_the_router_let_others_in_is_tried_once_more() {
+    fn what_has_failed_or_was_tried_before_the_router_let_others_in_is_tried_once_more() {
         let mut checks = Checks::new(Some(Duration::from_secs(60)));
         let (checks, us) = (checks.as_mut().unwrap(), PeerId::random());
         let address = at("/ip4/203.0.113.9/tcp/7600");
-        checks.may_be_at(&address);
+        checks.again_at(&address, us);
+        assert!(checks.tried.is_empty());
+        checks.is_open_at(&address, us);
+        assert_eq!(checks.tried, HashMap::from([(address.clone(), false)]));
         for _ in 0..3 {
+            checks.again_at(&address, us);
             checks.is_open_at(&address, us);
         }
+        assert_eq!(checks.tried, HashMap::from([(address.clone(), true)]));
         let named = address.clone().with(Protocol::P2p(us));
-        assert_eq!(checks.tried, HashSet::from([address.clone(), named.clone()]));
         assert_eq!((nameless(named), nameless(address.clone())), (address.clone(), address));
     }
 

@@ -339,7 +339,7 @@ impl NetworkTask {
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 self.on_seen(swarm, peer_id, &info.observed_addr);
             }
-            BehaviourEvent::Checks(checked) => self.on_called(checked),
+            BehaviourEvent::Checks(checked) => self.on_called(swarm, checked),
             BehaviourEvent::Callers(_) => count(&self.meter.called_back),
             BehaviourEvent::Router(event) => self.on_router(swarm, event),
             BehaviourEvent::Ping(_)

@@ -138,8 +138,7 @@ impl Core {
         let offered = || {
             state.channels.iter().find_map(|(channel, row)| {
                 let offers = self.engine().peers().offers(channel);
-                let (_, offer) = offers.into_iter().find(|(known, _)| *known == id)?;
-                let args = offer.args;
+                let args = offers.into_iter().find(|offer| offer.id == id)?.said.args;
                 Some((*channel, args.pair, args.amount, args.a_owed == row.we_are_a))
             })
         };
@@ -183,11 +182,12 @@ impl Core {
         let state = self.engine().state();
         let mut all = Vec::new();
         for (channel, row) in &state.channels {
-            for (id, offer) in self.engine().peers().offers(channel) {
-                if !state.settlements.contains_key(&id) {
-                    let we_owed = offer.args.a_owed == row.we_are_a;
-                    let value = (offer.args.pair, offer.args.amount, we_owed);
-                    all.push(self.shown(row, id, value, ("waits-for-us", offer.time_ms, None)));
+            for offer in self.engine().peers().offers(channel) {
+                if !state.settlements.contains_key(&offer.id) {
+                    let said = offer.said;
+                    let value = (said.args.pair, said.args.amount, said.args.a_owed == row.we_are_a);
+                    let how = if offer.accepted_before { "accept-again" } else { "waits-for-us" };
+                    all.push(self.shown(row, offer.id, value, (how, said.time_ms, None)));
                 }
             }
         }

@@ -250,7 +250,7 @@ impl Engine {
 
     /// What a peer has proposed to be settled of what it owes.
     fn proposed_by(&self, channel: &StreamId, pair: u8, we_are_a: bool) -> i64 {
-        let open = self.peers.offers(channel).into_iter().map(|(_, offer)| offer.args);
+        let open = self.peers.offers(channel).into_iter().map(|offer| offer.said.args);
         let owed_by_it = open.filter(|args| args.pair == pair && args.a_owed != we_are_a);
         owed_by_it.map(|args| args.amount.minor()).fold(0, i64::saturating_add)
     }

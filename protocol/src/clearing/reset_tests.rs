@@ -89,6 +89,18 @@ fn no_findings(networks: &[&TestNetwork]) {
     }
 }
 
+/// Three networks, each with an accord with the next, of which the ends know each other.
+pub(crate) fn in_a_line() -> (TestNetwork, TestNetwork, TestNetwork, AccountId, AccountId) {
+    let (mut hull, mut madison, mut lansing) =
+        (TestNetwork::new(1), TestNetwork::new(2), TestNetwork::new(3));
+    let (ada, bob) = (hull.member(), lansing.member());
+    hull.accord(&mut madison, 1_000);
+    madison.accord(&mut lansing, 1_000);
+    hull.deliver_public(&mut lansing);
+    lansing.deliver_public(&mut hull);
+    (hull, madison, lansing, ada, bob)
+}
+
 fn pair() -> (TestNetwork, TestNetwork, AccountId, AccountId) {
     let (mut hull, mut lansing) = (TestNetwork::new(1), TestNetwork::new(2));
     let (ada, bob) = (hull.member(), lansing.member());
@@ -257,13 +269,7 @@ fn what_the_payees_network_gives_up_is_free_and_stands_on_its_disputed() {
 
 /// hull pays bob 60 through madison; lansing has heard nothing of it yet.
 fn passed_on() -> (TestNetwork, TestNetwork, TestNetwork, AccountId, AccountId, ClaimId) {
-    let (mut hull, mut madison, mut lansing) =
-        (TestNetwork::new(1), TestNetwork::new(2), TestNetwork::new(3));
-    let (ada, bob) = (hull.member(), lansing.member());
-    hull.accord(&mut madison, 1_000);
-    madison.accord(&mut lansing, 1_000);
-    hull.deliver_public(&mut lansing);
-    lansing.deliver_public(&mut hull);
+    let (mut hull, mut madison, mut lansing, ada, bob) = in_a_line();
     let middle = [madison.ledger()];
     let claim = hull.pay_over(ada, bob, &middle, &mut lansing, 60).unwrap();
     hull.deliver(&mut madison, usize::MAX);
@@ -400,12 +406,7 @@ fn a_dispute_that_only_the_creditor_has_said_is_overtaken_by_a_reset() {
 
 #[test]
 fn a_middle_that_has_not_heard_the_next_network_gives_no_side_and_turns_nothing_away() {
-    let (mut hull, mut madison, mut lansing) =
-        (TestNetwork::new(1), TestNetwork::new(2), TestNetwork::new(3));
-    let (ada, bob) = (hull.member(), lansing.member());
-    hull.accord(&mut madison, 1_000);
-    madison.accord(&mut lansing, 1_000);
-    hull.deliver_public(&mut lansing);
+    let (mut hull, mut madison, mut lansing, ada, bob) = in_a_line();
     // madison was set back, and lansing has not answered its guard: whether it has passed the payment on it does not know.
     let onward = madison.state().channel_with(&lansing.ledger()).unwrap().0;
     madison.engine.hushed.insert(onward);

@@ -2,7 +2,7 @@
 //! settlement. The two ends of each debt never differ, and what was committed is applied (specs/netting.md 7.6, 10.4).
 
 use super::round_tests::{Circle, LISTS_MS, OFFERS_MS};
-use crate::amount::Amount;
+use super::settle_tests::about_settlement;
 use crate::clearing::apply::Will;
 use crate::clearing::dispute::{DisputeArgs, DisputeOutcome};
 use crate::clearing::step::RootSig;
@@ -10,8 +10,7 @@ use crate::encoding::Blob;
 use crate::entry::Payload;
 use crate::ids::Hash;
 use crate::keys;
-use crate::ledger::settled::{SettleAct, Settled, postings_of};
-use crate::ledger::state::State;
+use crate::ledger::settled::SettleAct;
 use crate::ledger::writeoff::LOST_AFTER_MS;
 use crate::ledger::{Rejected, own_accounts};
 use crate::testing::TestNetwork;
@@ -134,20 +133,6 @@ fn what_was_committed_is_applied_when_a_peer_that_was_written_off_comes_back() {
     }
 }
 
-fn settled(
-    state: &State,
-    peer: &TestNetwork,
-    act: SettleAct,
-    we_owed: bool,
-    settlement: Option<Hash>,
-) -> Payload {
-    let (channel, row) = state.channel_with(&peer.ledger()).unwrap();
-    let amount = Amount::new(50).unwrap();
-    let postings = postings_of(row, 0, amount, we_owed).unwrap();
-    let postings = (act == SettleAct::Accept).then_some(postings);
-    Payload::Settled(Settled { act, channel, pair: 0, amount, we_owed, settlement, answer: None, postings })
-}
-
 #[test]
 fn a_settlement_that_crosses_an_offer_waits_until_nothing_is_held() {
     let mut circle = Circle::new();
@@ -157,7 +142,7 @@ fn a_settlement_that_crosses_an_offer_waits_until_nothing_is_held() {
     // 0 has proposed to pay its 50 outside, and 1, which does not know yet, has offered them.
     let [debtor, creditor] = circle.networks.get_disjoint_mut([0, 1]).unwrap();
     join(debtor, false);
-    let proposal = settled(debtor.state(), creditor, SettleAct::Propose, true, None);
+    let proposal = about_settlement((debtor, creditor), SettleAct::Propose, true, None);
     debtor.by_root_with(proposal, vec![Hash([7; 32])]).unwrap();
     debtor.deliver_public(creditor);
     creditor.with_cx(|engine, cx| engine.tick(cx));
@@ -170,8 +155,8 @@ fn a_settlement_that_crosses_an_offer_waits_until_nothing_is_held() {
     };
     assert!(held(creditor, debtor));
     let channel = creditor.state().channel_with(&debtor.ledger()).unwrap().0;
-    let id = creditor.engine.peers().offers(&channel)[0].0;
-    let accept = settled(creditor.state(), debtor, SettleAct::Accept, false, Some(id));
+    let id = creditor.engine.peers().offers(&channel)[0].id;
+    let accept = about_settlement((creditor, debtor), SettleAct::Accept, false, Some(id));
     let refused = creditor.by_root(accept.clone()).unwrap_err();
     assert_eq!(refused, Rejected::SettleDebt { amount: 50, owed: 0 });
     // What nobody has answered is held no more once the time for offers is over.

@@ -75,6 +75,25 @@ pub struct Offered {
     pub time_ms: u64,
 }
 
+/// A settlement that a peer proposes, as people see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offer {
+    /// Its id.
+    pub id: Hash,
+    /// What it says.
+    pub said: Offered,
+    /// We have told the peer that it is accepted, and what a person signed for that is lost (13.7): it can be accepted
+    /// again, and nothing else.
+    pub accepted_before: bool,
+}
+
+impl Offer {
+    /// Whether nobody wants an answer from people any more: it was taken back before they gave one.
+    fn is_gone(&self) -> bool {
+        self.said.args.withdrawn && !self.accepted_before
+    }
+}
+
 /// What a settlement moves, if this step is an answer that accepts one. `settlement` gives the amounts by its id, and
 /// whether the writer of the answer is who owed.
 pub(super) fn moved(
@@ -110,6 +129,8 @@ impl Peers {
             return Err("SETTLE in a unit pair that the accord has not");
         }
         let known = state.settlements.contains_key(&id);
+        let told = self.told.get(&id).copied();
+        let waiting = self.offers(&step.channel).iter().filter(|offer| !offer.accepted_before).count();
         let stream = self.stream_mut(&step.channel).ok_or("SETTLE on no stream")?;
         match stream.offers.get_mut(&id) {
             // Who has lost its newest entries says it again.
@@ -119,9 +140,9 @@ impl Peers {
                 Ok(())
             }
             // It is answered: the answer has crossed the wish to take it back, or it is said again after a loss.
-            None if known => Ok(()),
-            None if !args.withdrawn => {
-                if stream.offers.len() >= MAX_OPEN_SETTLEMENTS {
+            None if known || matches!(told, Some(SettleAnswer::Refused | SettleAnswer::Withdrawn)) => Ok(()),
+            None if !args.withdrawn || told.is_some() => {
+                if told.is_none() && waiting >= MAX_OPEN_SETTLEMENTS {
                     return Err("SETTLE beyond those that may wait for an answer");
                 }
                 stream.offers.insert(id, Offered { args: *args, time_ms: entry.body().time_ms });
@@ -184,10 +205,33 @@ impl Peers {
         }
     }
 
-    /// Settlements that the peer of a channel proposes and nobody has answered.
-    pub fn offers(&self, channel: &StreamId) -> Vec<(Hash, Offered)> {
+    /// Our own SETTLE_ACK. `known`: our state has a row of what it answers, and that of the answer in it.
+    pub(super) fn follow_settle_ack(
+        &mut self,
+        channel: &StreamId,
+        id: Hash,
+        answer: SettleAnswer,
+        known: bool,
+    ) {
+        if known {
+            self.told.remove(&id);
+        } else {
+            self.told.insert(id, answer);
+        }
+        // What we have accepted, and our books have not, is left to people.
+        if let Some(stream) = self.stream_mut(channel).filter(|_| known || answer != SettleAnswer::Accepted) {
+            stream.offers.remove(&id);
+        }
+    }
+
+    /// Settlements that the peer of a channel proposes and our books do not know.
+    pub fn offers(&self, channel: &StreamId) -> Vec<Offer> {
         let offers = self.stream(channel).map(|stream| &stream.offers);
-        offers.into_iter().flatten().map(|(id, offer)| (*id, *offer)).collect()
+        let offer = |(id, said): (&Hash, &Offered)| {
+            let accepted_before = self.told.get(id) == Some(&SettleAnswer::Accepted);
+            Offer { id: *id, said: *said, accepted_before }
+        };
+        offers.into_iter().flatten().map(offer).collect()
     }
 }
 
@@ -209,15 +253,19 @@ impl Engine {
         }
         if matches!(settled.act, SettleAct::Accept | SettleAct::Refuse) {
             let id = settled.settlement.ok_or(Rejected::SettleForm)?;
+            let unfit = Rejected::SettleState { settlement: id };
             let offers = self.peers.offers(&settled.channel);
-            let offer = offers.iter().find(|(known, _)| *known == id).map(|(_, offer)| offer.args);
+            let offer =
+                offers.iter().find(|offer| offer.id == id && !offer.is_gone()).ok_or(unfit.clone())?;
             let we_are_a = self.state.channels.get(&settled.channel).is_some_and(|row| row.we_are_a);
-            let fits = offer.is_some_and(|args| {
-                (args.pair, args.amount, args.a_owed == we_are_a, args.withdrawn)
-                    == (settled.pair, settled.amount, settled.we_owed, false)
-            });
-            if !fits {
-                return Err(Rejected::SettleState { settlement: id });
+            let args = offer.said.args;
+            let same = (args.pair, args.amount, args.a_owed == we_are_a)
+                == (settled.pair, settled.amount, settled.we_owed);
+            if !same {
+                return Err(unfit);
+            }
+            if offer.accepted_before && settled.act == SettleAct::Refuse {
+                return Err(Rejected::SettleTold { settlement: id });
             }
         }
         let channel = settled.channel;
@@ -242,8 +290,7 @@ impl Engine {
             // What cannot be written now is tried again at the next look.
             let _ = self.settle_on(channel, id, &row, cx);
         }
-        let withdrawn = self.peers.offers(channel).into_iter().filter(|(_, offer)| offer.args.withdrawn);
-        for (id, _) in withdrawn.collect::<Vec<_>>() {
+        for Offer { id, .. } in self.peers.offers(channel).into_iter().filter(Offer::is_gone) {
             let answer = SettleAnswer::Withdrawn;
             let args = StepArgs::SettleAck(SettleAckArgs { answer });
             let _ = self.step_about(*channel, (None, 0), Some(id), args, id.as_bytes(), cx);

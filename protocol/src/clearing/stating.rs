@@ -10,7 +10,7 @@ use super::engine::{Cx, Engine};
 use super::leg::Leg;
 use super::offer;
 use super::peers::Peers;
-use super::settle::{self, SettleAnswer};
+use super::settle;
 use super::statement::{
     Act, Statement, StmtAckArgs, StmtArgs, Trail, Value, Verdict, leg_of, open_outs, position_amount,
     state_at,
@@ -142,12 +142,9 @@ impl Peers {
         match &step.args {
             StepArgs::Accord(_) => trail.begin(entry.body().time_ms),
             StepArgs::SettleAck(args) => {
-                // One that came back without what a person has signed leaves the question to people again.
-                let withdrawn = args.answer == SettleAnswer::Withdrawn;
-                if let (Some(id), Some(stream)) = (step.reference, self.stream_mut(&step.channel))
-                    && (withdrawn || state.settlements.contains_key(&id))
-                {
-                    stream.offers.remove(&id);
+                if let Some(id) = step.reference {
+                    let known = state.settlements.contains_key(&id);
+                    self.follow_settle_ack(&step.channel, id, args.answer, known);
                 }
             }
             StepArgs::StmtAck(_) => {

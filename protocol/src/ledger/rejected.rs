@@ -269,6 +269,10 @@ pub enum Rejected {
     SettleForm,
     #[error("settlement {settlement} is not known here, says something else, or is past this")]
     SettleState { settlement: Hash },
+    #[error(
+        "this network has told the other that settlement {settlement} is accepted, and lost what was signed for it: it can be accepted again, not refused"
+    )]
+    SettleTold { settlement: Hash },
     #[error("proposing a settlement names exactly one sidecar: the outside reference")]
     SettleReference,
     #[error("{MAX_OPEN_SETTLEMENTS} settlements with network {peer} wait for an answer; no more at a time")]

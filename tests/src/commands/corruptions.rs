@@ -59,12 +59,13 @@ async fn scenario(arguments: &Arguments) -> Outcome<()> {
     tally.acts.iter().for_each(|(act, times)| super::say(&format!("{times:5}  {act}")));
     tally.failures.iter().for_each(|failure| super::say(failure));
     super::say(&format!(
-        "{} corruptions, seed {}: {} found and named, {} not checked and named, {} rewritten unseen and warned of, {} failures; judged by {}",
+        "{} corruptions, seed {}: {} found and named, {} not checked and named, {} rewritten unseen and warned of, {} that nobody can tell, {} failures; judged by {}",
         tally.corruptions,
         arguments.seed,
         tally.found,
         tally.not_there,
         tally.warned,
+        tally.unseen,
         tally.failures.len(),
         if tally.both { "weft and the Python verifier, which agree" } else { "weft alone" }
     ));

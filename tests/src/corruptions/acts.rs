@@ -19,6 +19,8 @@ pub enum Must {
     MissIt,
     /// Nothing is wrong, but that a rewritten history cannot be excluded.
     WarnOfIt,
+    /// Nobody can tell: whatever the verdict is, both say the same.
+    AgreeOnIt,
 }
 
 /// An act as it was done.

@@ -229,11 +229,12 @@ fn proposed(engine: &Engine, peer: &LedgerId, amount: i64) -> Result<Settled, Re
 fn answered(engine: &Engine, peer: &LedgerId, accept: bool) -> Result<Settled, Rejected> {
     let (channel, row) = engine.state().channel_with(peer).ok_or(Rejected::NoAccord { peer: *peer })?;
     let offers = engine.peers().offers(&channel);
-    let (id, offer) = offers.first().ok_or(Rejected::NothingToDo)?;
-    let (pair, amount, we_owed) = (offer.args.pair, offer.args.amount, offer.args.a_owed == row.we_are_a);
+    let offer = offers.first().ok_or(Rejected::NothingToDo)?;
+    let args = offer.said.args;
+    let (pair, amount, we_owed) = (args.pair, args.amount, args.a_owed == row.we_are_a);
     let postings = if accept { Some(postings_of(row, pair, amount, we_owed)?) } else { None };
     let act = if accept { SettleAct::Accept } else { SettleAct::Refuse };
-    let (settlement, answer) = (Some(*id), None);
+    let (settlement, answer) = (Some(offer.id), None);
     Ok(Settled { act, channel, pair, amount, we_owed, settlement, answer, postings })
 }
 

@@ -179,12 +179,11 @@ fn people(node: &mut Node, peer: &LedgerId, now_ms: u64, [what, amount]: [u64; 2
         let open = state.settlements.iter().find(|(_, row)| row.channel == channel && row.stage == stage);
         open.map(|(id, row)| (*id, row.pair, row.amount, row.we_owed))
     };
-    let offer = node
-        .running()
-        .peers()
-        .offers(&channel)
-        .first()
-        .map(|(id, offer)| (*id, offer.args.pair, offer.args.amount, offer.args.a_owed == row.we_are_a));
+    let offers = node.running().peers().offers(&channel);
+    let offer = offers.first().map(|offer| {
+        let args = offer.said.args;
+        (offer.id, args.pair, args.amount, args.a_owed == row.we_are_a)
+    });
     let owed = state.balance(&row.account, row.accord.pairs[0].booked_unit(row.we_are_a));
     let part = Amount::new((owed.abs() / 2 + amount.cast_signed()).max(1)).expect("a small amount");
     let (act, about) = match (what, offer) {

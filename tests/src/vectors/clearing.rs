@@ -153,6 +153,24 @@ impl World {
         Self { networks: networks.into_iter().collect(), now_ms: START_MS, ring: false }
     }
 
+    /// Its networks, each with its ledger begun.
+    pub(super) fn found(mut self) -> Self {
+        for i in 0..self.networks.len() {
+            let now_ms = self.tick();
+            self.networks[i].found(now_ms);
+        }
+        self
+    }
+
+    /// Three networks, each with an accord with the next.
+    pub(super) fn in_a_line() -> Self {
+        let mut world = Self::new().found();
+        world.deliver();
+        world.peer(0, 1);
+        world.peer(1, 2);
+        world
+    }
+
     pub(super) fn tick(&mut self) -> u64 {
         self.now_ms += 1_000;
         self.now_ms

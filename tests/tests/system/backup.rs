@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 use weft_node::data::DataDir;
 use weft_tests::binaries;
-use weft_tests::kit::{Audited, Outcome, Site, fresh_id, payment};
+use weft_tests::kit::{Audited, Outcome, Site, fresh_id, output_text, payment};
 
 const PATIENCE: Duration = Duration::from_secs(45);
 const MEMO: &str = "seventeen marmalade sandwiches";
@@ -60,17 +60,13 @@ impl Town {
         let file = self.folder.path().join(name);
         let data = self.hull.data.path().display().to_string();
         let out = self.backup(&[&["create", "--data", &data, &file.display().to_string()], more].concat());
-        assert!(out.status.success(), "{}", said(&out));
-        (file, said(&out))
+        assert!(out.status.success(), "{}", output_text(&out));
+        (file, output_text(&out))
     }
 
     fn verify(&self, file: &Path) -> Output {
         self.backup(&["verify", &file.display().to_string()])
     }
-}
-
-fn said(out: &Output) -> String {
-    [&out.stdout, &out.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).concat()
 }
 
 fn holds(file: &Path, text: &str) -> bool {
@@ -102,7 +98,7 @@ async fn a_backup_of_a_working_node_is_good_and_a_node_that_starts_from_it_asks_
     };
     for file in [&first, &second] {
         let out = town.verify(file);
-        assert!(out.status.success() && said(&out).contains("is good: hull"), "{}", said(&out));
+        assert!(out.status.success() && output_text(&out).contains("is good: hull"), "{}", output_text(&out));
         assert!(!holds(file, MEMO) && !holds(file, "marmalade"), "it is encrypted");
     }
     // The machine burns; the keys are elsewhere.
@@ -112,10 +108,10 @@ async fn a_backup_of_a_working_node_is_good_and_a_node_that_starts_from_it_asks_
     let keys = town.folder.path().join("keys");
     fs::rename(data.join("keys"), &keys).expect("the keys are kept elsewhere");
     let used = town.backup(&["restore", &first.display().to_string(), "--data", &data.display().to_string()]);
-    assert!(!used.status.success() && said(&used).contains("is not empty"), "{}", said(&used));
+    assert!(!used.status.success() && output_text(&used).contains("is not empty"), "{}", output_text(&used));
     fs::remove_dir_all(&data).expect("a folder");
     let out = town.backup(&["restore", &first.display().to_string(), "--data", &data.display().to_string()]);
-    assert!(out.status.success() && said(&out).contains("keys first"), "{}", said(&out));
+    assert!(out.status.success() && output_text(&out).contains("keys first"), "{}", output_text(&out));
     let token = fs::read_to_string(data.join("keys/api-token")).expect("a new token");
     assert_ne!(token, fs::read_to_string(keys.join("api-token")).expect("the old token"));
     for item in fs::read_dir(&keys).expect("keys") {
@@ -177,7 +173,7 @@ async fn a_backup_that_is_damaged_or_of_another_passphrase_is_refused() {
                 "byte {} of {}: {}",
                 good.len() * part / 10 + 3,
                 file.display(),
-                said(&out)
+                output_text(&out)
             );
         }
         fs::write(&bad, &good[..good.len() * 2 / 3]).expect("a file");
@@ -186,7 +182,7 @@ async fn a_backup_that_is_damaged_or_of_another_passphrase_is_refused() {
     }
     fs::write(town.folder.path().join("passphrase"), "another passphrase\n").expect("a file");
     let out = town.verify(&sealed);
-    assert!(!out.status.success(), "{}", said(&out));
+    assert!(!out.status.success(), "{}", output_text(&out));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -199,9 +195,9 @@ async fn no_backup_is_made_while_old_entries_are_being_left_out() {
     let data = town.hull.data.path().display().to_string();
     let refused = town.backup(&["create", "--data", &data, &file.display().to_string(), "--plain"]);
     assert!(
-        !refused.status.success() && said(&refused).contains("being left out just now"),
+        !refused.status.success() && output_text(&refused).contains("being left out just now"),
         "{}",
-        said(&refused)
+        output_text(&refused)
     );
     assert!(!file.exists());
     fs::remove_dir(&waiting).expect("it was there");
@@ -234,7 +230,7 @@ async fn a_backup_holds_no_keys_unless_asked_and_nobody_who_was_erased_before() 
     let data = town.folder.path().join("elsewhere");
     let out =
         town.backup(&["restore", &stopped.display().to_string(), "--data", &data.display().to_string()]);
-    assert!(out.status.success() && !said(&out).contains("keys first"), "{}", said(&out));
+    assert!(out.status.success() && !output_text(&out).contains("keys first"), "{}", output_text(&out));
     let restored = DataDir::new(&data);
     restored.keys().expect("all keys");
     assert!(!data.join("instance").exists() && !data.join("index").exists());

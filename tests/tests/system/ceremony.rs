@@ -2,35 +2,13 @@
 //! §4 and §5), over real processes.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use weft_api::{Join, NewInvitation};
 use weft_node::clock::Clock;
 use weft_protocol::ceremony::{Form, Request, What, unwrap, wrap};
 use weft_protocol::encoding::Blob;
-use weft_tests::binaries::{weft, weftd};
-use weft_tests::kit::{Failure, Outcome, Site};
-
-fn expect(what: &str, holds: bool) -> Outcome<()> {
-    if holds { Ok(()) } else { Err(Failure::new(what)) }
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-/// Runs `weft`, and gives its exit status and everything it said.
-fn run(data: &Path, arguments: &[&str]) -> Outcome<(i32, String)> {
-    let mut command = Command::new(weft());
-    let done = command.arg("--data").arg(data).args(arguments).stdin(Stdio::null()).output()?;
-    Ok((done.status.code().unwrap_or(-1), text(&done)))
-}
-
-/// Runs `weft` and expects it to go well.
-fn well(data: &Path, arguments: &[&str]) -> Outcome<String> {
-    let (status, said) = run(data, arguments)?;
-    expect(&format!("{arguments:?}: {said}"), status == 0)?;
-    Ok(said)
-}
+use weft_tests::binaries::weftd;
+use weft_tests::kit::{Failure, Outcome, Site, expect, output_text, run_weft, weft_well};
 
 /// The holders of root keys: a key file each, in a folder that no node sees.
 struct Holders(PathBuf);
@@ -47,7 +25,7 @@ impl Holders {
 
     /// Makes a key and gives its public half.
     fn make(&self, name: &str) -> Outcome<String> {
-        let said = well(&self.0, &["key", "new", &self.file(name)])?;
+        let said = weft_well(&self.0, &["key", "new", &self.file(name)])?;
         let line = said.lines().find_map(|line| line.strip_prefix("public key "));
         line.map(str::to_owned).ok_or_else(|| Failure::new(said.clone()))
     }
@@ -55,7 +33,7 @@ impl Holders {
     /// Signs, away from any node, and gives the file of the signature.
     fn sign(&self, name: &str, request: &str) -> Outcome<String> {
         let out = format!("{request}.{name}");
-        well(&self.0, &["key", "sign", request, "--key", &self.file(name), "--yes", "--out", &out])?;
+        weft_well(&self.0, &["key", "sign", request, "--key", &self.file(name), "--yes", "--out", &out])?;
         Ok(out)
     }
 }
@@ -79,7 +57,7 @@ async fn found(
         init.args(["--root-public", key]);
     }
     let made = init.stdin(Stdio::null()).output()?;
-    expect(&text(&made), made.status.success())?;
+    expect(&output_text(&made), made.status.success())?;
     Site::opened(folder, name).await
 }
 
@@ -96,27 +74,27 @@ async fn two_of_three_holders_set_a_rule_by_file_and_one_alone_cannot() -> Outco
     expect("the root set is another one", status.roots.threshold == 2 && status.roots.keys.len() == 3)?;
 
     let rule = ["rule", "limit", "--unit", "hour", "--all-members", "--stop", "90"];
-    let (code, said) = run(&data, &[&rule[..], &["--root-key", &holders.file("ada")]].concat())?;
+    let (code, said) = run_weft(&data, &[&rule[..], &["--root-key", &holders.file("ada")]].concat())?;
     expect(&said, code == 65 && said.contains("2 root keys must sign together, and 1 are here"))?;
     let request = holders.file("rule.weft-request");
-    let said = well(&data, &[&rule[..], &["--request", &request]].concat())?;
+    let said = weft_well(&data, &[&rule[..], &["--request", &request]].concat())?;
     expect(&said, said.contains("asks 2 of the root keys to sign"))?;
     let shown = std::fs::read_to_string(&request)?;
     expect(&shown, shown.contains("below zero: stop at 90") && shown.contains("all accounts of members"))?;
 
     let ada = holders.sign("ada", &request)?;
-    let (code, said) = run(&data, &["key", "submit", &request, &ada])?;
+    let (code, said) = run_weft(&data, &["key", "submit", &request, &ada])?;
     expect(&said, code == 75 && said.contains("1 of 2 signatures are here; 1 missing"))?;
-    let (_, twice) = run(&data, &["key", "submit", &request, &ada, &ada])?;
+    let (_, twice) = run_weft(&data, &["key", "submit", &request, &ada, &ada])?;
     expect(&twice, twice.contains("1 of 2 signatures are here"))?;
     let cy = holders.sign("cy", &request)?;
     holders.make("stranger")?;
     let (code, said) =
-        run(&holders.0, &["key", "sign", &request, "--key", &holders.file("stranger"), "--yes"])?;
+        run_weft(&holders.0, &["key", "sign", &request, "--key", &holders.file("stranger"), "--yes"])?;
     expect(&said, code == 65 && said.contains("is not one of the root keys"))?;
-    let said = well(&data, &["key", "submit", &request, &ada, &cy])?;
+    let said = weft_well(&data, &["key", "submit", &request, &ada, &cy])?;
     expect(&said, said.contains("Done, with 2 signatures"))?;
-    let again = well(&data, &["key", "submit", &request, &cy, &ada])?;
+    let again = weft_well(&data, &["key", "submit", &request, &cy, &ada])?;
     expect("the same request was done twice", again == said)?;
 
     // A request that nobody signed in time: its time is moved back by hand, as a clock would do it.
@@ -128,7 +106,7 @@ async fn two_of_three_holders_set_a_rule_by_file_and_one_alone_cannot() -> Outco
     stale.what = What::Op(op.payload.kind().code(), Blob(op.to_bytes()));
     let path = holders.file("stale.weft-request");
     std::fs::write(&path, wrap(Form::Request, "old", &stale.to_bytes()))?;
-    let (code, said) = run(&holders.0, &["key", "sign", &path, "--key", &holders.file("bo"), "--yes"])?;
+    let (code, said) = run_weft(&holders.0, &["key", "sign", &path, "--key", &holders.file("bo"), "--yes"])?;
     expect(
         &said,
         code == 65 && said.contains("this request was good until") && said.contains("make it again"),
@@ -152,21 +130,21 @@ async fn a_network_grows_from_one_root_key_loses_one_of_three_and_goes_on_and_pa
     };
     let first = holders.file("first.weft-request");
     let line = set([&ada, &bo, &cy], &first);
-    well(&data, &line.iter().map(String::as_str).collect::<Vec<_>>())?;
+    weft_well(&data, &line.iter().map(String::as_str).collect::<Vec<_>>())?;
     let by_ada = holders.sign("ada", &first)?;
-    let (_, said) = run(&data, &["key", "submit", &first, &by_ada])?;
+    let (_, said) = run_weft(&data, &["key", "submit", &first, &by_ada])?;
     expect(&said, said.contains("1 of 2 signatures of the new root set are here"))?;
     let by_bo = holders.sign("bo", &first)?;
-    well(&data, &["key", "submit", &first, &by_ada, &by_bo])?;
+    weft_well(&data, &["key", "submit", &first, &by_ada, &by_bo])?;
     expect("the set is another one", hull.status().await?.roots.threshold == 2)?;
 
     // Ada's key is lost. The two others put Dee's in its place.
     std::fs::remove_file(holders.file("ada"))?;
     let second = holders.file("second.weft-request");
     let line = set([&bo, &cy, &dee], &second);
-    well(&data, &line.iter().map(String::as_str).collect::<Vec<_>>())?;
+    weft_well(&data, &line.iter().map(String::as_str).collect::<Vec<_>>())?;
     let signatures = [holders.sign("bo", &second)?, holders.sign("cy", &second)?];
-    well(&data, &["key", "submit", &second, &signatures[0], &signatures[1]])?;
+    weft_well(&data, &["key", "submit", &second, &signatures[0], &signatures[1]])?;
     let now = hull.status().await?.roots.keys;
     expect("the lost key still counts", !now.contains(&ada) && now.contains(&dee))?;
 
@@ -187,18 +165,18 @@ async fn a_network_grows_from_one_root_key_loses_one_of_three_and_goes_on_and_pa
     let pairing = hull.client.join(&Join { link, unit, alias: None }).await?;
     let words = pairing.words.join(" ");
     let accord = holders.file("accord.weft-request");
-    well(&data, &["peer", "confirm", "--words", &words, "--request", &accord])?;
+    weft_well(&data, &["peer", "confirm", "--words", &words, "--request", &accord])?;
     let shown = std::fs::read_to_string(&accord)?;
     expect(&shown, shown.contains(&words) && shown.contains("They may owe us at most 100"))?;
     let signatures = [holders.sign("dee", &accord)?, holders.sign("bo", &accord)?];
-    let (code, said) = run(&data, &["key", "submit", &accord, &signatures[0]])?;
+    let (code, said) = run_weft(&data, &["key", "submit", &accord, &signatures[0]])?;
     expect(&said, code == 75)?;
     let root = york.data.key("root-1").display().to_string();
     let confirm = ["peer", "confirm", "--words", &words, "--root-key", &root, "--wait", "60"];
     let york_data = york.data.path().to_owned();
     let (submitted, confirmed) = (
-        well(&data, &["key", "submit", &accord, &signatures[0], &signatures[1]])?,
-        well(&york_data, &confirm)?,
+        weft_well(&data, &["key", "submit", &accord, &signatures[0], &signatures[1]])?,
+        weft_well(&york_data, &confirm)?,
     );
     expect(&submitted, submitted.contains("Our side has signed, with 2 keys"))?;
     expect(&confirmed, confirmed.contains("is a peer now"))?;

@@ -1,44 +1,25 @@
 //! Disputes between real nodes (specs/clearing.md §15): hull pays lansing through madison, and lansing is gone. Both root
 //! sets close the hop between hull and madison by file; what would leave madison to pay is refused by its own ledger.
 
-use std::process::{Command, Stdio};
 use std::time::Duration;
 use weft_api::PaymentState;
-use weft_tests::binaries::weft;
-use weft_tests::kit::{Audited, Failure, Outcome, Site};
+use weft_tests::kit::{Audited, Failure, Outcome, Site, expect, run_weft, weft_well};
 
 /// Far above what it takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
 const PAID: u64 = 60;
 
-fn expect(what: &str, holds: bool) -> Outcome<()> {
-    if holds { Ok(()) } else { Err(Failure::new(what)) }
-}
-
-/// Runs `weft`, and gives its exit status and everything it said.
-fn run(site: &Site, arguments: &[&str]) -> Outcome<(i32, String)> {
-    let mut command = Command::new(weft());
-    let done = command.arg("--data").arg(site.data.path()).args(arguments).stdin(Stdio::null()).output()?;
-    let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    Ok((done.status.code().unwrap_or(-1), said))
-}
-
-fn well(site: &Site, arguments: &[&str]) -> Outcome<String> {
-    let (status, said) = run(site, arguments)?;
-    expect(&format!("{arguments:?}: {said}"), status == 0)?;
-    Ok(said)
-}
-
 /// Drafts at `at`, and lets the root sets of both sites sign. Gives the request and the signatures.
 fn signed(at: &Site, claim: &str, peer: &str, outcome: &str, both: [&Site; 2]) -> Outcome<[String; 3]> {
     let request = at.data.path().join(format!("{outcome}.weft-request")).display().to_string();
     let draft = ["dispute", "draft", claim, "--outcome", outcome, "--peer", peer, "--request", &request];
-    well(at, &draft)?;
+    weft_well(at.data.path(), &draft)?;
     let sign = |site: &Site| {
         let key = site.data.path().join("keys/root-1").display().to_string();
         let out = format!("{request}.{}", site.name);
-        let said = well(site, &["key", "sign", &request, "--key", &key, "--yes", "--out", &out])?;
+        let said =
+            weft_well(site.data.path(), &["key", "sign", &request, "--key", &key, "--yes", "--out", &out])?;
         expect(&said, said.contains("Both root sets sign this") && said.contains(claim))?;
         Ok::<_, Failure>(out)
     };
@@ -85,27 +66,27 @@ async fn both_root_sets_bind_a_hop_whose_next_network_is_gone_and_cannot_free_it
 
     let (hull, madison) = (&sites[0], &sites[1]);
     let draft = ["dispute", "draft", &claim, "--outcome", "free", "--request", "never"];
-    let (code, said) = run(madison, &draft)?;
+    let (code, said) = run_weft(madison.data.path(), &draft)?;
     expect(&said, code == 65 && said.contains("name the peer"))?;
 
     // madison is not bound further on, but may yet be: its own ledger refuses to free what comes to it.
     let [request, ours, theirs] = signed(hull, &claim, "madison", "free", [madison, hull])?;
-    let (code, said) = run(madison, &["key", "submit", &request, &ours])?;
+    let (code, said) = run_weft(madison.data.path(), &["key", "submit", &request, &ours])?;
     expect(&said, code == 75 && said.contains("of the other network's root set"))?;
-    let (code, said) = run(madison, &["key", "submit", &request, &ours, &theirs])?;
+    let (code, said) = run_weft(madison.data.path(), &["key", "submit", &request, &ours, &theirs])?;
     expect(&said, code == 65 && said.contains("bound or undecided further on"))?;
-    let (code, said) = run(hull, &["key", "submit", &request, &ours, &theirs])?;
+    let (code, said) = run_weft(hull.data.path(), &["key", "submit", &request, &ours, &theirs])?;
     expect(&said, code == 65 && said.contains("this request is for the ledger"))?;
 
     // lansing was there a minute ago: nobody writes it off yet, and what would be signed is shown.
     let root = madison.data.path().join("keys/root-1").display().to_string();
-    let (code, said) = run(madison, &["peer", "write-off", "lansing", "--root-key", &root])?;
+    let (code, said) = run_weft(madison.data.path(), &["peer", "write-off", "lansing", "--root-key", &root])?;
     expect(&said, code == 65 && said.contains("it is not lost"))?;
 
     let [request, ours, theirs] = signed(madison, &claim, "hull", "bound", [madison, hull])?;
-    well(madison, &["key", "submit", &request, &ours, &theirs])?;
+    weft_well(madison.data.path(), &["key", "submit", &request, &ours, &theirs])?;
     // A second time it changes nothing.
-    well(madison, &["key", "submit", &request, &ours, &theirs])?;
+    weft_well(madison.data.path(), &["key", "submit", &request, &ours, &theirs])?;
     until("bound by dispute", hull, &claim, PaymentState::Done).await?;
     let moved = async {
         while !madison.position("hull").await.is_ok_and(|position| position == -60) {

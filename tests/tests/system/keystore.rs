@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use weft_tests::binaries::weftd;
-use weft_tests::kit::{Failure, Outcome, Site};
+use weft_tests::kit::{Outcome, Site, expect, output_text};
 
 const PASSPHRASE: &str = "four words are enough";
 
@@ -21,14 +21,6 @@ fn keys(data: &Path, command: &str, passphrase: &Path) -> Outcome<Output> {
     let mut weftd = Command::new(weftd());
     weftd.args(["keys", command, "--data"]).arg(data).env("WEFT_PASSPHRASE_FILE", passphrase);
     Ok(weftd.stdin(Stdio::null()).output()?)
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-fn expect(what: &str, holds: bool) -> Outcome<()> {
-    if holds { Ok(()) } else { Err(Failure::new(what)) }
 }
 
 /// Names and contents of all files in the folder of keys.
@@ -56,14 +48,14 @@ async fn a_node_with_encrypted_keys_starts_with_the_passphrase_and_with_nothing_
     hull.stop().await?;
     let before = key_files(&hull)?;
     let done = keys(hull.data.path(), "encrypt", &good)?;
-    expect(&text(&done), done.status.success())?;
+    expect(&output_text(&done), done.status.success())?;
     let after = key_files(&hull)?;
     for (name, secret) in before.iter().filter(|(name, _)| name != "api-token") {
         let left = after.iter().any(|(_, bytes)| bytes.windows(64).any(|w| w == &secret[..64]));
         expect(&format!("{name} still stands in plain"), !left)?;
     }
     let said = keys(hull.data.path(), "status", &wrong)?;
-    expect(&text(&said), text(&said).contains("log            encrypted"))?;
+    expect(&output_text(&said), output_text(&said).contains("log            encrypted"))?;
 
     let nothing = hull.start().await.err().map(|e| e.to_string()).unwrap_or_default();
     expect(&nothing, nothing.contains("a passphrase is needed"))?;
@@ -83,11 +75,11 @@ async fn a_node_with_encrypted_keys_starts_with_the_passphrase_and_with_nothing_
     change.args(["keys", "passphrase", "--data"]).arg(hull.data.path());
     change.arg("--passphrase-file").arg(&good).arg("--new-passphrase-file").arg(&new);
     let changed = change.stdin(Stdio::null()).output()?;
-    expect(&text(&changed), changed.status.success())?;
+    expect(&output_text(&changed), changed.status.success())?;
     let old = keys(hull.data.path(), "decrypt", &good)?;
     expect("the old passphrase still opens the keys", !old.status.success())?;
     let plain = keys(hull.data.path(), "decrypt", &new)?;
-    expect(&text(&plain), plain.status.success())?;
+    expect(&output_text(&plain), plain.status.success())?;
     expect("decrypted keys are not what they were", key_files(&hull)? == before)?;
     hull.arguments.clear();
     hull.start().await?;
@@ -120,7 +112,7 @@ async fn a_node_starts_with_keys_that_the_service_manager_gives() -> Outcome<()>
     let mut encrypt = Command::new(weftd());
     encrypt.args(["keys", "encrypt", "--data"]).arg(hull.data.path()).env("CREDENTIALS_DIRECTORY", &given);
     let done = encrypt.stdin(Stdio::null()).output()?;
-    expect(&text(&done), done.status.success())?;
+    expect(&output_text(&done), done.status.success())?;
     hull.start().await?;
     expect("status names another form", hull.status().await?.keys_kept == weft_api::KeysKept::Encrypted)?;
     hull.stop().await

@@ -8,11 +8,7 @@ use weft_protocol::entry::{Payload, Role};
 use weft_protocol::ids::UnitId;
 use weft_protocol::ledger::units::{UnitDefined, UnitKind};
 use weft_tests::binaries::{weft, weftd};
-use weft_tests::kit::{Outcome, Site, by_specs};
-
-fn said(out: &Output) -> String {
-    [&out.stdout, &out.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).concat()
-}
+use weft_tests::kit::{Outcome, Site, by_specs, output_text};
 
 fn run(program: &Path, arguments: &[&str]) -> Output {
     Command::new(program).args(arguments).stdin(Stdio::null()).output().expect("the program starts")
@@ -21,7 +17,7 @@ fn run(program: &Path, arguments: &[&str]) -> Output {
 fn new_key(folder: &Path, name: &str) -> String {
     let path = folder.join(name).display().to_string();
     let out = run(weft(), &["key", "new", &path]);
-    assert!(out.status.success(), "{}", said(&out));
+    assert!(out.status.success(), "{}", output_text(&out));
     path
 }
 
@@ -33,7 +29,7 @@ async fn when_too_few_root_keys_are_left_a_new_ledger_names_the_old_one() -> Out
     let mut init = vec!["init", "--site", "hull", "--threshold", "2", "--data", &old];
     keys.iter().for_each(|key| init.extend(["--root-key", key]));
     let out = run(weftd(), &init);
-    assert!(out.status.success(), "{}", said(&out));
+    assert!(out.status.success(), "{}", output_text(&out));
     let mut hull = Site::opened(folder.path(), "old").await?;
     hull.add_member("Ada", None).await?;
     hull.add_member("Abe", None).await?;
@@ -66,12 +62,16 @@ async fn when_too_few_root_keys_are_left_a_new_ledger_names_the_old_one() -> Out
     assert!(!found(&ledger, &[]).status.success(), "it must name a checkpoint");
     let other = "00".repeat(32);
     let out = found(&other, &["--last-good", &checkpoint]);
-    assert!(!out.status.success() && said(&out).contains("the ledger named is"), "{}", said(&out));
+    assert!(
+        !out.status.success() && output_text(&out).contains("the ledger named is"),
+        "{}",
+        output_text(&out)
+    );
     let out = found(&ledger, &["--last-good", &keys[2]]);
-    assert!(!out.status.success() && said(&out).contains("no checkpoint"), "{}", said(&out));
+    assert!(!out.status.success() && output_text(&out).contains("no checkpoint"), "{}", output_text(&out));
     assert!(!Path::new(&new).exists(), "nothing was made");
     let out = found(&ledger, &["--last-good", &checkpoint]);
-    assert!(out.status.success(), "{}", said(&out));
+    assert!(out.status.success(), "{}", output_text(&out));
 
     let mut hull = Site::opened(folder.path(), "new").await?;
     hull.add_member("Ada", None).await?;

@@ -121,7 +121,8 @@ async fn who_has_called_a_peer_is_called_back_and_knows_that_others_can() -> Out
     let lansing = at_home(folder.path(), &gateway, true).await?;
     // Hull has invited: lansing calls.
     hull.pair_with(&lansing, LIMIT).await?;
-    let status = until(&lansing, "nobody has called it", |s| s.reach.can_be_called == Some(true)).await?;
+    let called = until(&lansing, "nobody has called it", |s| s.reach.can_be_called == Some(true)).await;
+    let status = called.map_err(|failure| Failure::new(format!("{failure}\n{}", hull.log_text())))?;
     assert!(status.reach.words.contains(&gateway.would_be_at()), "{}", status.reach.words);
     assert!(status.reach.words.contains("the router lets others in"), "{}", status.reach.words);
     for _ in 0..5 {

@@ -2,13 +2,12 @@
 //! to a backup; madison's mirror gives hull its own entries back, and they acknowledge what lansing has lost for good.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 use weft_api::GuardStatus;
 use weft_protocol::entry::{Payload, Role};
+use weft_protocol::ledger::own_accounts;
 use weft_protocol::ledger::succession::Succession;
-use weft_tests::binaries::weft;
-use weft_tests::kit::{Audited, Failure, Outcome, Site, copy_folder};
+use weft_tests::kit::{Audited, Failure, Outcome, Site, copy_folder, expect, hour, run_weft, weft_well};
 
 /// Far above what it takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -16,41 +15,29 @@ const POLL: Duration = Duration::from_millis(50);
 /// The notice has run out by then.
 const LATER: &str = "days-ahead-8";
 
-fn expect(what: &str, holds: bool) -> Outcome<()> {
-    if holds { Ok(()) } else { Err(Failure::new(what)) }
-}
-
-/// Runs `weft`, and gives its exit status and everything it said.
-fn run(site: &Site, arguments: &[&str]) -> Outcome<(i32, String)> {
-    let mut command = Command::new(weft());
-    let done = command.arg("--data").arg(site.data.path()).args(arguments).stdin(Stdio::null()).output()?;
-    let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    Ok((done.status.code().unwrap_or(-1), said))
-}
-
-fn well(site: &Site, arguments: &[&str]) -> Outcome<String> {
-    let (status, said) = run(site, arguments)?;
-    expect(&format!("{}: {arguments:?}: {said}", site.name), status == 0)?;
-    Ok(said)
-}
-
 fn root_of(site: &Site) -> String {
     site.data.path().join("keys/root-1").display().to_string()
 }
 
 /// Something about a notice, signed by the root key.
 fn act(site: &Site, what: &str, peer: &str) -> Outcome<String> {
-    well(site, &["peer", "reset", what, peer, "--root-key", &root_of(site)])
+    weft_well(site.data.path(), &["peer", "reset", what, peer, "--root-key", &root_of(site)])
 }
 
 /// Our side is closed by request, signature and submission: the clock of this test is a week behind that of the node.
 fn close(site: &Site, peer: &str) -> Outcome<()> {
     let request = site.data.path().join("close.weft-request").display().to_string();
-    well(site, &["peer", "reset", "close", peer, "--request", &request, "--good-for", "30"])?;
+    weft_well(
+        site.data.path(),
+        &["peer", "reset", "close", peer, "--request", &request, "--good-for", "30"],
+    )?;
     let signature = format!("{request}.signature");
-    let said = well(site, &["key", "sign", &request, "--key", &root_of(site), "--yes", "--out", &signature])?;
+    let said = weft_well(
+        site.data.path(),
+        &["key", "sign", &request, "--key", &root_of(site), "--yes", "--out", &signature],
+    )?;
     expect(&said, said.contains("This cannot be taken back"))?;
-    well(site, &["key", "submit", &request, &signature])?;
+    weft_well(site.data.path(), &["key", "submit", &request, &signature])?;
     Ok(())
 }
 
@@ -143,7 +130,8 @@ async fn a_channel_that_both_have_lost_is_reset_and_payments_go_on() -> Outcome<
     // Each stands alone now: hull's books say 77, lansing's 100.
     assert_eq!((hull.position("lansing").await?, lansing.position("hull").await?), (77, -100));
     let stuck = hull.pay("Ada", "Bo@lansing", 1, 0).await;
-    expect("the channel is stuck", stuck.is_err())?;
+    let why = stuck.err().ok_or_else(|| Failure::new("the channel is not stuck"))?.to_string();
+    expect(&why, why.contains("has not answered since this node started"))?;
 
     // A crash changes nothing about it, and asks no root set again.
     hull.arguments.clear();
@@ -151,15 +139,17 @@ async fn a_channel_that_both_have_lost_is_reset_and_payments_go_on() -> Outcome<
     hull.start().await?;
     let awaits = |guard: &GuardStatus| !guard.quarantined && guard.awaited.len() == 1;
     expect("it goes on, without lansing", hull.status().await?.guard.is_some_and(|guard| awaits(&guard)))?;
-    let too_early = run(&hull, &["peer", "reset", "close", "lansing", "--root-key", &root_of(&hull)])?;
+    let too_early =
+        run_weft(hull.data.path(), &["peer", "reset", "close", "lansing", "--root-key", &root_of(&hull)])?;
     expect(&too_early.1, too_early.0 != 0)?;
     let said = act(&hull, "notice", "lansing")?;
     expect(&said, said.contains("our notice runs until"))?;
     act(&lansing, "notice", "hull")?;
-    let (code, said) = run(&hull, &["peer", "reset", "close", "lansing", "--root-key", &root_of(&hull)])?;
+    let (code, said) =
+        run_weft(hull.data.path(), &["peer", "reset", "close", "lansing", "--root-key", &root_of(&hull)])?;
     expect(&said, code == 65 && said.contains("it is closed after that"))?;
     let out = folder.path().join("lansing-side").display().to_string();
-    let (code, said) = run(&lansing, &["peer", "reset", "side", "hull", "--out", &out])?;
+    let (code, said) = run_weft(lansing.data.path(), &["peer", "reset", "side", "hull", "--out", &out])?;
     expect(&said, code == 65 && said.contains("our side is not closed"))?;
 
     // A week later.
@@ -169,29 +159,32 @@ async fn a_channel_that_both_have_lost_is_reset_and_payments_go_on() -> Outcome<
         site.start().await?;
     }
     for site in [&hull, &lansing, &madison] {
-        well(site, &["confirm-time", "--yes"])?;
+        weft_well(site.data.path(), &["confirm-time", "--yes"])?;
     }
     close(&hull, "lansing")?;
     close(&lansing, "hull")?;
-    well(&lansing, &["peer", "reset", "side", "hull", "--out", &out])?;
+    weft_well(lansing.data.path(), &["peer", "reset", "side", "hull", "--out", &out])?;
     let request = folder.path().join("reset.weft-request").display().to_string();
     let draft = ["peer", "reset", "draft", "lansing", "--theirs", &out, "--request", &request];
-    let (code, said) = run(&hull, &draft)?;
+    let (code, said) = run_weft(hull.data.path(), &draft)?;
     expect(&said, code == 65 && said.contains("different positions"))?;
-    let said = well(&hull, &[&draft[..], &["--agreed", "77"]].concat())?;
+    let said = weft_well(hull.data.path(), &[&draft[..], &["--agreed", "77"]].concat())?;
     expect(&said, said.contains("this network owes 77"))?;
     let sign = |site: &Site| {
         let file = format!("{request}.{}", site.name);
-        let said = well(site, &["key", "sign", &request, "--key", &root_of(site), "--yes", "--out", &file])?;
+        let said = weft_well(
+            site.data.path(),
+            &["key", "sign", &request, "--key", &root_of(site), "--yes", "--out", &file],
+        )?;
         expect(&said, said.contains("begins it anew") && said.contains("Both root sets sign this"))?;
         Ok::<_, Failure>(file)
     };
     let (ours, theirs) = (sign(&hull)?, sign(&lansing)?);
-    let (code, said) = run(&hull, &["key", "submit", &request, &ours])?;
+    let (code, said) = run_weft(hull.data.path(), &["key", "submit", &request, &ours])?;
     expect(&said, code == 75 && said.contains("of the other network's root set"))?;
     // hull asks lansing after its start, as before: it offers nothing before it has heard what lansing holds.
     let offered = async |hull: &Site| {
-        let (code, said) = run(hull, &["key", "submit", &request, &ours, &theirs])?;
+        let (code, said) = run_weft(hull.data.path(), &["key", "submit", &request, &ours, &theirs])?;
         expect(&said, code == 0 || said.contains("has not answered since this node started"))?;
         Ok(code == 0)
     };
@@ -217,5 +210,7 @@ async fn a_channel_that_both_have_lost_is_reset_and_payments_go_on() -> Outcome<
         site.stop().await?;
     }
     let (one, other) = (Audited::by_both(hull.data.path())?, Audited::by_both(lansing.data.path())?);
+    let disputed = |side: &Audited| side.audit.state().balance(&own_accounts::disputed(), hour().unit);
+    assert_eq!((disputed(&one), disputed(&other)), (0, -23));
     one.agree(&other)
 }

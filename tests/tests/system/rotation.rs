@@ -1,30 +1,15 @@
 //! Every key of a node is replaced while a peer goes on clearing with it; a crash between the key file and the entry
 //! has a way out (specs/ceremony.md §4), over real processes.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
 use weft_api::PaymentState;
 use weft_protocol::entry::{Payload, Role};
 use weft_protocol::ids::KeyBytes;
 use weft_protocol::ledger::identity::{KeyBound, Purpose};
-use weft_tests::binaries::weft;
-use weft_tests::kit::{Audited, Failure, Outcome, Site};
-
-fn expect(what: &str, holds: bool) -> Outcome<()> {
-    if holds { Ok(()) } else { Err(Failure::new(what)) }
-}
-
-/// Runs `weft` and expects it to go well.
-fn well(data: &Path, arguments: &[&str]) -> Outcome<String> {
-    let done = Command::new(weft()).arg("--data").arg(data).args(arguments).stdin(Stdio::null()).output()?;
-    let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    expect(&format!("{arguments:?}: {said}"), done.status.success())?;
-    Ok(said)
-}
+use weft_tests::kit::{Audited, Failure, Outcome, Site, expect, weft_well};
 
 fn rotate(site: &Site, purpose: &str) -> Outcome<String> {
     let root = site.data.key("root-1").display().to_string();
-    well(site.data.path(), &["key", "rotate", purpose, "--root-key", &root])
+    weft_well(site.data.path(), &["key", "rotate", purpose, "--root-key", &root])
 }
 
 async fn epoch(site: &Site, purpose: &str) -> Outcome<u32> {

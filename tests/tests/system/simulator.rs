@@ -6,7 +6,7 @@ use weft_tests::simulator::round::some_crashes;
 use weft_tests::simulator::{Report, Topology, Violation, run, run_seed};
 
 /// Seeds that once broke something, with the story of each. They run first: what was wrong before may be again.
-const STORIES: [(Topology, u64); 25] = [
+const STORIES: [(Topology, u64); 26] = [
     // An ACCEPT came past the streams; the middle wrote DONE by it and crashed, and after the start took the liar's
     // REJECT for the Decision: it could not pass the ACCEPT on, and was never given what it gave.
     (Topology::Signing(EvidenceType::Decisions), 1_052),
@@ -54,6 +54,8 @@ const STORIES: [(Topology, u64); 25] = [
     // A network was set back to after its succession; what that had lost it wrote down at places where newer entries had
     // stood that were lost too, and that a peer still held.
     (Topology::RestoredForging, 30_503),
+    // A network had accepted a settlement, was set back, and answered it again, otherwise: it had been taken back since.
+    (Topology::Restored, 30_735),
     // A decider turned parts down before a middle could pass them on; another part ended there, and with it the middle
     // forgot those answers, proposed the parts onward and waited for ever.
     (Topology::Web, 0),

@@ -183,6 +183,9 @@ async fn whole_id(client: &Client, start: &str) -> Result<String, Failure> {
 fn line(one: &Settlement) -> String {
     let state = match one.state.as_str() {
         "waits-for-us" => "waits for us: `weft peer settle accept ID` or `refuse ID`",
+        "accept-again" => {
+            "accepted by us, and lost here with our newest entries: `weft peer settle accept ID` books it again"
+        }
         "waits-for-them" => "waits for them",
         "being-withdrawn" => "being taken back",
         "settled" => "settled",

@@ -21,13 +21,29 @@ impl NetworkTask {
         }
     }
 
-    /// Somebody has tried to call us.
-    pub(super) fn on_called(&mut self, checked: autonat::v2::client::Event) {
+    /// Somebody has tried to call us. What did not work is tried once more: a call can fail by chance, as on a slow line.
+    /// While a router is asked that waits for its answer.
+    pub(super) fn on_called(&mut self, swarm: &mut Swarm<Behaviour>, checked: autonat::v2::client::Event) {
         let worked = checked.result.is_ok();
         count(if worked { &self.meter.called } else { &self.meter.not_called });
-        tracing::info!(at = %checked.tested_addr, by = %checked.server, worked, "a peer has tried to call us");
-        let called = Called { at: nameless(checked.tested_addr), by: checked.server, worked };
-        self.reach.send_modify(|reach| reach.add(called));
+        let (at, by) = (nameless(checked.tested_addr), checked.server);
+        match checked.result {
+            Ok(()) => tracing::info!(%at, %by, "a peer has called us"),
+            Err(why) => tracing::info!(%at, %by, %why, "a peer has tried to call us, in vain"),
+        }
+        if !worked && self.reach.borrow().router != Router::Asked {
+            swarm.behaviour_mut().again_at(&at, self.local_peer_id);
+        }
+        self.reach.send_modify(|reach| reach.add(Called { at, by, worked }));
+    }
+
+    /// No router will let others in: what has failed meanwhile is tried once more.
+    fn no_router(&mut self, swarm: &mut Swarm<Behaviour>) {
+        let failed: Vec<_> =
+            self.reach.borrow().called.iter().filter(|one| !one.worked).map(|one| one.at.clone()).collect();
+        for at in failed {
+            swarm.behaviour_mut().again_at(&at, self.local_peer_id);
+        }
     }
 
     /// What the router does.
@@ -42,8 +58,14 @@ impl NetworkTask {
                 tracing::warn!(at = %external_addr, "the router lets nobody in any more");
                 Router::Asked
             }
-            upnp::Event::GatewayNotFound => Router::None,
-            upnp::Event::NonRoutableGateway => Router::NotPublic,
+            upnp::Event::GatewayNotFound => {
+                self.no_router(swarm);
+                Router::None
+            }
+            upnp::Event::NonRoutableGateway => {
+                self.no_router(swarm);
+                Router::NotPublic
+            }
         };
         self.reach.send_modify(|reach| reach.router = router);
     }

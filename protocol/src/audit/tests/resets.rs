@@ -1,7 +1,7 @@
 //! Channels that were begun anew: which of their streams two ledgers are held against each other by.
 
 use super::*;
-use crate::clearing::reset_tests::{closed, drafted, reset_settled, signed};
+use crate::clearing::reset_tests::{closed, drafted, in_a_line, reset_settled, signed};
 use crate::clearing::step::StepArgs;
 use crate::entry::Payload;
 
@@ -39,13 +39,7 @@ fn two_ledgers_are_compared_on_the_channel_in_force_whatever_the_ids_of_the_old_
 
 #[test]
 fn what_was_done_before_a_reset_and_is_given_back_after_it_is_right_in_all_ledgers() {
-    let (mut hull, mut madison, mut lansing) =
-        (TestNetwork::new(1), TestNetwork::new(2), TestNetwork::new(3));
-    let (ada, bob) = (hull.member(), lansing.member());
-    hull.accord(&mut madison, 1_000);
-    madison.accord(&mut lansing, 1_000);
-    hull.deliver_public(&mut lansing);
-    lansing.deliver_public(&mut hull);
+    let (mut hull, mut madison, mut lansing, ada, bob) = in_a_line();
     let claim = hull.pay_over(ada, bob, &[madison.ledger()], &mut lansing, 60).unwrap();
     hull.deliver(&mut madison, usize::MAX);
     madison.deliver(&mut lansing, usize::MAX);

@@ -114,18 +114,17 @@ pub(super) fn zero(case: &mut Case<'_>) -> Outcome<Option<Done>> {
 
 pub(super) fn remove(case: &mut Case<'_>) -> Outcome<Option<Done>> {
     let (name, _) = any_file(case)?;
-    if let Some(of) = name.strip_suffix("/public")
-        && !case.folder.join(of).join("channel").exists()
-    {
-        // Of a network without a channel here nothing rests on it: as with the last entry of any, nobody can tell.
-        return Ok(None);
-    }
+    let alone = name.strip_suffix("/public").is_some_and(|of| !case.folder.join(of).join("channel").exists());
     fs::remove_file(case.folder.join(&name))?;
     let mut done = Done::found(format!("{name} removed"), vec![name.clone()]);
     if let Some(peer) = case.model.peers.iter().find(|peer| name == peer.file("channel")) {
         // What a peer has said may be left out; then its word is missing, and that is said.
         done.must = Must::MissIt;
         done.names = vec![peer.short()];
+    }
+    if alone {
+        // Where no channel, no round and no cosignature rests on it, nobody can tell (specs/audit.md 1.2).
+        done.must = Must::AgreeOnIt;
     }
     if name == "checkpoint" {
         done.names.clear();

@@ -38,14 +38,7 @@ fn dispute(world: &mut World, claim: ClaimId, outcome: DisputeOutcome) -> Disput
 }
 
 pub(in crate::vectors) fn vectors() -> Value {
-    let mut world = World::new();
-    for i in 0..3 {
-        let now_ms = world.tick();
-        world.networks[i].found(now_ms);
-    }
-    world.deliver();
-    world.peer(0, 1);
-    world.peer(1, 2);
+    let mut world = World::in_a_line();
     let freed = world.pay(&[0, 1], 60, "late");
     let free = dispute(&mut world, freed, DisputeOutcome::Free);
     let passing = world.pay(&[0, 1, 2], 40, "late");

@@ -71,11 +71,7 @@ impl World {
 }
 
 pub(in crate::vectors) fn vectors() -> Value {
-    let mut world = World::new();
-    for i in 0..3 {
-        let now_ms = world.tick();
-        world.networks[i].found(now_ms);
-    }
+    let mut world = World::new().found();
     world.defines(1, MINUTES, "hull-minute");
     world.defines(1, THEIRS, "lansing-hour");
     world.deliver();

@@ -74,14 +74,7 @@ fn handed_in(world: &mut World, at: usize, args: ResetArgs) -> Next {
 }
 
 pub(in crate::vectors) fn vectors() -> Value {
-    let mut world = World::new();
-    for i in 0..3 {
-        let now_ms = world.tick();
-        world.networks[i].found(now_ms);
-    }
-    world.deliver();
-    world.peer(A, B);
-    world.peer(B, C);
+    let mut world = World::in_a_line();
     let (hull, madison) = (world.networks[A].ledger(), world.networks[B].ledger());
     world.pay(&[A, B], 60, "bob");
     let freed = world.pay(&[A, B], 9, "nobody");

@@ -37,11 +37,7 @@ fn one() -> Amount {
 }
 
 pub(in crate::vectors) fn vectors() -> Value {
-    let mut world = World { ring: true, ..World::new() };
-    for i in 0..3 {
-        let now_ms = world.tick();
-        world.networks[i].found(now_ms);
-    }
+    let mut world = World { ring: true, ..World::new() }.found();
     world.deliver();
     for (a, b) in [(0, 1), (1, 2), (0, 2)] {
         world.peer(a, b);
