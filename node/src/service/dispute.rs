@@ -82,21 +82,27 @@ impl Core {
     ) -> Result<ClaimId, Rejected> {
         let wrong = |why| Rejected::DisputeMismatch { why };
         let dispute = Dispute::parse(bytes).map_err(|_| wrong("it cannot be read"))?;
-        let sigs: Option<Vec<RootSig>> = signatures
-            .iter()
-            .map(|one| Some(RootSig { signer: one.signer.parse().ok()?, sig: one.sig.parse().ok()? }))
-            .collect();
-        let sigs = sigs.ok_or(wrong("one of its signatures cannot be read"))?;
+        let sigs = read(signatures).ok_or(wrong("one of its signatures cannot be read"))?;
         let unknown = |ledger| Rejected::NotIntroduced { ledger };
         let debtor = self.engine().peers().identity(&dispute.debtor).ok_or(unknown(dispute.debtor))?;
         let ours = &self.engine().state().identity()?.root;
-        let of =
-            |set: &RootSet| sigs.iter().filter(|sig| set.key_of(sig.signer).is_some()).copied().collect();
-        let (sigs_debtor, sigs_creditor) = (of(&debtor.root), of(ours));
+        let (sigs_debtor, sigs_creditor) = (of_set(&sigs, &debtor.root), of_set(&sigs, ours));
         let args = DisputeArgs { dispute: Blob(bytes.to_vec()), sigs_debtor, sigs_creditor };
         self.with_engine(|engine, cx| engine.dispute(args, cx))?;
         Ok(dispute.claim)
     }
+}
+
+/// Signatures of root keys as they were handed in; nothing when one cannot be read.
+pub(super) fn read(signatures: &[RootSignature]) -> Option<Vec<RootSig>> {
+    let one =
+        |one: &RootSignature| Some(RootSig { signer: one.signer.parse().ok()?, sig: one.sig.parse().ok()? });
+    signatures.iter().map(one).collect()
+}
+
+/// Those of the keys of one set.
+pub(super) fn of_set(sigs: &[RootSig], set: &RootSet) -> Vec<RootSig> {
+    sigs.iter().filter(|sig| set.key_of(sig.signer).is_some()).copied().collect()
 }
 
 pub(super) fn shown(identity: &Identity) -> Roots {

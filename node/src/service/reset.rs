@@ -1,16 +1,14 @@
 //! Resets, as people ask for them: notices, what our side knows, what both root sets sign (specs/clearing.md §17).
 
 use super::core::Core;
-use super::dispute::shown;
+use super::dispute::{of_set, read, shown};
 use weft_api::{ResetDraft, ResetNotice as Notice, ResetState, RootSignature};
 use weft_protocol::amount::{format_decimal, parse_decimal};
 use weft_protocol::clearing::reset::{Reset, ResetArgs};
 use weft_protocol::clearing::resetting::ResetSide;
-use weft_protocol::clearing::step::RootSig;
 use weft_protocol::encoding::Blob;
 use weft_protocol::ids::{ClaimId, LedgerId, StreamId};
 use weft_protocol::ledger::Rejected;
-use weft_protocol::ledger::identity::RootSet;
 use weft_protocol::ledger::state::ChannelRow;
 use weft_protocol::time::moment;
 
@@ -135,16 +133,10 @@ impl Core {
         let reset = Reset::parse(bytes).map_err(|_| wrong("it cannot be read"))?;
         let us = self.engine().state().ledger()?;
         let (peer, we_are_a) = reset.other(&us).ok_or(wrong("it is between other networks"))?;
-        let sigs: Option<Vec<RootSig>> = signatures
-            .iter()
-            .map(|one| Some(RootSig { signer: one.signer.parse().ok()?, sig: one.sig.parse().ok()? }))
-            .collect();
-        let sigs = sigs.ok_or(wrong("one of its signatures cannot be read"))?;
+        let sigs = read(signatures).ok_or(wrong("one of its signatures cannot be read"))?;
         let theirs = self.engine().peers().identity(&peer).ok_or(Rejected::NotIntroduced { ledger: peer })?;
         let ours = &self.engine().state().identity()?.root;
-        let of =
-            |set: &RootSet| sigs.iter().filter(|sig| set.key_of(sig.signer).is_some()).copied().collect();
-        let (ours, theirs): (Vec<RootSig>, Vec<RootSig>) = (of(ours), of(&theirs.root));
+        let (ours, theirs) = (of_set(&sigs, ours), of_set(&sigs, &theirs.root));
         let (sigs_a, sigs_b) = if we_are_a { (ours, theirs) } else { (theirs, ours) };
         let args = ResetArgs { reset: Blob(bytes.to_vec()), sigs_a, sigs_b };
         self.with_engine(|engine, cx| engine.reset(args, cx))?;
