@@ -2,8 +2,8 @@
 //!
 //! Callers hand in tasks; the thread runs all that are waiting, makes what they wrote durable with one write and
 //! one sync, and only then lets their answers out. So an answer is never ahead of the disk, and a reader never
-//! sees what a crash could take back. When a write or sync fails, the state of the disk is unknown: the service
-//! answers nothing more but why it stopped.
+//! sees what a crash could take back; who only looks is answered between two groups. When a write or sync fails, the
+//! state of the disk is unknown: the service answers nothing more but why it stopped.
 
 mod asking;
 mod bells;
@@ -84,11 +84,13 @@ pub enum ServiceError {
 /// What the thread is asked to do.
 enum Job {
     Run(Task),
+    Look(Look),
     Close,
 }
 
 type Deferred = Box<dyn FnOnce(Result<(), ServiceError>) + Send>;
 type Task = Box<dyn FnOnce(Result<&mut Core, ServiceError>) -> Deferred + Send>;
+type Look = Box<dyn FnOnce(Result<&mut Core, ServiceError>) + Send>;
 
 /// A handle on the service.
 #[derive(Clone)]
@@ -122,6 +124,21 @@ impl Ledger {
             Err(error) => Box::new(move |_| drop(answer.send(Err(error)))),
         });
         self.tasks.send(Job::Run(task)).await.map_err(|_| ServiceError::Closed)?;
+        answered.await.map_err(|_| ServiceError::Closed)?
+    }
+
+    /// Runs a task that writes nothing on the ledger's thread; its answer comes at once. It sees nothing that is not durable:
+    /// looks come between groups.
+    ///
+    /// # Errors
+    /// When the service has stopped or is closing.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        task: impl FnOnce(&mut Core) -> T + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let (answer, answered) = oneshot::channel();
+        let look: Look = Box::new(move |core| drop(answer.send(core.map(task))));
+        self.tasks.send(Job::Look(look)).await.map_err(|_| ServiceError::Closed)?;
         answered.await.map_err(|_| ServiceError::Closed)?
     }
 
@@ -174,17 +191,22 @@ fn serve(
     let mut closing = false;
     while !closing {
         let Some(first) = inbox.blocking_recv() else { return };
-        let mut group = Vec::new();
+        let why = stopped.borrow().clone();
+        let (mut group, mut looks) = (Vec::new(), 0);
         let mut next = Some(first);
         while let Some(job) = next {
             match job {
                 Job::Run(task) => group.push(task),
+                Job::Look(look) => {
+                    looks += 1;
+                    look(why.clone().map_or(Ok(&mut *core), |why| Err(ServiceError::Stopped(why))));
+                }
                 Job::Close => closing = true,
             }
-            let more = !closing && group.len() < MAX_GROUP;
+            let more = !closing && group.len() + looks < MAX_GROUP;
             next = if more { inbox.try_recv().ok() } else { None };
         }
-        if let Some(why) = stopped.borrow().clone() {
+        if let Some(why) = why {
             for task in group {
                 let error = ServiceError::Stopped(why.clone());
                 task(Err(error.clone()))(Err(error));

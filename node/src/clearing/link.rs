@@ -132,7 +132,7 @@ async fn session(
         if under_way.back().is_none_or(|last| last.is_full && under_way.len() < WINDOW) {
             let (ledger, acked) = (link.ledger, taken.take());
             // One visit to the ledger for each push: what the last ones brought, and what comes next.
-            let look = shared.ledger.run(move |core| {
+            let look = shared.ledger.look(move |core| {
                 if let Some((sent, got)) = acked {
                     core.pushed(&sent, got);
                 }

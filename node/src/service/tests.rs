@@ -101,6 +101,30 @@ async fn the_same_operation_in_one_group_and_later_is_written_once() {
     assert_eq!(again.core.engine().state().head.next_seq, 3);
 }
 
+#[tokio::test]
+async fn a_look_sees_nothing_that_is_not_durable_and_is_told_when_the_ledger_has_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, config) = founded(folder.path());
+    let disk = FaultyDisk::new();
+    let (ledger, thread) = start(opened(&data, &config, Arc::new(disk.clone())).core);
+    let look = || {
+        ledger.look(|core| {
+            let last = core.engine().state().head.next_seq - 1;
+            (core.engine().has_unwritten(), core.index().own(last).unwrap().is_some())
+        })
+    };
+    let opening = futures::future::join_all((1..=32).map(|n| open_account(&ledger, n)));
+    let looking = futures::future::join_all((0..32).map(|_| look()));
+    let (opened, seen) = tokio::join!(opening, looking);
+    assert!(opened.iter().all(|one| matches!(one, Ok(Ok(_)))), "{opened:?}");
+    assert!(seen.iter().all(|one| *one == Ok((false, true))), "{seen:?}");
+    disk.fail_sync(1);
+    assert!(matches!(open_account(&ledger, 33).await, Err(ServiceError::Stopped(_))));
+    assert!(matches!(look().await, Err(ServiceError::Stopped(_))));
+    ledger.close().await;
+    assert!(thread.join().unwrap().is_err());
+}
+
 #[test]
 fn an_index_that_reaches_beyond_the_segments_is_made_anew() {
     let folder = tempfile::tempdir().unwrap();

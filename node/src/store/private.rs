@@ -58,6 +58,8 @@ pub const MAX_LIST_ROWS: usize = 1_000;
 
 /// How long to wait for another process that has the file open, such as a backup.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Statements that are kept ready: more than a payment needs.
+const STATEMENTS: usize = 64;
 /// Only the node's user may read private files, and enter their folder.
 const FILE_MODE: u32 = 0o600;
 const DIR_MODE: u32 = 0o700;
@@ -170,6 +172,7 @@ impl Private {
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let db = Connection::open_with_flags(&path, flags)?;
             db.busy_timeout(BUSY_TIMEOUT)?;
+            db.set_prepared_statement_cache_capacity(STATEMENTS);
             // The temporary tables of a rewrite hold everything: keep them in memory, not in /tmp.
             db.execute_batch(
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
