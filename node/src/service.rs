@@ -200,6 +200,7 @@ fn serve(
                 Job::Look(look) => {
                     looks += 1;
                     look(why.clone().map_or(Ok(&mut *core), |why| Err(ServiceError::Stopped(why))));
+                    debug_assert!(!core.engine().has_unwritten(), "a look has written something");
                 }
                 Job::Close => closing = true,
             }

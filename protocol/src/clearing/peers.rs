@@ -92,9 +92,10 @@ pub struct Peers {
     #[n(16)]
     #[cbor(default)]
     pub(super) notices: BTreeMap<(LedgerId, LedgerId), HeardNotice>,
-    /// Our answers to settlements of peers that our state has no row of: the other half is lost, or there is none.
+    /// Our answers, by channel, to settlements of peers that our state has no row of: the other half is lost, or there is
+    /// none.
     #[cbor(n(17), with = "crate::ledger::witness::table", has_nil)]
-    pub(super) told: BTreeMap<Hash, SettleAnswer>,
+    pub(super) told: BTreeMap<(StreamId, Hash), SettleAnswer>,
     /// Public entries taken in since this was built.
     #[cbor(skip)]
     public_taken: u64,

@@ -325,6 +325,7 @@ impl Peers {
     pub(super) fn follow_reset(&mut self, state: &State, entry: &Entry, step: &Step, args: &ResetArgs) {
         let (Some(_), Ok(reset)) = (step.reference, Reset::parse(&args.reset.0)) else { return };
         let Some(row) = state.channels.get(&step.channel) else { return };
+        self.told.retain(|(channel, _), _| *channel != reset.old_channel());
         let old = self.stream_mut(&reset.old_channel()).map(PeerStream::end);
         let (claims, halt, heard_ms) = old.unwrap_or_default();
         let sums: BTreeMap<u8, i64> = (0_u8..).zip(reset.positions.iter().copied()).collect();

@@ -19,6 +19,9 @@ use crate::ledger::settled::{MAX_OPEN_SETTLEMENTS, SettleAct, Settled, Settlemen
 use crate::ledger::state::State;
 use minicbor::{Decode, Encode};
 
+/// Settlements of a peer on one channel that it has taken back before anybody answered: people do so now and then.
+const MAX_TAKEN_BACK: usize = 1_024;
+
 /// Arguments of SETTLE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -129,7 +132,8 @@ impl Peers {
             return Err("SETTLE in a unit pair that the accord has not");
         }
         let known = state.settlements.contains_key(&id);
-        let told = self.told.get(&id).copied();
+        let told = self.told.get(&(step.channel, id)).copied();
+        let over = self.told_on(&step.channel).count();
         let waiting = self.offers(&step.channel).iter().filter(|offer| !offer.accepted_before).count();
         let stream = self.stream_mut(&step.channel).ok_or("SETTLE on no stream")?;
         match stream.offers.get_mut(&id) {
@@ -142,6 +146,9 @@ impl Peers {
             // It is answered: the answer has crossed the wish to take it back, or it is said again after a loss.
             None if known || matches!(told, Some(SettleAnswer::Refused | SettleAnswer::Withdrawn)) => Ok(()),
             None if !args.withdrawn || told.is_some() => {
+                if told.is_none() && over >= MAX_TAKEN_BACK {
+                    return Err("SETTLE beyond those that may be taken back without an answer");
+                }
                 if told.is_none() && waiting >= MAX_OPEN_SETTLEMENTS {
                     return Err("SETTLE beyond those that may wait for an answer");
                 }
@@ -214,9 +221,9 @@ impl Peers {
         known: bool,
     ) {
         if known {
-            self.told.remove(&id);
+            self.told.remove(&(*channel, id));
         } else {
-            self.told.insert(id, answer);
+            self.told.insert((*channel, id), answer);
         }
         // What we have accepted, and our books have not, is left to people.
         if let Some(stream) = self.stream_mut(channel).filter(|_| known || answer != SettleAnswer::Accepted) {
@@ -224,11 +231,21 @@ impl Peers {
         }
     }
 
+    fn told_on(&self, channel: &StreamId) -> impl Iterator<Item = (Hash, SettleAnswer)> + use<'_> {
+        let all = (*channel, Hash::ZERO)..=(*channel, Hash([u8::MAX; Hash::LEN]));
+        self.told.range(all).map(|((_, id), answer)| (*id, *answer))
+    }
+
+    /// A settlement on a channel that we have told the peer to be accepted, and that our books lack.
+    pub(super) fn to_be_accepted_again(&self, channel: &StreamId) -> Option<Hash> {
+        self.told_on(channel).find(|(_, answer)| *answer == SettleAnswer::Accepted).map(|(id, _)| id)
+    }
+
     /// Settlements that the peer of a channel proposes and our books do not know.
     pub fn offers(&self, channel: &StreamId) -> Vec<Offer> {
         let offers = self.stream(channel).map(|stream| &stream.offers);
         let offer = |(id, said): (&Hash, &Offered)| {
-            let accepted_before = self.told.get(id) == Some(&SettleAnswer::Accepted);
+            let accepted_before = self.told.get(&(*channel, *id)) == Some(&SettleAnswer::Accepted);
             Offer { id: *id, said: *said, accepted_before }
         };
         offers.into_iter().flatten().map(offer).collect()

@@ -62,9 +62,13 @@ fn what_was_accepted_and_lost_is_accepted_again_and_nothing_else_is_answered() {
     assert_eq!(written(&lansing), before, "the node answers nothing by itself");
     let refusal = about_settlement((&lansing, &hull), SettleAct::Refuse, false, Some(id));
     assert_eq!(lansing.by_root(refusal).unwrap_err(), Rejected::SettleTold { settlement: id });
+    let hull_id = hull.ledger();
+    let stated = lansing.with_cx(|engine, cx| engine.state_to(&hull_id, cx).map(|_| ()));
+    assert_eq!(stated, Err(Rejected::SettleAgain { settlement: id }), "the streams say less than our books");
     let accept = about_settlement((&lansing, &hull), SettleAct::Accept, false, Some(id));
     lansing.by_root(accept.clone()).unwrap();
     assert_eq!(lansing.engine.peers().offers(&channel), []);
+    lansing.with_cx(|engine, cx| engine.state_to(&hull_id, cx)).unwrap();
     assert_eq!(lansing.by_root(accept).unwrap_err(), Rejected::SettleState { settlement: id });
     let standing = lansing.engine.standing(&hull.ledger()).unwrap();
     assert_eq!((standing.now.positions, standing.books), (vec![70], vec![70]));
@@ -90,7 +94,7 @@ fn what_nobody_has_answered_is_answered_by_the_node_when_it_is_taken_back() {
     hull.by_root(withdrawal).unwrap();
     hull.settle(&mut lansing);
     assert_eq!(lansing.engine.peers().offers(&channel), []);
-    assert_eq!(lansing.engine.peers.told.get(&id), Some(&SettleAnswer::Withdrawn));
+    assert_eq!(lansing.engine.peers.told.get(&(channel, id)), Some(&SettleAnswer::Withdrawn));
     assert!(hull.engine.peers().findings().is_empty() && lansing.engine.peers().findings().is_empty());
     assert_eq!(hull.engine.standing(&lansing.ledger()).unwrap().books, [120]);
 }

@@ -316,6 +316,9 @@ impl Engine {
         if let Some((_, None)) = self.peers.last_statement(&self.state, &id) {
             return Err(Rejected::StatementWaits { peer: *peer });
         }
+        if let Some(settlement) = self.peers.to_be_accepted_again(&id) {
+            return Err(Rejected::SettleAgain { settlement });
+        }
         let args = StmtArgs { statement: self.statement_now(&id, row) };
         let about = self.state.stream(&id).next.to_be_bytes();
         self.step_about(id, (None, 0), None, StepArgs::Stmt(args), &about, cx)?;
@@ -347,7 +350,8 @@ impl Engine {
         if self.quiet || self.awaits_commit(id) {
             return Ok(());
         }
-        let sound = self.statement_now(id, row).positions == positions(&self.state, row);
+        let sound = self.statement_now(id, row).positions == positions(&self.state, row)
+            && self.peers.to_be_accepted_again(id).is_none();
         let verdict = if sound { asked.ours.verdict(&asked.theirs) } else { Verdict::Books };
         let args = StmtAckArgs { verdict, statement: asked.ours };
         self.step_about(*id, (None, 0), Some(asked.stmt), StepArgs::StmtAck(args), asked.stmt.as_bytes(), cx)

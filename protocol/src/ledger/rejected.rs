@@ -273,6 +273,10 @@ pub enum Rejected {
         "this network has told the other that settlement {settlement} is accepted, and lost what was signed for it: it can be accepted again, not refused"
     )]
     SettleTold { settlement: Hash },
+    #[error(
+        "this network has accepted settlement {settlement} and lost what was signed for it: its books are not what the streams say before it is accepted again"
+    )]
+    SettleAgain { settlement: Hash },
     #[error("proposing a settlement names exactly one sidecar: the outside reference")]
     SettleReference,
     #[error("{MAX_OPEN_SETTLEMENTS} settlements with network {peer} wait for an answer; no more at a time")]

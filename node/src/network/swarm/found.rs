@@ -37,8 +37,8 @@ impl NetworkTask {
         self.reach.send_modify(|reach| reach.add(Called { at, by, worked }));
     }
 
-    /// No router will let others in: what has failed meanwhile is tried once more.
-    fn no_router(&mut self, swarm: &mut Swarm<Behaviour>) {
+    /// The router has answered: what has failed meanwhile is tried once more.
+    fn failed_again(&mut self, swarm: &mut Swarm<Behaviour>) {
         let failed: Vec<_> =
             self.reach.borrow().called.iter().filter(|one| !one.worked).map(|one| one.at.clone()).collect();
         for at in failed {
@@ -52,6 +52,7 @@ impl NetworkTask {
             upnp::Event::NewExternalAddr { external_addr, .. } => {
                 tracing::info!(at = %external_addr, "the router lets others in");
                 swarm.behaviour_mut().is_open_at(&external_addr, self.local_peer_id);
+                self.failed_again(swarm);
                 Router::Opens
             }
             upnp::Event::ExpiredExternalAddr { external_addr, .. } => {
@@ -59,11 +60,11 @@ impl NetworkTask {
                 Router::Asked
             }
             upnp::Event::GatewayNotFound => {
-                self.no_router(swarm);
+                self.failed_again(swarm);
                 Router::None
             }
             upnp::Event::NonRoutableGateway => {
-                self.no_router(swarm);
+                self.failed_again(swarm);
                 Router::NotPublic
             }
         };
