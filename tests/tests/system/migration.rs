@@ -62,13 +62,20 @@ async fn a_saved_store_of_the_first_layout_opens_and_answers_as_it_did() {
     let ledger = |data: &DataDir| fs::read(data.ledger().join("segments/00000000.seg")).expect("a segment");
     let segment = ledger(&data);
 
-    // A copy of a folder would ask its peers before it signs; this one's peer is not here, and not what is looked at.
-    let mut hull = Site::of(data, "hull", &["--test-hook", "no-guard"]).await.expect("a site");
+    // A copy of a folder asks its peers before it signs: it writes nothing that is due by now, such as a statement.
+    let mut hull = Site::of(data, "hull", &[]).await.expect("a site");
     hull.start().await.expect("started");
     assert_eq!(version(&hull.data), "weft-store/3\n");
-    assert_holds(&before, &answers(&hull, &before).await.expect("answers"), "");
-    // The saved ledger has been idle for as long as it lies here; once that is believed, the node writes what is due, such
-    // as a statement of what is owed, by and by.
+    let mut now = answers(&hull, &before).await.expect("answers");
+    // That it waits for its peer is new, and in time that it was idle for long.
+    now["status"]["problems"] = json!([]);
+    assert_holds(&before, &now, "");
+    hull.stop().await.expect("stopped");
+
+    // This one's peer is not here, and not what is looked at.
+    hull.arguments = vec!["--test-hook".to_owned(), "no-guard".to_owned()];
+    hull.start().await.expect("started");
+    // The saved ledger has been idle for as long as it lies here.
     let clock_ms = hull.client.time().await.expect("the time").clock_ms;
     let confirmed = hull.client.confirm_time(&ConfirmTime { clock_ms }).await.expect("confirmed");
     assert_eq!(confirmed.held, None);
