@@ -17,8 +17,11 @@ use crate::log::tile::{TileBuilder, TileError, TileKind, TilePath};
 use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
 
-/// Format version in field 0. It covers what peers have said, which is in this program's own form.
-const VERSION: u8 = 1;
+/// Format version in field 0. It covers what peers have said, which is in this program's own form: 2 may hold answers to
+/// settlements whose other half is lost (specs/decisions/0053), which an older program would pass over.
+const VERSION: u8 = 2;
+/// The oldest that is read.
+const OLDEST: u8 = 1;
 /// Longest base that is read: twice the longest state.
 pub const MAX_BASE_BYTES: u64 = 2 << 30;
 /// Context of the digest of a base.
@@ -42,7 +45,7 @@ pub enum BaseError {
         says: Hash,
     },
     /// Another format version.
-    #[error("base version {0}, this program reads version {VERSION}")]
+    #[error("base version {0}, this program reads versions {OLDEST} to {VERSION}")]
     Version(u8),
     /// The state in it.
     #[error("the state in it: {0}")]
@@ -170,7 +173,7 @@ impl Base {
             return Err(BaseError::Digest { got, says: outer.digest });
         }
         let body: Body = minicbor::decode(outer.body).map_err(structure)?;
-        if body.v != VERSION {
+        if !(OLDEST..=VERSION).contains(&body.v) {
             return Err(BaseError::Version(body.v));
         }
         let state = State::from_digest(&body.state.0, &body.state_digest)?;
@@ -246,4 +249,40 @@ pub fn is_kept(state: &State, entry: &Entry) -> bool {
         | Payload::Forward(_) => false,
     };
     entry.body().stream.is_some() || books
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::testing::TestNetwork;
+
+    /// The base of all that a network has and has heard.
+    pub(crate) fn base_of(network: &TestNetwork) -> Vec<u8> {
+        let mut tree = TileBuilder::new();
+        network.own().iter().for_each(|entry| tree.push(entry.leaf()));
+        let replay = Replay::from_parts(network.state().clone(), network.engine.peers().clone());
+        let floor = Floor { seq: replay.state().head.next_seq, first: 0, full: 0 };
+        Base::bytes(floor, Kept { own: 0, received: 0, notes: 0 }, &tree, &replay).unwrap()
+    }
+
+    /// The same, saying that it is of another version.
+    fn of_version(bytes: &[u8], v: u8) -> Vec<u8> {
+        let outer: Outer<'_> = minicbor::decode(bytes).unwrap();
+        let body: Body = minicbor::decode(outer.body).unwrap();
+        let body = encode(&Body { v, ..body });
+        encode(&Outer { body: &body, digest: Hash::of(DIGEST, &[&body]) })
+    }
+
+    #[test]
+    fn a_base_of_this_version_and_of_the_one_before_is_read_and_no_other() {
+        let bytes = base_of(&TestNetwork::new(1));
+        for v in 0..=u8::MAX {
+            let read = Base::parse(&of_version(&bytes, v)).map(|base| base.ledger);
+            match v {
+                1 | 2 => assert!(read.is_ok(), "{v}: {read:?}"),
+                _ => assert_eq!(read.unwrap_err().to_string(), BaseError::Version(v).to_string()),
+            }
+        }
+        assert_eq!(of_version(&bytes, VERSION), bytes);
+    }
 }

@@ -20,7 +20,7 @@ use crate::ledger::state::State;
 use minicbor::{Decode, Encode};
 
 /// Settlements of a peer on one channel that it has taken back before anybody answered: people do so now and then.
-const MAX_TAKEN_BACK: usize = 1_024;
+pub(super) const MAX_TAKEN_BACK: usize = 1_024;
 
 /// Arguments of SETTLE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]

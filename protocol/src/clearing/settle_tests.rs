@@ -1,7 +1,8 @@
 //! What settlements do beside their own rules: an answer whose other half is lost (specs/clearing.md 13.7).
 
-use super::settle::SettleAnswer;
+use super::settle::{MAX_TAKEN_BACK, SettleAnswer};
 use crate::amount::Amount;
+use crate::base::{Base, tests::base_of};
 use crate::entry::Payload;
 use crate::ids::{Hash, StreamId};
 use crate::ledger::Rejected;
@@ -97,4 +98,52 @@ fn what_nobody_has_answered_is_answered_by_the_node_when_it_is_taken_back() {
     assert_eq!(lansing.engine.peers.told.get(&(channel, id)), Some(&SettleAnswer::Withdrawn));
     assert!(hull.engine.peers().findings().is_empty() && lansing.engine.peers().findings().is_empty());
     assert_eq!(hull.engine.standing(&lansing.ledger()).unwrap().books, [120]);
+}
+
+#[test]
+fn what_is_owed_no_more_cannot_be_accepted_again_and_waits() {
+    let (mut hull, mut lansing, channel, id) = taken_back_after(SettleAnswer::Accepted);
+    let (ada, bob) = (hull.member(), lansing.member());
+    lansing.pay(bob, ada, &mut hull, 100).unwrap();
+    lansing.settle(&mut hull);
+    let accept = about_settlement((&lansing, &hull), SettleAct::Accept, false, Some(id));
+    assert_eq!(lansing.by_root(accept).unwrap_err(), Rejected::SettleDebt { amount: 50, owed: 20 });
+    assert_eq!(lansing.engine.peers().offers(&channel).len(), 1);
+    assert_eq!(lansing.engine.peers().findings(), []);
+}
+
+#[test]
+fn a_peer_that_takes_back_again_and_again_fills_no_memory() {
+    let (mut hull, mut lansing, channel, _) = proposed();
+    let fill = |lansing: &mut TestNetwork, count: usize| {
+        for n in 0..count {
+            let id = Hash::of("", &[&n.to_be_bytes()]);
+            lansing.engine.peers.follow_settle_ack(&channel, id, SettleAnswer::Withdrawn, false);
+        }
+    };
+    let propose = |hull: &mut TestNetwork, lansing: &mut TestNetwork| {
+        let proposal = about_settlement((hull, lansing), SettleAct::Propose, true, None);
+        hull.by_root_with(proposal, vec![Hash([7; 32])]).unwrap();
+        hull.settle(lansing);
+        lansing.engine.peers().offers(&channel).len()
+    };
+    fill(&mut lansing, MAX_TAKEN_BACK - 1);
+    assert_eq!(propose(&mut hull, &mut lansing), 2);
+    assert_eq!(lansing.engine.peers().findings(), []);
+    fill(&mut lansing, MAX_TAKEN_BACK);
+    assert_eq!(propose(&mut hull, &mut lansing), 2, "without effect");
+    let findings = lansing.engine.peers().findings();
+    assert!(findings.len() == 1 && findings[0].what.contains("taken back without an answer"), "{findings:?}");
+}
+
+#[test]
+fn what_waits_to_be_accepted_again_is_in_a_base_and_takes_no_room_when_nothing_does() {
+    let (_, mut lansing, channel, id) = taken_back_after(SettleAnswer::Accepted);
+    let waiting = base_of(&lansing);
+    let read = Base::parse(&waiting).unwrap().replay;
+    assert_eq!(read.peers().to_be_accepted_again(&channel), Some(id));
+    lansing.engine.peers.follow_settle_ack(&channel, id, SettleAnswer::Accepted, true);
+    let done = base_of(&lansing);
+    assert!(done.len() < waiting.len());
+    assert_eq!(Base::parse(&done).unwrap().replay.peers().to_be_accepted_again(&channel), None);
 }
