@@ -44,6 +44,14 @@ impl Ctx {
             answer => answer,
         }
     }
+
+    /// Reads what is durable on the ledger's thread and gives it at once: who only looks waits for nobody's sync.
+    pub(super) async fn looking<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Core) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.app.ledger.look(|core| look(core)).await?
+    }
 }
 
 /// Runs work that reads files or checks many signatures beside the threads that answer requests.
