@@ -27,6 +27,9 @@ use std::sync::Arc;
 /// otherwise.
 pub const SHOW_AFTER_MS: u64 = 60_000;
 
+/// What is accepted: the lines of our debts, and the refusal that has ended an earlier yes of ours.
+type Accepted = (Vec<Line>, Option<Hash>);
+
 /// What people want in one round.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wish {
@@ -353,26 +356,27 @@ impl Engine {
             let late = now_ms > until_ms;
             let judged = if late { Err(RefusalReason::Late) } else { self.judge_result(id, &reading, place) };
             match (judged, self.will.accepts(id)) {
-                (Ok((lines, aborted)), Some(true)) => {
-                    self.vote(id, attempt, (&reading, place), Ok((lines, aborted)), cx)?;
-                }
+                (Err(reason), _) => self.vote(id, attempt, (&reading, place), Err(reason), cx)?,
                 (Ok(_), Some(false)) => {
                     self.vote(id, attempt, (&reading, place), Err(RefusalReason::Person), cx)?;
                 }
-                (Ok(_), None) => {}
-                (Err(reason), _) => self.vote(id, attempt, (&reading, place), Err(reason), cx)?,
+                (Ok(Some(accepted)), Some(true)) => {
+                    self.vote(id, attempt, (&reading, place), Ok(accepted), cx)?;
+                }
+                (Ok(None), Some(true)) | (Ok(_), None) => {}
             }
         }
         Ok(())
     }
 
-    /// Whether a result can be accepted: the lines of our debts, and what has ended an earlier one.
+    /// Whether a result can be accepted: the lines of our debts, and what has ended an earlier one. `None` while an earlier
+    /// one is open here: whoever made this one has heard a refusal of that, and it is on its way (specs/netting.md 9.3).
     fn judge_result(
         &self,
         id: &Hash,
         reading: &Reading,
         place: usize,
-    ) -> Result<(Vec<Line>, Option<Hash>), RefusalReason> {
+    ) -> Result<Option<Accepted>, RefusalReason> {
         let us = self.state.ledger().map_err(|_| RefusalReason::OwnDebts)?;
         let right = reading.verdicts.get(place).is_some_and(Result::is_ok);
         if !right {
@@ -396,10 +400,11 @@ impl Engine {
         for vote in self.open_yes(id) {
             match self.outcome(id, &vote) {
                 Some(Outcome::Aborted(leaf)) => ended = Some(leaf),
-                Some(Outcome::Open | Outcome::Committed) | None => return Err(RefusalReason::Earlier),
+                Some(Outcome::Committed) => return Err(RefusalReason::Earlier),
+                Some(Outcome::Open) | None => return Ok(None),
             }
         }
-        Ok((lines, ended))
+        Ok(Some((lines, ended)))
     }
 
     /// What we have accepted in a round and not given up.
@@ -426,7 +431,7 @@ impl Engine {
         id: &Hash,
         attempt: u8,
         (reading, place): (&Reading, usize),
-        judged: Result<(Vec<Line>, Option<Hash>), RefusalReason>,
+        judged: Result<Accepted, RefusalReason>,
         cx: &mut Cx<'_>,
     ) -> Result<(), Rejected> {
         let result = *reading.results.get(place).ok_or(Rejected::RoundState { round: *id })?;

@@ -77,6 +77,17 @@ impl Circle {
         }
     }
 
+    /// Everybody looks, and what the second says does not reach the third.
+    fn all_but_one_way(&mut self) {
+        for _ in 0..3 {
+            self.look(0);
+            for (from, to) in [(0, 1), (0, 2), (1, 0), (2, 0), (2, 1)] {
+                let [from, to] = self.networks.get_disjoint_mut([from, to]).unwrap();
+                from.deliver_public(to);
+            }
+        }
+    }
+
     /// So long after the announcement everybody looks, and all is said to all, a few times over.
     pub(crate) fn at(&mut self, after_ms: u64) {
         for _ in 0..6 {
@@ -97,16 +108,24 @@ impl Circle {
     }
 
     pub(crate) fn solved(&self) -> Attempt {
+        self.solved_in(0)
+    }
+
+    fn solved_in(&self, attempt: u8) -> Attempt {
         let lists = self.lists();
         let by_leaf = lists.iter().map(|(ledger, (leaf, list))| (*ledger, (*leaf, list))).collect();
-        solve(&self.round, 0, &by_leaf).unwrap().unwrap()
+        solve(&self.round, attempt, &by_leaf).unwrap().unwrap()
     }
 
     /// The one who announced publishes these numbers.
     pub(crate) fn publishes(&mut self, attempt: &Attempt) {
+        self.publishes_in(0, attempt);
+    }
+
+    fn publishes_in(&mut self, number: u8, attempt: &Attempt) {
         let (round, bytes) = (self.round, attempt.to_bytes());
         self.networks[0].now_ms = self.start_ms + LISTS_MS + 1;
-        self.networks[0].with_cx(|engine, cx| engine.publish(&round, 0, &bytes, cx)).unwrap();
+        self.networks[0].with_cx(|engine, cx| engine.publish(&round, number, &bytes, cx)).unwrap();
     }
 
     pub(crate) fn votes(&self, of: usize) -> Vec<VoteRow> {
@@ -182,6 +201,46 @@ fn who_says_nothing_holds_the_others_until_it_is_back_and_refuses() {
     assert!(circle.networks[0].state().held.values().any(|row| !row.ended));
     circle.at(VOTES_MS + 1_000);
     assert!(circle.votes(1).iter().all(|vote| !vote.accepts));
+    circle.untouched();
+    circle.nothing_is_held();
+}
+
+/// The second refuses a first result, which the third has accepted; the second attempt reaches the third before the refusal
+/// does.
+fn overtaken() -> Circle {
+    let mut circle = Circle::listed();
+    let refuses = Wish { joins: None, accepts: Some(false), drops: false };
+    circle.networks[1].engine.want(Will { of_round: BTreeMap::from([(circle.round, refuses)]), ..auto() });
+    let first = circle.solved();
+    circle.publishes(&first);
+    circle.all_but_one_way();
+    assert!(circle.votes(2)[0].accepts && !circle.votes(1)[0].accepts);
+    circle.networks[1].engine.want(auto());
+    let second = circle.solved_in(1);
+    circle.publishes_in(1, &second);
+    circle.all_but_one_way();
+    assert_eq!(circle.votes(2).len(), 1, "it waits");
+    assert!(circle.votes(0)[1].accepts, "who has heard of the refusal does not");
+    circle
+}
+
+#[test]
+fn a_second_attempt_that_overtakes_the_refusal_of_the_first_waits_for_it() {
+    let mut circle = overtaken();
+    circle.at(LISTS_MS + 2_000);
+    let votes = circle.votes(2);
+    assert!(votes[1].accepts && votes[0].aborted.is_some(), "{votes:?}");
+    assert_eq!(circle.debts(), [10, 0, 20]);
+    circle.nothing_is_held();
+}
+
+#[test]
+fn who_never_hears_of_the_refusal_refuses_when_the_time_is_over() {
+    let mut circle = overtaken();
+    circle.networks[2].now_ms = circle.start_ms + VOTES_MS + 1;
+    circle.all_but_one_way();
+    assert_eq!(circle.votes(2).iter().map(|vote| vote.accepts).collect::<Vec<_>>(), [true, false]);
+    circle.at(VOTES_MS + 1_000);
     circle.untouched();
     circle.nothing_is_held();
 }

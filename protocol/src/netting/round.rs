@@ -140,7 +140,7 @@ pub enum RefusalReason {
     /// It came after the time for it.
     #[n(3)]
     Late,
-    /// An earlier result that we have accepted is still open.
+    /// An earlier result that we have accepted is committed.
     #[n(4)]
     Earlier,
 }
@@ -153,7 +153,7 @@ impl RefusalReason {
             Self::Certificate => "the result is not the certified optimum of what was listed",
             Self::OwnDebts => "it would take more of its own debts than it holds for the round",
             Self::Late => "the time for it is over",
-            Self::Earlier => "an earlier result that it has accepted is still open",
+            Self::Earlier => "an earlier result that it has accepted stands",
         }
     }
 }
