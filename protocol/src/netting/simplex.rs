@@ -22,6 +22,8 @@ const TREE: Stand = 0;
 
 pub(super) struct Simplex {
     tree: Tree,
+    /// The number of each node of the instance in the tree.
+    numbers: Vec<u32>,
     edges: Edges,
     /// The place of each edge of the instance among `edges`.
     places: Vec<u32>,
@@ -73,13 +75,15 @@ impl Simplex {
         let step = count.isqrt().max(MIN_BLOCK);
         let mixed = (0..step).flat_map(|first| (first..count).step_by(step));
         let mut places = vec![0; count];
+        let between = |edge: u32| flow[edge as usize] > 0 && flow[edge as usize] < arcs[edge as usize].amount;
+        let (mut tree, numbers) = Tree::new(adjacency, costs, between);
         let mut edges = Edges::default();
         for (place, edge) in (0..).zip(mixed) {
             places[edge] = place;
-            edges.push(arcs[edge], costs[edge], flow[edge]);
+            let Arc { debtor, creditor, amount } = arcs[edge];
+            let [debtor, creditor] = [debtor, creditor].map(|node| numbers[node as usize]);
+            edges.push(Arc { debtor, creditor, amount }, costs[edge], flow[edge]);
         }
-        let between = |edge: u32| flow[edge as usize] > 0 && flow[edge as usize] < arcs[edge as usize].amount;
-        let mut tree = Tree::new(adjacency, costs, between);
         for node in &mut tree.nodes[..nodes] {
             if let Some(place) = places.get(node.edge as usize) {
                 node.edge = *place;
@@ -96,7 +100,7 @@ impl Simplex {
         let between =
             between.filter(|((_, stand), (flow, most))| **stand != TREE && **flow > 0 && *flow < *most);
         let between = between.map(|((place, _), _)| place).collect();
-        Self { tree, edges, places, between, next: 0, block: step }
+        Self { tree, numbers, edges, places, between, next: 0, block: step }
     }
 
     /// What is left of each edge when nothing can be made cheaper, and potentials that prove it.
@@ -110,7 +114,9 @@ impl Simplex {
             self.pivot(entering, full);
         }
         let left = self.places.iter().map(|place| self.edges.flow[*place as usize]).collect();
-        (left, self.tree.potentials())
+        let potentials = self.tree.potentials();
+        let numbers = self.numbers.iter().take(potentials.len());
+        (left, numbers.map(|number| potentials[*number as usize]).collect())
     }
 
     /// The edge of the next block that improves most.

@@ -47,7 +47,14 @@ fn counted(index: usize) -> u32 {
 impl Tree {
     /// A tree of the edges that `joins`, as many as are without a circle; what they do not join hangs on the root by
     /// the edges after the real ones. Nodes with many edges come first, so that ways are short.
-    pub(super) fn new(adjacency: &Adjacency, costs: &[i64], mut joins: impl FnMut(u32) -> bool) -> Self {
+    ///
+    /// Nodes get numbers of the tree's own, in the order of the thread: walking it, which takes most of the time, then reads
+    /// memory in order. They are given as a list by the nodes' places; the root keeps its own.
+    pub(super) fn new(
+        adjacency: &Adjacency,
+        costs: &[i64],
+        mut joins: impl FnMut(u32) -> bool,
+    ) -> (Self, Vec<u32>) {
         let all = adjacency.nodes() + 1;
         let (root, real) = (counted(all - 1), counted(costs.len()));
         let alone = Node { parent: root, edge: NONE, size: 1, up: true };
@@ -82,33 +89,37 @@ impl Tree {
             let Node { parent, size, .. } = nodes[*node as usize];
             nodes[parent as usize].size += size;
         }
-        let mut tree =
-            Self { nodes, potential, after: vec![root; all], before: vec![root; all], last: vec![root; all] };
-        tree.thread(&reached);
-        tree
+        Self::threaded(&nodes, &potential, &reached, real)
     }
 
-    /// Threads all nodes, given in an order in which each comes after its parent.
-    fn thread(&mut self, reached: &[u32]) {
-        // Places on the thread: each node's is its parent's and one, and the sizes of those put there before it.
-        let root = self.root();
-        let mut place = vec![0_usize; self.nodes.len()];
-        let mut free = vec![1_usize; self.nodes.len()];
-        let mut order = vec![root; self.nodes.len()];
+    /// Numbers all nodes as the thread visits them, given in an order in which each comes after its parent.
+    fn threaded(nodes: &[Node], potential: &[i64], reached: &[u32], real: u32) -> (Self, Vec<u32>) {
+        let (all, root) = (nodes.len(), counted(nodes.len() - 1));
+        // A node's number is its parent's and one, and the sizes of those put there before it; the root begins before 0.
+        let mut numbers = vec![root; all];
+        let mut free = vec![1; all];
+        free[all - 1] = 0;
         for &node in reached {
-            let Node { parent, size, .. } = self.nodes[node as usize];
-            let mine = place[parent as usize] + free[parent as usize];
-            free[parent as usize] += size as usize;
-            place[node as usize] = mine;
-            order[mine] = node;
+            let Node { parent, size, .. } = nodes[node as usize];
+            let first = if parent == root { 0 } else { numbers[parent as usize] };
+            numbers[node as usize] = first + free[parent as usize];
+            free[parent as usize] += size;
         }
-        for pair in order.windows(2) {
-            self.link(pair[0], pair[1]);
+        let mut tree = Self {
+            nodes: nodes.to_vec(),
+            potential: potential.to_vec(),
+            after: (1..=root).chain([0]).collect(),
+            before: [root].into_iter().chain(0..root).collect(),
+            last: vec![root - 1; all],
+        };
+        for (old, number) in (0..root).zip(&numbers) {
+            let Node { parent, edge, size, up } = nodes[old as usize];
+            let (parent, edge) = (numbers[parent as usize], if edge < real { edge } else { real + number });
+            tree.nodes[*number as usize] = Node { parent, edge, size, up };
+            tree.potential[*number as usize] = potential[old as usize];
+            tree.last[*number as usize] = number + size - 1;
         }
-        self.link(order[order.len() - 1], root);
-        for node in 0..self.nodes.len() {
-            self.last[node] = order[place[node] + self.nodes[node].size as usize - 1];
-        }
+        (tree, numbers)
     }
 
     pub(super) fn root(&self) -> u32 {
