@@ -33,7 +33,17 @@ pub enum BaseFileError {
         /// Why not.
         source: std::io::Error,
     },
-    /// It is damaged, or of another version.
+    /// It is of another version.
+    #[error(
+        "{path} cannot be used: {why}. Use the program that wrote it, or a newer one; nothing was changed"
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Which version it is of.
+        why: BaseError,
+    },
+    /// It is damaged.
     #[error(
         "{path} cannot be used: {why}. It stands in the place of entries that were left out: take it back from the \
          newest backup"
@@ -83,7 +93,10 @@ pub fn read(ledger: &Path) -> Result<Option<Base>, BaseFileError> {
         return Err(BaseFileError::TooLong { path, len });
     }
     let bytes = std::fs::read(&path).map_err(io("read", &path))?;
-    Base::parse(&bytes).map(Some).map_err(|why| BaseFileError::Base { path, why })
+    Base::parse(&bytes).map(Some).map_err(|why| match why {
+        BaseError::Version(_) => BaseFileError::Version { path, why },
+        why => BaseFileError::Base { path, why },
+    })
 }
 
 /// Where the segments of a ledger folder begin.

@@ -236,6 +236,11 @@ impl Peers {
         self.told.range(all).map(|((_, id), answer)| (*id, *answer))
     }
 
+    /// Whether anything of that is kept: then a base of it is of a version of its own.
+    pub(crate) fn has_told(&self) -> bool {
+        !self.told.is_empty()
+    }
+
     /// A settlement on a channel that we have told the peer to be accepted, and that our books lack.
     pub(super) fn to_be_accepted_again(&self, channel: &StreamId) -> Option<Hash> {
         self.told_on(channel).find(|(_, answer)| *answer == SettleAnswer::Accepted).map(|(id, _)| id)
