@@ -354,7 +354,8 @@ impl Engine {
             }
             let Some(place) = reading.component_of(&us) else { continue };
             let late = now_ms > until_ms;
-            let judged = if late { Err(RefusalReason::Late) } else { self.judge_result(id, &reading, place) };
+            let judged =
+                if late { Err(RefusalReason::Late) } else { self.judge_result(id, attempt, &reading, place) };
             match (judged, self.will.accepts(id)) {
                 (Err(reason), _) => self.vote(id, attempt, (&reading, place), Err(reason), cx)?,
                 (Ok(_), Some(false)) => {
@@ -374,6 +375,7 @@ impl Engine {
     fn judge_result(
         &self,
         id: &Hash,
+        attempt: u8,
         reading: &Reading,
         place: usize,
     ) -> Result<Option<Accepted>, RefusalReason> {
@@ -400,8 +402,9 @@ impl Engine {
         for vote in self.open_yes(id) {
             match self.outcome(id, &vote) {
                 Some(Outcome::Aborted(leaf)) => ended = Some(leaf),
-                Some(Outcome::Committed) => return Err(RefusalReason::Earlier),
-                Some(Outcome::Open) | None => return Ok(None),
+                // Waiting for earlier ones alone, nobody waits for who waits for them.
+                Some(Outcome::Open) | None if vote.attempt < attempt => return Ok(None),
+                Some(Outcome::Open | Outcome::Committed) | None => return Err(RefusalReason::Another),
             }
         }
         Ok(Some((lines, ended)))

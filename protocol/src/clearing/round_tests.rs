@@ -205,28 +205,36 @@ fn who_says_nothing_holds_the_others_until_it_is_back_and_refuses() {
     circle.nothing_is_held();
 }
 
-/// The second refuses a first result, which the third has accepted; the second attempt reaches the third before the refusal
-/// does.
-fn overtaken() -> Circle {
+/// The second says a word on a first result, which the third has accepted; the second attempt reaches the third before that
+/// word does.
+fn overtaken(accepts: bool) -> Circle {
     let mut circle = Circle::listed();
-    let refuses = Wish { joins: None, accepts: Some(false), drops: false };
-    circle.networks[1].engine.want(Will { of_round: BTreeMap::from([(circle.round, refuses)]), ..auto() });
+    let says = Wish { joins: None, accepts: Some(accepts), drops: false };
+    circle.networks[1].engine.want(Will { of_round: BTreeMap::from([(circle.round, says)]), ..auto() });
     let first = circle.solved();
     circle.publishes(&first);
     circle.all_but_one_way();
-    assert!(circle.votes(2)[0].accepts && !circle.votes(1)[0].accepts);
+    assert_eq!((circle.votes(2)[0].accepts, circle.votes(1)[0].accepts), (true, accepts));
     circle.networks[1].engine.want(auto());
     let second = circle.solved_in(1);
     circle.publishes_in(1, &second);
     circle.all_but_one_way();
     assert_eq!(circle.votes(2).len(), 1, "it waits");
-    assert!(circle.votes(0)[1].accepts, "who has heard of the refusal does not");
+    assert_eq!(circle.votes(0)[1].accepts, !accepts, "who has heard of the word does not");
     circle
+}
+
+/// Why the third has refused the second attempt.
+fn refused_second(circle: &Circle) -> Option<RefusalReason> {
+    let (third, votes) = (&circle.networks[2], circle.votes(2));
+    assert_eq!(votes.iter().map(|vote| vote.accepts).collect::<Vec<_>>(), [true, false]);
+    let round = third.engine.peers().rounds().get(&circle.round).unwrap();
+    round.vote(&votes[1].result, &third.ledger()).unwrap().reason
 }
 
 #[test]
 fn a_second_attempt_that_overtakes_the_refusal_of_the_first_waits_for_it() {
-    let mut circle = overtaken();
+    let mut circle = overtaken(false);
     circle.at(LISTS_MS + 2_000);
     let votes = circle.votes(2);
     assert!(votes[1].accepts && votes[0].aborted.is_some(), "{votes:?}");
@@ -236,12 +244,32 @@ fn a_second_attempt_that_overtakes_the_refusal_of_the_first_waits_for_it() {
 
 #[test]
 fn who_never_hears_of_the_refusal_refuses_when_the_time_is_over() {
-    let mut circle = overtaken();
+    let mut circle = overtaken(false);
     circle.networks[2].now_ms = circle.start_ms + VOTES_MS + 1;
     circle.all_but_one_way();
-    assert_eq!(circle.votes(2).iter().map(|vote| vote.accepts).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(refused_second(&circle), Some(RefusalReason::Late));
     circle.at(VOTES_MS + 1_000);
     circle.untouched();
+    circle.nothing_is_held();
+}
+
+#[test]
+fn people_who_refuse_need_not_wait_for_the_end_of_the_first() {
+    let mut circle = overtaken(false);
+    let refuses = Wish { joins: None, accepts: Some(false), drops: false };
+    circle.networks[2].engine.want(Will { of_round: BTreeMap::from([(circle.round, refuses)]), ..auto() });
+    circle.all_but_one_way();
+    assert_eq!(refused_second(&circle), Some(RefusalReason::Person));
+    circle.at(LISTS_MS + 2_000);
+    circle.untouched();
+}
+
+#[test]
+fn a_second_attempt_without_a_refusal_of_the_first_is_refused_when_that_is_committed() {
+    let mut circle = overtaken(true);
+    circle.at(LISTS_MS + 2_000);
+    assert_eq!(refused_second(&circle), Some(RefusalReason::Another));
+    assert_eq!(circle.debts(), [10, 0, 20]);
     circle.nothing_is_held();
 }
 

@@ -140,9 +140,9 @@ pub enum RefusalReason {
     /// It came after the time for it.
     #[n(3)]
     Late,
-    /// An earlier result that we have accepted is committed.
+    /// Another result that we have accepted: an earlier one that is committed, or a later one that has not ended.
     #[n(4)]
-    Earlier,
+    Another,
 }
 
 impl RefusalReason {
@@ -153,7 +153,7 @@ impl RefusalReason {
             Self::Certificate => "the result is not the certified optimum of what was listed",
             Self::OwnDebts => "it would take more of its own debts than it holds for the round",
             Self::Late => "the time for it is over",
-            Self::Earlier => "an earlier result that it has accepted stands",
+            Self::Another => "it has accepted another result of the round",
         }
     }
 }

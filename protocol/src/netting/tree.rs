@@ -92,7 +92,8 @@ impl Tree {
         Self::threaded(&nodes, &potential, &reached, real)
     }
 
-    /// Numbers all nodes as the thread visits them, given in an order in which each comes after its parent.
+    /// Numbers all nodes as the thread visits them; `reached` has each after its parent. There is a node beside the root: no
+    /// instance is without edges.
     fn threaded(nodes: &[Node], potential: &[i64], reached: &[u32], real: u32) -> (Self, Vec<u32>) {
         let (all, root) = (nodes.len(), counted(nodes.len() - 1));
         // A node's number is its parent's and one, and the sizes of those put there before it; the root begins before 0.

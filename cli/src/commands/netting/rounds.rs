@@ -214,6 +214,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_second_attempt_that_waits_for_the_end_of_the_first_says_so_and_does_not_ask_to_be_accepted() {
+        let mut round = round();
+        round.results[0].our_word = Some("accepted".into());
+        round.results.push(NettingResult { attempt: 2, ..result() });
+        let shown = |round: &NettingRound| {
+            let rule = NettingRule { joins: true, accepts: true };
+            let rounds = NettingRounds { schema: String::new(), rule, rounds: vec![round.clone()] };
+            let node = FakeNode::new().answering("GET /api/v1/netting", 200, &rounds).start();
+            async move { show(&node.context(), Show { round: None }).await.unwrap().text }
+        };
+        let text = shown(&round).await;
+        assert!(text.contains("We have accepted attempt 1, whose end is awaited here"), "{text}");
+        assert!(
+            text.contains("`weft netting refuse abababababab`") && !text.contains("netting accept"),
+            "{text}"
+        );
+        round.results[0].outcome = "aborted".into();
+        assert!(shown(&round).await.contains("`weft netting accept abababababab`"));
+    }
+
+    #[tokio::test]
     async fn a_preview_says_what_is_known_and_what_nobody_can_know() {
         let mut preview = NettingPreview {
             schema: String::new(),

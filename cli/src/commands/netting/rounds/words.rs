@@ -126,6 +126,14 @@ fn came_of_it(report: &NettingReport, unit: &str) -> String {
     )
 }
 
+/// The attempt that holds our word on another back: an earlier one that we have accepted and that has not ended.
+fn waited_for(result: &NettingResult, round: &NettingRound) -> Option<u8> {
+    let earlier = round.results.iter().filter(|other| other.attempt < result.attempt);
+    let mut open =
+        earlier.filter(|other| other.outcome == "open" && other.our_word.as_deref() == Some("accepted"));
+    open.next().map(|other| other.attempt)
+}
+
 /// What a result clears, what that does to us, and how it stands.
 fn result(result: &NettingResult, round: &NettingRound, colour: bool) -> String {
     let unit = clean(&round.unit);
@@ -159,6 +167,11 @@ fn result(result: &NettingResult, round: &NettingRound, colour: bool) -> String 
     text.push_str(&debts(&result.ours, true, colour));
     match (result.our_word.as_deref(), result.outcome.as_str()) {
         (Some("accepted"), "open") => text.push_str("We have accepted it.\n"),
+        (None, "open") if let Some(first) = waited_for(result, round) => text.push_str(&format!(
+            "Nobody's net position changes. We have accepted attempt {first}, whose end is awaited here: our word on this one \
+             follows then. `weft netting refuse {}` refuses it at once.\n",
+            short(&round.id)
+        )),
         (None, "open") => text.push_str(&format!(
             "Nobody's net position changes. `weft netting accept {0}` accepts it, `weft netting refuse {0}` does not.\n",
             short(&round.id)
