@@ -45,7 +45,8 @@ impl Ctx {
         }
     }
 
-    /// Reads what is durable on the ledger's thread and gives it at once: who only looks waits for nobody's sync.
+    /// Reads what is durable on the ledger's thread, between two groups: who only looks is no part of one, and does not wait
+    /// for its sync.
     pub(super) async fn looking<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Core) -> Result<T, ApiError> + Send + 'static,

@@ -56,7 +56,7 @@ async fn draft(
     }
     let free: Result<Vec<ClaimId>, _> = new.free.iter().map(|claim| claim.parse()).collect();
     let free = free.map_err(|e| ApiError::malformed("free", e))?;
-    ctx.on_ledger(move |core| {
+    ctx.looking(move |core| {
         let peer = peer(core, &name)?;
         let draft = core.draft_reset(&peer, &theirs, new.agreed.as_deref(), &free);
         Ok(Json(draft.map_err(|why| ApiError::rule("reset-mismatch", why))?))

@@ -68,7 +68,7 @@ fn account_of(text: &str) -> Result<AccountId, ApiError> {
 #[utoipa::path(get, operation_id = "nettingProposals", path = "/api/v1/netting/proposals", tag = "netting",
     responses((status = 200, description = "The latest first", body = NettingProposals)))]
 async fn list(State(ctx): State<Ctx>) -> Result<Json<NettingProposals>, ApiError> {
-    ctx.looking(|core| Ok(Json(core.netting_proposals()?))).await
+    ctx.on_ledger(|core| Ok(Json(core.netting_proposals()?))).await
 }
 
 fn invoices(core: &Core, unit: Option<&str>, all: &[NewInvoice]) -> Result<Vec<Invoice>, ApiError> {
@@ -106,7 +106,7 @@ async fn propose(
     responses((status = 200, description = "As of now", body = NettingProposal)))]
 async fn show(State(ctx): State<Ctx>, Named(id): Named) -> Result<Json<NettingProposal>, ApiError> {
     let id = id_of(&id)?;
-    ctx.looking(move |core| Ok(Json(core.netting_proposal(&id)?))).await
+    ctx.on_ledger(move |core| Ok(Json(core.netting_proposal(&id)?))).await
 }
 
 /// Whose part is asked about.
@@ -125,7 +125,7 @@ async fn part(
     Asked(asked): Asked<OfAccount>,
 ) -> Result<Json<ProposalPart>, ApiError> {
     let (id, account) = (id_of(&id)?, account_of(&asked.account)?);
-    ctx.looking(move |core| Ok(Json(core.proposal_part(&id, account)?))).await
+    ctx.on_ledger(move |core| Ok(Json(core.proposal_part(&id, account)?))).await
 }
 
 /// What a member says to their part. A yes of somebody with keys of their own is signed by one of them.
