@@ -37,7 +37,7 @@ struct Reading {
 }
 
 pub(super) async fn metrics(State(ctx): State<Ctx>) -> Result<Response, ApiError> {
-    let reading = ctx.looking(read).await?;
+    let reading = ctx.on_ledger(|core| read(core)).await?;
     let gauges = ctx.app.network.gauges().await.unwrap_or_default();
     let contacts = ctx.app.clearing.contacts();
     let connected = contacts.values().filter(|(connected, _)| *connected).count();

@@ -44,15 +44,6 @@ impl Ctx {
             answer => answer,
         }
     }
-
-    /// Reads what is durable on the ledger's thread, between two groups: who only looks is no part of one, and does not wait
-    /// for its sync.
-    pub(super) async fn looking<T: Send + 'static>(
-        &self,
-        look: impl FnOnce(&Core) -> Result<T, ApiError> + Send + 'static,
-    ) -> Result<T, ApiError> {
-        self.app.ledger.look(|core| look(core)).await?
-    }
 }
 
 /// Runs work that reads files or checks many signatures beside the threads that answer requests.

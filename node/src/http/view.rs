@@ -156,7 +156,7 @@ pub(super) async fn wait_until_final<T: Send + 'static>(
     ctx: &Ctx,
     claim: ClaimId,
     wait_s: u64,
-    read: impl Fn(&Core) -> Result<(T, bool), ApiError> + Clone + Send + 'static,
+    read: impl Fn(&mut Core) -> Result<(T, bool), ApiError> + Clone + Send + 'static,
 ) -> Result<T, ApiError> {
     // Listened to before it is read, so that what is written meanwhile wakes the loop.
     let bell = ctx.app.ledger.listen(&[Concern::Claim(claim)]);
@@ -164,7 +164,7 @@ pub(super) async fn wait_until_final<T: Send + 'static>(
     let over = tokio::time::sleep(Duration::from_secs(wait_s.min(MAX_WAIT_S)));
     tokio::pin!(over);
     loop {
-        let (value, is_final) = ctx.looking(read.clone()).await?;
+        let (value, is_final) = ctx.on_ledger(read.clone()).await?;
         if is_final || over.is_elapsed() || *shutdown.borrow() {
             return Ok(value);
         }
@@ -181,7 +181,7 @@ pub(super) async fn wait_until_final<T: Send + 'static>(
 pub(super) async fn settle(ctx: &Ctx, mut done: Done, wait_s: Option<u64>) -> Result<Done, ApiError> {
     let claim = done.claim.as_ref().and_then(|claim| claim.parse::<ClaimId>().ok());
     if let (Some(claim), PaymentState::Held, Some(wait_s @ 1..)) = (claim, done.state, wait_s) {
-        let read = move |core: &Core| {
+        let read = move |core: &mut Core| {
             let state = claim_state(core, &claim);
             let is_final = state.0 != PaymentState::Held;
             Ok((state, is_final))

@@ -22,7 +22,7 @@ pub(in crate::http) fn routes() -> OpenApiRouter<Ctx> {
 #[utoipa::path(get, operation_id = "bans", path = "/api/v1/bans", tag = "networks",
     responses((status = 200, description = "Latest first", body = Bans)))]
 async fn list(State(ctx): State<Ctx>) -> Result<Json<Bans>, ApiError> {
-    let bans = ctx.looking(read).await?;
+    let bans = ctx.on_ledger(|core| read(core)).await?;
     Ok(Json(Bans { schema: "weft.bans/1".to_owned(), bans }))
 }
 

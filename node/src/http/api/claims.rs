@@ -41,14 +41,14 @@ struct ListQuery {
     responses((status = 200, description = "In order of id", body = Claims)))]
 async fn list(State(ctx): State<Ctx>, Asked(query): Asked<ListQuery>) -> Result<Json<Claims>, ApiError> {
     let contacts = ctx.app.clearing.contacts();
-    let read = move |core: &Core| {
+    let read = move |core: &mut Core| {
         let state = core.engine().state();
         let wanted = |id: &ClaimId| query.all || !state.is_closed(id);
         let listed: BTreeSet<ClaimId> = ids(core).into_iter().filter(wanted).take(MAX_LISTED).collect();
         let look = Look::at(core, &contacts, &listed)?;
         Ok(listed.iter().filter_map(|id| view(core, &look, id)).collect::<Vec<_>>())
     };
-    Ok(Json(Claims { schema: "weft.claims/1".to_owned(), claims: ctx.looking(read).await? }))
+    Ok(Json(Claims { schema: "weft.claims/1".to_owned(), claims: ctx.on_ledger(read).await? }))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -71,7 +71,7 @@ async fn one(
 ) -> Result<Json<Claim>, ApiError> {
     let id = parse(&claim)?;
     let clearing = ctx.app.clearing.clone();
-    let read = move |core: &Core| {
+    let read = move |core: &mut Core| {
         let claim = known(core, &clearing.contacts(), &id)?;
         let is_final = claim.state != PaymentState::Held;
         Ok((claim, is_final))
@@ -86,10 +86,10 @@ async fn one(
 async fn cancel(State(ctx): State<Ctx>, Named(claim): Named) -> Result<Json<Claim>, ApiError> {
     let id = parse(&claim)?;
     let contacts = ctx.app.clearing.contacts();
-    let read = move |core: &Core| known(core, &contacts, &id);
-    ctx.looking(read.clone()).await?;
+    let read = move |core: &mut Core| known(core, &contacts, &id);
+    ctx.on_ledger(read.clone()).await?;
     ctx.app.clearing.cancel(id).await?;
-    Ok(Json(ctx.looking(read).await?))
+    Ok(Json(ctx.on_ledger(read).await?))
 }
 
 fn parse(claim: &str) -> Result<ClaimId, ApiError> {

@@ -47,7 +47,7 @@ async fn draft(
         "bound" => DisputeOutcome::Bound,
         _ => return Err(ApiError::malformed("outcome", "the outcome is free or bound")),
     };
-    ctx.looking(move |core| {
+    ctx.on_ledger(move |core| {
         let named = query.peer.as_deref().map(|name| {
             let unknown =
                 || ApiError::not_found("unknown-peer", format!("no peer is called \"{name}\" here"));
@@ -86,7 +86,7 @@ async fn take_in(
     responses((status = 200, description = "For our root set to sign", body = WriteOffDraft)))]
 async fn write_off(State(ctx): State<Ctx>, Named(name): Named) -> Result<Json<WriteOffDraft>, ApiError> {
     let contacts = ctx.app.clearing.contacts();
-    ctx.looking(move |core| {
+    ctx.on_ledger(move |core| {
         let unknown = || ApiError::not_found("unknown-peer", format!("no peer is called \"{name}\" here"));
         let peer = core.peer_called(&name).ok_or_else(unknown)?;
         let seen_ms = contacts.get(&peer).and_then(|(_, seen_ms)| *seen_ms).unwrap_or(0);

@@ -39,7 +39,7 @@ async fn import(
     let ImportPayments { csv, dry_run, skip_bad } = import;
     let lines = Arc::new(blocking(move || read(&csv)).await?);
     let count = lines.len() as u64;
-    let resolved = ctx.looking(move |core| resolve(core, &lines)).await?;
+    let resolved = ctx.on_ledger(move |core| resolve(core, &lines)).await?;
     let known = resolved.known;
     let mut bad = resolved.bad;
     let keys = ctx.app.keys.clone();

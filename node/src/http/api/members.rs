@@ -51,7 +51,7 @@ struct ListQuery {
 #[utoipa::path(get, operation_id = "members", path = "/api/v1/members", tag = "members", params(ListQuery),
     responses((status = 200, description = "All, or the one asked for", body = Members)))]
 async fn list(State(ctx): State<Ctx>, Asked(query): Asked<ListQuery>) -> Result<Json<Members>, ApiError> {
-    let read = move |core: &Core| {
+    let read = move |core: &mut Core| {
         let state = core.engine().state();
         let rows: Vec<(AccountId, Member)> = match &query.name {
             Some(name) => {
@@ -63,7 +63,7 @@ async fn list(State(ctx): State<Ctx>, Asked(query): Asked<ListQuery>) -> Result<
         };
         Ok((rows, core.private().clone()))
     };
-    let (rows, private) = ctx.looking(read).await?;
+    let (rows, private) = ctx.on_ledger(read).await?;
     let members = blocking(move || {
         let names = if rows.len() > 1 { all_names(&private)? } else { BTreeMap::new() };
         let mut members = Vec::with_capacity(rows.len());
@@ -190,7 +190,7 @@ async fn statement(
         ));
     }
     let page = Page { after: query.before, direction: Direction::NewestFirst, limit };
-    let read = ctx.looking(move |core| Ok((History::read(core, &who, page)?, core.private().clone())));
+    let read = ctx.on_ledger(move |core| Ok((History::read(core, &who, page)?, core.private().clone())));
     let (history, private) = read.await?;
     let statement = blocking(move || history.statement(&private, limit));
     Ok(Json(statement.await?))

@@ -42,7 +42,7 @@ impl From<NettingRefused> for ApiError {
 }
 
 async fn rounds(ctx: &Ctx) -> Result<Json<NettingRounds>, ApiError> {
-    let (rule, rounds) = ctx.looking(|core| Ok((core.netting_rule(), core.netting_rounds()))).await?;
+    let (rule, rounds) = ctx.on_ledger(|core| Ok((core.netting_rule(), core.netting_rounds()))).await?;
     Ok(Json(NettingRounds { schema: "weft.netting-rounds/1".to_owned(), rule, rounds }))
 }
 
@@ -67,7 +67,7 @@ async fn preview(
     State(ctx): State<Ctx>,
     Asked(asked): Asked<OfUnit>,
 ) -> Result<Json<NettingPreview>, ApiError> {
-    ctx.looking(move |core| Ok(Json(core.netting_preview(asked.unit.as_deref())?))).await
+    ctx.on_ledger(move |core| Ok(Json(core.netting_preview(asked.unit.as_deref())?))).await
 }
 
 /// How far accounts may move, for netting invoices between members.
@@ -78,7 +78,7 @@ async fn accounts(
     State(ctx): State<Ctx>,
     Asked(asked): Asked<OfUnit>,
 ) -> Result<Json<NettingAccounts>, ApiError> {
-    ctx.looking(move |core| Ok(Json(core.netting_accounts(asked.unit.as_deref())?))).await
+    ctx.on_ledger(move |core| Ok(Json(core.netting_accounts(asked.unit.as_deref())?))).await
 }
 
 /// Sets what is done in every round.

@@ -112,11 +112,11 @@ fn shown(core: &Core, way: &route::Way, decimal: impl Fn(i64) -> String) -> Way 
     params(("network" = String, Path, description = "Name or ledger")),
     responses((status = 200, description = "It has answered", body = Ping)))]
 async fn ping(State(ctx): State<Ctx>, Named(name): Named) -> Result<Json<Ping>, ApiError> {
-    let find = move |core: &Core| {
+    let find = move |core: &mut Core| {
         let ledger = network_named(core, &name)?;
         Ok((ledger, core.name_of_network(&ledger)))
     };
-    let (ledger, name) = ctx.looking(find).await?;
+    let (ledger, name) = ctx.on_ledger(find).await?;
     let (connected, took) = ctx.app.clearing.ping(ledger).await?;
     let round_trip_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     Ok(Json(Ping {

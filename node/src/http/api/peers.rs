@@ -40,7 +40,7 @@ async fn list(State(ctx): State<Ctx>) -> Result<Json<Peers>, ApiError> {
 #[utoipa::path(get, operation_id = "evidence", path = "/api/v1/peers/evidence", tag = "peers",
     responses((status = 200, description = "In the order recorded", body = EvidenceList)))]
 async fn evidence(State(ctx): State<Ctx>) -> Result<Json<EvidenceList>, ApiError> {
-    let evidence = ctx.looking(|core| Ok(core.recorded_evidence())).await?;
+    let evidence = ctx.on_ledger(|core| Ok(core.recorded_evidence())).await?;
     Ok(Json(EvidenceList { schema: "weft.evidence-list/1".to_owned(), evidence }))
 }
 

@@ -34,7 +34,7 @@ pub(in crate::http) fn routes() -> OpenApiRouter<Ctx> {
     params(("id" = String, Path, description = "A place in the ledger, or an op id (32 hex digits)")),
     responses((status = 200, description = "The entry and its proof", body = Receipt)))]
 async fn receipt(State(ctx): State<Ctx>, Named(id): Named) -> Result<Json<Receipt>, ApiError> {
-    let read = move |core: &Core| {
+    let read = move |core: &mut Core| {
         let seq = place(core, &id)?;
         if core.is_left_out(seq)? {
             let why = format!(
@@ -46,7 +46,7 @@ async fn receipt(State(ctx): State<Ctx>, Named(id): Named) -> Result<Json<Receip
         let entry = core.own_entry(seq).map_err(ApiError::store)?;
         Ok((entry, core.public_folder()))
     };
-    let (entry, public) = ctx.looking(read).await?;
+    let (entry, public) = ctx.on_ledger(read).await?;
     let seq = entry.body().seq;
     let proof = blocking(move || prove(&public, seq)).await?;
     Ok(Json(Receipt {

@@ -38,7 +38,7 @@ fn hex(text: &str, most: usize, what: &'static str) -> Result<Vec<u8>, ApiError>
     params(("peer" = String, Path, description = "What we call it, or its ledger id")),
     responses((status = 200, description = "As of now", body = ResetState)))]
 async fn show(State(ctx): State<Ctx>, Named(name): Named) -> Result<Json<ResetState>, ApiError> {
-    ctx.looking(move |core| Ok(Json(core.reset_state(&peer(core, &name)?)?))).await
+    ctx.on_ledger(move |core| Ok(Json(core.reset_state(&peer(core, &name)?)?))).await
 }
 
 /// What both root sets would sign to begin the channel anew, once both sides are closed.
@@ -56,7 +56,7 @@ async fn draft(
     }
     let free: Result<Vec<ClaimId>, _> = new.free.iter().map(|claim| claim.parse()).collect();
     let free = free.map_err(|e| ApiError::malformed("free", e))?;
-    ctx.looking(move |core| {
+    ctx.on_ledger(move |core| {
         let peer = peer(core, &name)?;
         let draft = core.draft_reset(&peer, &theirs, new.agreed.as_deref(), &free);
         Ok(Json(draft.map_err(|why| ApiError::rule("reset-mismatch", why))?))

@@ -35,7 +35,7 @@ fn peer(core: &Core, name: &str) -> Result<LedgerId, ApiError> {
     params(("peer" = String, Path, description = "What we call it, or its ledger id")),
     responses((status = 200, description = "As of now", body = PeerStatement)))]
 async fn statement(State(ctx): State<Ctx>, Named(name): Named) -> Result<Json<PeerStatement>, ApiError> {
-    ctx.looking(move |core| Ok(Json(core.statement_of(&peer(core, &name)?)?))).await
+    ctx.on_ledger(move |core| Ok(Json(core.statement_of(&peer(core, &name)?)?))).await
 }
 
 /// Writes a statement to a peer now. One that waits for its answer stays the only one.
@@ -55,7 +55,7 @@ async fn state(State(ctx): State<Ctx>, Named(name): Named) -> Result<Json<PeerSt
 #[utoipa::path(get, operation_id = "settlements", path = "/api/v1/settlements", tag = "peers",
     responses((status = 200, description = "Those that wait for us first", body = Settlements)))]
 async fn list(State(ctx): State<Ctx>) -> Result<Json<Settlements>, ApiError> {
-    let settlements = ctx.looking(|core| Ok(core.settlements())).await?;
+    let settlements = ctx.on_ledger(|core| Ok(core.settlements())).await?;
     Ok(Json(Settlements { schema: "weft.settlements/1".to_owned(), settlements }))
 }
 

@@ -53,7 +53,7 @@ async fn readyz(State(ctx): State<Ctx>) -> Result<&'static str, ApiError> {
 #[utoipa::path(get, operation_id = "status", path = "/api/v1/status", tag = "node",
     responses((status = 200, description = "How it stands", body = Status)))]
 async fn status(State(ctx): State<Ctx>) -> Result<Json<Status>, ApiError> {
-    let mut status = ctx.looking(read).await?;
+    let mut status = ctx.on_ledger(|core| read(core)).await?;
     let addresses =
         tokio::time::timeout(LISTEN_WAIT, ctx.app.network.listen_addrs()).await.unwrap_or_default();
     status.peer_id = ctx.app.network.local_peer_id().to_string();

@@ -21,7 +21,7 @@ pub(in crate::http) fn routes() -> OpenApiRouter<Ctx> {
 #[utoipa::path(get, operation_id = "time", path = "/api/v1/time", tag = "node",
     responses((status = 200, description = "Both times", body = NodeTime)))]
 async fn time(State(ctx): State<Ctx>) -> Result<Json<NodeTime>, ApiError> {
-    ctx.looking(|core| Ok(Json(shown(core)))).await
+    ctx.on_ledger(|core| Ok(Json(shown(core)))).await
 }
 
 /// Says that the clock is right, after it was compared: entries are written again.
