@@ -127,8 +127,8 @@ impl Ledger {
         answered.await.map_err(|_| ServiceError::Closed)?
     }
 
-    /// Runs a task that writes no entry on the ledger's thread, between two groups: it sees nothing that is not durable, and its
-    /// answer waits for no group. What it puts into the private store is durable when it goes on.
+    /// Runs a task that writes nothing on the ledger's thread, between two groups: it sees nothing that is not durable, and its
+    /// answer waits for no group. It comes before tasks that came earlier and still wait: not for who asks whether all is done.
     ///
     /// # Errors
     /// When the service has stopped or is closing.

@@ -8,6 +8,7 @@ use crate::store::segments::SEGMENTS_DIR;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use weft_protocol::encoding::{Blob, encode};
 use weft_protocol::entry::{Payload, Role};
 use weft_protocol::ids::{AccountId, Hash, OpId, UnitId};
 use weft_protocol::ledger::members::{AccountOpened, OwnerKind};
@@ -262,6 +263,16 @@ fn a_crash_at_any_step_leaves_the_old_folder_or_the_new_one() {
     }
 }
 
+/// A base as a later program would write it: whole, and of another version.
+fn of_version(base: &[u8], version: u8) -> Vec<u8> {
+    let (Blob(mut body), _): (Blob, Hash) = minicbor::decode(base).unwrap();
+    // A map of eight, its key 0, the version.
+    assert_eq!(body[..3], [0xa8, 0, 1]);
+    body[2] = version;
+    let digest = Hash::of("WEFT-BASE/1\n", &[&body]);
+    encode(&(Blob(body), digest))
+}
+
 #[test]
 fn what_stands_in_the_place_of_entries_is_not_missed_silently() {
     let (site, ..) = with_two_forwards();
@@ -285,8 +296,10 @@ fn what_stands_in_the_place_of_entries_is_not_missed_silently() {
         let mut damaged = base.clone();
         damaged[at] ^= 1;
         std::fs::write(&path, damaged).unwrap();
-        refused("cannot be used");
+        refused("newest backup");
     }
+    std::fs::write(&path, of_version(&base, 3)).unwrap();
+    refused("Use the program that wrote it");
     std::fs::remove_file(&path).unwrap();
     refused("00000000.seg is missing");
     std::fs::write(&path, &base).unwrap();
