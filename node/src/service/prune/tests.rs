@@ -296,7 +296,7 @@ fn what_stands_in_the_place_of_entries_is_not_missed_silently() {
         let mut damaged = base.clone();
         damaged[at] ^= 1;
         std::fs::write(&path, damaged).unwrap();
-        refused("newest backup");
+        refused("take it back from the newest backup");
     }
     std::fs::write(&path, of_version(&base, 3)).unwrap();
     refused("Use the program that wrote it");
