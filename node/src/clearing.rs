@@ -348,7 +348,7 @@ impl Clearing {
                 note: String::new(),
             });
             let changed = known.addresses != addresses;
-            if changed && let Err(error) = core.private().put_peer(&LocalPeer { addresses, ..known }) {
+            if changed && let Err(error) = core.put_peer(&LocalPeer { addresses, ..known }) {
                 tracing::warn!(%error, "a peer's addresses could not be kept");
             }
             changed

@@ -416,13 +416,16 @@ impl DataDir {
     }
 }
 
+/// What the name of a file ends with while it is written and does not yet stand under its own.
+const UNFINISHED: &str = ".new";
+
 /// Writes a file so that after a crash it holds the old bytes or the new ones, never a mixture.
 ///
 /// # Errors
 /// When the file system refuses.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
+    name.push(UNFINISHED);
     let fresh = path.with_file_name(name);
     let write = || -> std::io::Result<()> {
         let mut file = File::create(&fresh)?;
@@ -436,6 +439,19 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
         return Err(io("write", path)(error));
     }
     sync_dir(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Removes what [`write_file`] has not finished in a folder and those in it, because the node was killed. What cannot be
+/// read or removed stays: an audit names it.
+pub fn remove_unfinished(folder: &Path) {
+    for item in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = item.path();
+        if item.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_unfinished(&path);
+        } else if item.file_name().to_string_lossy().ends_with(UNFINISHED) {
+            let _ = std::fs::remove_file(&path);
+        }
+    }
 }
 
 fn write_secret(path: &Path, text: &Zeroizing<String>) -> Result<(), DataError> {

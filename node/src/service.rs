@@ -19,6 +19,7 @@ mod keys;
 mod letters;
 mod links;
 mod mirror;
+mod names;
 mod netting;
 mod notes;
 mod open;

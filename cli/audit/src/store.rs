@@ -288,8 +288,8 @@ impl Source for StoreSource {
         }
         for folder in [&self.segments, &self.public] {
             for name in folder.unread() {
-                // A node that was killed leaves the file that it was about to rename.
-                let left_over = name.ends_with(".tmp");
+                // A node that was killed leaves the file that it was about to rename, until it starts again.
+                let left_over = name.ends_with(".new");
                 let class = if left_over { Class::Warning } else { Class::Error };
                 findings.push(Finding::new(class, "nothing refers to this file").in_file(folder.shown(name)));
             }

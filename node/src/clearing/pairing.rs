@@ -556,17 +556,17 @@ fn host_record(
 }
 
 /// Gives a new peer its name here, and remembers where it is reached.
-fn name_peer(core: &Core, ledger: LedgerId, record: &Record) -> Result<(), ClearingError> {
+fn name_peer(core: &mut Core, ledger: LedgerId, record: &Record) -> Result<(), ClearingError> {
     let mut local = LocalPeer {
         ledger,
         alias: record.alias.clone(),
         addresses: record.addresses.clone(),
         note: String::new(),
     };
-    if core.private().put_peer(&local).is_err() {
+    if core.put_peer(&local).is_err() {
         // Another peer has the name: this one is told apart by the start of its ledger id.
         local.alias = format!("{}-{}", record.alias, ledger.short());
-        let put = core.private().put_peer(&local);
+        let put = core.put_peer(&local);
         put.map_err(|e| ClearingError::new(503, "private-store", e.to_string()))?;
     }
     Ok(())

@@ -130,7 +130,7 @@ fn sentence(core: &Core, notice: &Notice) -> Result<String, ApiError> {
             });
         }
     };
-    let name = name_of(core.private(), account)?.unwrap_or_else(|| account.to_string());
+    let name = core.name_of(account).map_or_else(|| account.to_string(), str::to_owned);
     let stands =
         format!("{name} now stands at {} {}", decimal(state, *unit, *balance), unit_code(state, *unit));
     Ok(match notice {

@@ -1,6 +1,7 @@
 //! What the ledger's thread owns, and the commit of a group.
 
 use super::bells::{Concern, Moved};
+use super::names::Names;
 use super::notes::Notes;
 use super::rows;
 use super::time::TimeGuard;
@@ -18,9 +19,8 @@ use weft_protocol::clearing::engine::{Batch, Cx, Engine, Payee, Record};
 use weft_protocol::clearing::peers::Place;
 use weft_protocol::entry::Kind;
 use weft_protocol::evidence::Evidence;
-use weft_protocol::ids::{AccountId, ClaimId, Hash, LedgerId, Salt};
+use weft_protocol::ids::{ClaimId, Hash, LedgerId, Salt};
 use weft_protocol::log::tile::{Tile, TileBuilder, TilePath};
-use weft_protocol::sidecar::Content;
 
 /// How a node starts in other than the normal way: faults that tests switch on to see that they are noticed, and
 /// what the operator knows of the folder.
@@ -64,7 +64,7 @@ pub struct ServiceParts {
 pub struct Core {
     pub(super) parts: ServiceParts,
     pub(super) reader: SegmentReader,
-    pub(super) names: BTreeMap<String, AccountId>,
+    pub(super) names: Names,
     pub(super) payees: BTreeMap<Hash, Payee>,
     pub(super) clear: Vec<Sidecar>,
     pub(super) sealed: Vec<SealedSidecar>,
@@ -106,17 +106,7 @@ impl Core {
         parts: ServiceParts,
         counts: crate::store::index::Applied,
     ) -> Result<Self, crate::store::PrivateError> {
-        let mut names = BTreeMap::new();
-        let mut after = None;
-        loop {
-            let people = parts.private.people(after.as_ref(), 500)?;
-            let Some(last) = people.last() else { break };
-            after = Some(last.account);
-            // A crash between a name and its account leaves a name that nobody has.
-            let accounts = &parts.engine.state().accounts;
-            let people = people.iter().filter(|p| accounts.contains_key(&p.account));
-            names.extend(people.map(|p| (name_key(&p.name), p.account)));
-        }
+        let names = Names::read(&parts.private, parts.engine.state())?;
         let banned = parts.private.bans()?.into_iter().map(|ban| ban.ledger).collect();
         let mut parts = parts;
         parts.engine.set_banned(banned);
@@ -223,22 +213,6 @@ impl Core {
         self.parts.hooks
     }
 
-    /// The account that a name or an account id means.
-    pub fn account_named(&self, name: &str) -> Option<AccountId> {
-        let by_name = self.names.get(&name_key(name)).copied();
-        by_name.or_else(|| name.parse().ok().filter(|id| self.engine().state().accounts.contains_key(id)))
-    }
-
-    /// Gives an account a name; names differ in more than case.
-    pub(super) fn note_name(&mut self, name: &str, account: AccountId) {
-        self.names.insert(name_key(name), account);
-    }
-
-    /// Whether a name is taken by another account.
-    pub fn name_taken(&self, name: &str, account: &AccountId) -> bool {
-        self.names.get(&name_key(name)).is_some_and(|a| a != account)
-    }
-
     /// Milliseconds since the start, by a clock that nobody sets.
     pub(super) fn uptime_ms(&self) -> u64 {
         let passed = self.parts.clock.instant().saturating_duration_since(self.started);
@@ -254,7 +228,7 @@ impl Core {
                 return *payee;
             }
             match private.sidecar(commitment) {
-                Ok(Some(sidecar)) => resolve(names, sidecar.bytes()),
+                Ok(Some(sidecar)) => names.payee_of(sidecar.bytes()),
                 Ok(None) | Err(_) => Payee::Missing,
             }
         };
@@ -469,21 +443,4 @@ fn record_ref(record: &Record) -> Option<Result<RecordRef<'_>, crate::store::seg
             RecordRef::new(key, entry.bytes())
         }
     })
-}
-
-/// Names that differ only in case or outer spaces are the same name.
-pub(super) fn name_key(name: &str) -> String {
-    name.trim().to_lowercase()
-}
-
-/// Whom the content of a payment's sidecar means.
-pub(super) fn resolve(names: &BTreeMap<String, AccountId>, content: &[u8]) -> Payee {
-    match Content::parse(content) {
-        Err(_) => Payee::Bad,
-        Ok(content) => {
-            let by_id = || content.payee.parse().ok().map(Payee::Account);
-            let by_name = names.get(&name_key(&content.payee)).copied().map(Payee::Account);
-            by_name.or_else(by_id).unwrap_or(Payee::Unknown)
-        }
-    }
 }

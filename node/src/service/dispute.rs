@@ -126,7 +126,7 @@ impl Core {
                 (posting.account == own_accounts::peer(&state.ledger().ok()?, peer))
                     .then(|| self.name_of_network(peer))
             };
-            let person = || self.private().person(&posting.account).ok().flatten().map(|person| person.name);
+            let person = || self.name_of(&posting.account).map(str::to_owned);
             let name = names.get(&posting.account).cloned().or_else(of_peer).or_else(person);
             WriteOffLine {
                 account: posting.account.to_string(),

@@ -5,6 +5,7 @@
 //! one start while anything personal is still there.
 
 use super::core::Core;
+use super::names::Names;
 use super::payments::{OpAnswer, OpRefused, Prepared};
 use super::rows::HistoryRow;
 use crate::store::index::Page;
@@ -29,7 +30,7 @@ impl Core {
         let payload = Payload::Erasure(Erasure { account, reason });
         let signed = self.at_desk(payload, op_id, Role::Operator, &[]).map_err(OpRefused::Rule)?;
         let answer = self.submit(Prepared { signed, texts: Vec::new(), expires_ms: None })?;
-        self.names.retain(|_, named| *named != account);
+        self.names.forget(&account);
         Ok(answer)
     }
 
@@ -80,11 +81,15 @@ impl Core {
         if !std::mem::take(&mut self.watch.erase_again) {
             return;
         }
-        match self.finish_erasures() {
+        // Accounts have come back, and with them their names; erasures, too.
+        let names = Names::read(self.private(), self.engine().state()).map_err(|e| e.to_string());
+        let again = names.and_then(|names| {
+            self.names = names;
+            self.finish_erasures()
+        });
+        match again {
             Ok(again) if again.is_empty() => {}
             Ok(again) => {
-                let erased: Vec<AccountId> = self.engine().state().erased.keys().copied().collect();
-                self.names.retain(|_, named| !erased.contains(named));
                 tracing::info!(people = again.len(), "erased again: the backup was older than their erasure");
             }
             Err(why) => {

@@ -1,6 +1,6 @@
 //! The ledger's side of what travels between nodes: entries out, entries in, questions about claims.
 
-use super::core::{Core, resolve};
+use super::core::Core;
 use crate::network::Fault;
 use crate::store::index::Page;
 use crate::store::private::{Direction, SealedSidecar, Sidecar};
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weft_protocol::clearing::engine::{AskAnswer, Payee};
 use weft_protocol::clearing::intent::{Decision, SignedIntent};
-use weft_protocol::clearing::peers::Refusal;
+use weft_protocol::clearing::peers::{Place, Refusal};
 use weft_protocol::clearing::step::{AccordArgs, StepArgs};
 use weft_protocol::encoding::Blob;
 use weft_protocol::entry::{Entry, EntryError, Payload};
@@ -348,11 +348,15 @@ impl Core {
         self.engine().peers().stream(channel).map_or(0, |s| s.next)
     }
 
-    /// A place that is not in the index yet was received in this very group: the sender repeats itself.
     fn same_as_stored(&self, peer: &LedgerId, channel: &StreamId, sseq: u64, bytes: &[u8]) -> bool {
         match self.index().received(peer, channel, sseq) {
             Ok(Some(at)) => self.reader().read(at).is_ok_and(|record| record.bytes == bytes),
-            Ok(None) => true,
+            // Not in the index yet: it was received in this very group.
+            Ok(None) => {
+                let place = Place { ledger: *peer, stream: *channel, sseq };
+                let mut unwritten = self.engine().unwritten().iter();
+                unwritten.find_map(|record| record.received_at(&place)).is_some_and(|held| held == bytes)
+            }
             Err(_) => false,
         }
     }
@@ -387,7 +391,7 @@ impl Core {
             let payee = match opened {
                 None => Payee::Bad,
                 Some(opened) => {
-                    let payee = resolve(&self.names, &opened.content);
+                    let payee = self.names.payee_of(&opened.content);
                     let account = match payee {
                         Payee::Account(account) => Some(account),
                         Payee::Unknown | Payee::Bad | Payee::Missing => None,

@@ -4,7 +4,7 @@ use super::core::{Core, Hooks, ServiceParts};
 use super::rows;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::data::{DataDir, DataError, Keys};
+use crate::data::{DataDir, DataError, Keys, remove_unfinished};
 use crate::recovery::instance::{Token, Told};
 use crate::store::base::{self, BaseFileError};
 use crate::store::index::{Applied, DestroyError};
@@ -99,6 +99,7 @@ pub fn open(
         remarks
             .push("leaving out old entries, which had been interrupted, was finished or undone".to_owned());
     }
+    remove_unfinished(&data.public());
     // Said before anything long is read: without the passphrase nothing can start.
     data.seed("handle-secret")?;
     let private = Arc::new(Private::open(&data.private())?);

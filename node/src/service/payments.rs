@@ -1,14 +1,16 @@
 //! Operations of people: submitted signed, or made here through the desk.
 
 use super::core::Core;
-use crate::store::private::{Person, Sidecar};
+use super::names::name_key;
+use crate::store::private::Sidecar;
+use weft_protocol::clearing::engine::Record;
 use weft_protocol::clearing::intent::RejectCode;
 use weft_protocol::clearing::levels::Draw;
 use weft_protocol::clearing::peers::PeerAnswer;
 use weft_protocol::clearing::step::StepArgs;
 use weft_protocol::encoding::encode;
 use weft_protocol::entry::{Entry, EntryError, How, Kind, Op, Payload, Role, SignedOp};
-use weft_protocol::ids::{AccountId, ClaimId, Hash, OpId, StreamId};
+use weft_protocol::ids::{ClaimId, Hash, OpId, StreamId};
 use weft_protocol::ledger::author::Written;
 use weft_protocol::ledger::identity::Purpose;
 use weft_protocol::ledger::state::{Closing, Origin};
@@ -129,6 +131,10 @@ impl Core {
         if let Some(known) = self.known(&signed, &op, &prepared.texts)? {
             return Ok(known);
         }
+        // Not in the index yet: a rule that it has used up itself must not be what the second request hears of.
+        if self.engine().was_done(&signed) {
+            return Err(OpRefused::UnderWay(op.op_id));
+        }
         if let Some(held) = self.time_held() {
             return Err(OpRefused::TimeHeld(held));
         }
@@ -211,12 +217,7 @@ impl Core {
         let payee = hold.payee_network;
         let route = self.route_to(payee, hold.unit, hold.amount.minor().unsigned_abs());
         let route = route.map_err(OpRefused::Rule)?;
-        let draws = match self.engine().graded(&route) {
-            Ok(draws) => draws,
-            // A retry hears that it is under way.
-            Err(_) if self.engine().was_done(signed) => Vec::new(),
-            Err(rule) => return Err(OpRefused::Rule(rule)),
-        };
+        let draws = self.engine().graded(&route).map_err(OpRefused::Rule)?;
         let (epoch, key) = self
             .engine()
             .peers()
@@ -296,6 +297,13 @@ impl Core {
         if let Some(code) = codes.next() {
             return Some(code);
         }
+        let unwritten = self.engine().unwritten().iter().find_map(|record| match record {
+            Record::Received(entry) => reject_in(entry, claim, channel),
+            Record::Own(_) | Record::Evidence(_) => None,
+        });
+        if unwritten.is_some() {
+            return unwritten;
+        }
         let peer = self.engine().state().channels.get(channel)?.peer;
         let mut page = crate::store::index::Page::newest(256);
         loop {
@@ -303,28 +311,20 @@ impl Core {
             let last = rows.last()?.0;
             for (_, at) in rows {
                 let entry = Entry::parse(&self.reader().read(at).ok()?.bytes).ok()?;
-                if let Payload::Step(step) = &entry.op().payload
-                    && step.claim == Some(*claim)
-                    && let StepArgs::Reject(args) = &step.args
-                {
-                    return Some(RejectCode::from_code(args.code));
+                if let Some(code) = reject_in(&entry, claim, channel) {
+                    return Some(code);
                 }
             }
             page = page.after(last);
         }
     }
+}
 
-    /// Writes down who is behind an account, before the account is opened.
-    ///
-    /// # Errors
-    /// When the private store cannot be written.
-    pub fn put_person(&mut self, name: &str, account: AccountId) -> Result<(), String> {
-        let created_ms = self.clock().now_ms();
-        let person = Person { account, name: name.trim().to_owned(), note: String::new(), created_ms };
-        self.private().put_person(&person).map_err(|e| e.to_string())?;
-        self.note_name(name, account);
-        Ok(())
-    }
+/// Why a claim is turned down on a channel, when this entry does it.
+fn reject_in(entry: &Entry, claim: &ClaimId, channel: &StreamId) -> Option<RejectCode> {
+    let Payload::Step(step) = &entry.op().payload else { return None };
+    let StepArgs::Reject(args) = &step.args else { return None };
+    (step.claim == Some(*claim) && step.channel == *channel).then(|| RejectCode::from_code(args.code))
 }
 
 fn answer(written: Written, claim: Option<ClaimId>) -> OpAnswer {
@@ -334,7 +334,7 @@ fn answer(written: Written, claim: Option<ClaimId>) -> OpAnswer {
 /// What a text asks for: names differ in more than case. `None` when it is no payment's text.
 fn wish(bytes: &[u8]) -> Option<(String, Option<String>)> {
     let content = Content::parse(bytes).ok()?;
-    Some((super::core::name_key(&content.payee), content.memo))
+    Some((name_key(&content.payee), content.memo))
 }
 
 /// Whether an entry is what this request wants: a repeated request may carry a fresh signature and time limit.

@@ -138,6 +138,21 @@ fn an_index_that_reaches_beyond_the_segments_is_made_anew() {
     assert!(again.core.own_entry(1).is_ok());
 }
 
+/// It was found by an audit after a kill between the writing of a tile and its renaming.
+#[test]
+fn what_a_kill_left_half_written_in_the_public_log_is_gone_after_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, config) = founded(folder.path());
+    let tile = data.public().join("tile/0/000.p");
+    std::fs::create_dir_all(&tile).unwrap();
+    let left = [tile.join("158.new"), data.public().join("checkpoint.new")];
+    let kept: Vec<_> = std::fs::read_dir(&tile).unwrap().map(|item| item.unwrap().path()).collect();
+    left.iter().for_each(|path| std::fs::write(path, b"half").unwrap());
+    assert!(opened(&data, &config, Arc::new(RealDisk)).clean);
+    assert!(left.iter().all(|path| !path.exists()));
+    assert!(kept.len() == 1 && kept.iter().all(|path| path.exists()), "{kept:?}");
+}
+
 #[test]
 fn the_newest_note_of_a_kind_and_name_is_found_again_after_every_kind_of_stop() {
     use crate::store::segments::NoteKind;
@@ -198,8 +213,11 @@ fn an_erasure_that_a_crash_interrupted_is_finished_at_the_next_start() {
     assert!(core.private().person(&account).unwrap().is_some(), "the test shows nothing");
     drop(core);
 
-    let Opened { core, remarks, .. } = opened(&data, &config, Arc::new(RealDisk));
+    let Opened { mut core, remarks, .. } = opened(&data, &config, Arc::new(RealDisk));
     assert!(remarks.iter().any(|remark| remark.contains("an erasure")), "{remarks:?}");
+    // As the request does that has opened the account, when it is repeated.
+    core.put_person("Ada Lovelace", account).unwrap();
+    assert_eq!((core.account_named("Ada Lovelace"), core.name_of(&account)), (None, None));
     assert_eq!(core.private().person(&account).unwrap(), None);
     assert_eq!(core.erased_by(&OpId([2; 16])), Some(account));
     core.finish().unwrap();

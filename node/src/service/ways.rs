@@ -80,6 +80,9 @@ impl Core {
     /// When nobody is called so, or several.
     pub fn network_named(&self, name: &str) -> Result<LedgerId, NoNetwork> {
         let store = |e: crate::store::PrivateError| NoNetwork::Store(e.to_string());
+        if let Some(peer) = self.names.network(name) {
+            return Ok(peer);
+        }
         if let Some(peer) = self.private().peer_by_alias(name).map_err(store)? {
             return Ok(peer.ledger);
         }

@@ -205,6 +205,10 @@ impl Engine {
     pub fn has_unwritten(&self) -> bool {
         !self.batch.records.is_empty()
     }
+    /// The records that were not taken yet.
+    pub fn unwritten(&self) -> &[Record] {
+        &self.batch.records
+    }
     /// The records since the last call.
     pub fn take_batch(&mut self) -> Batch {
         std::mem::take(&mut self.batch)

@@ -3,7 +3,7 @@
 use crate::http::error::ApiError;
 use crate::http::request::{Given, OpKey};
 use crate::http::state::Ctx;
-use crate::http::view::{answer, done, name_of, settle, unit_named};
+use crate::http::view::{answer, done, settle, unit_named};
 use crate::service::{Core, MAX_MORE_WAYS, NoNetwork, Prepared, Text};
 use axum::extract::State;
 use axum::response::Response;
@@ -160,7 +160,7 @@ impl Wish {
         let memo = asked.memo.filter(|memo| !memo.is_empty()).map(str::to_owned);
         let content = if memo.is_some() || matches!(to, To::There(_)) {
             // Inside a network both sides know each other's name; no need to read it for every line of an import.
-            let payer = if matches!(to, To::There(_)) { name_of(core.private(), &from)? } else { None };
+            let payer = core.name_of(&from).filter(|_| matches!(to, To::There(_))).map(str::to_owned);
             let content = Content { payee: payee.to_owned(), memo, payer };
             content.check().map_err(|error| too_long(&error))?;
             Some(content)

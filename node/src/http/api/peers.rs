@@ -109,10 +109,12 @@ async fn confirm(
 #[cfg(test)]
 mod tests {
     use crate::http::testkit::{Node, key};
+    use crate::service::{ClaimState, PushIn, read_entries};
+    use weft_protocol::ids::LedgerId;
+    use weft_protocol::wire::Push;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_push_that_overtakes_another_waits_for_it_and_not_for_ever() {
-        use weft_protocol::wire::Push;
         let (hull, lansing) = (Node::named("hull").await, Node::named("lansing").await);
         hull.member(1, "Ada").await;
         lansing.member(1, "Cy").await;
@@ -160,6 +162,79 @@ mod tests {
         assert_eq!((answer.next, answer.problem), (all.next - 1, None));
         let again = clearing.take_push(us, &part(0..count)).await;
         assert_eq!((again.next, again.problem), (all.next, None), "what was there already changes nothing");
+        hull.stop().await;
+        lansing.stop().await;
+    }
+
+    /// Two networks with an accord, between which only the test carries pushes, and a payment of Ada's to somebody there.
+    async fn apart(payee: &str) -> (Node, Node, weft_api::Done) {
+        let (hull, lansing) = (Node::named("hull").await, Node::named("lansing").await);
+        hull.member(1, "Ada").await;
+        lansing.member(1, "Cy").await;
+        hull.pair(&lansing).await;
+        lansing.running().network().block(hull.running().network().local_peer_id()).await.unwrap();
+        let body = format!(r#"{{"from":"Ada","to":"{payee}@lansing","amount":"1"}}"#);
+        let held = hull.post("/api/v1/payments", Some(&key(2)), &body).await.json(202);
+        (hull, lansing, held)
+    }
+
+    /// What one of two has for the other, and who it is.
+    async fn carried(from: &Node, to: &Node) -> (LedgerId, Push) {
+        let at = to.running().inside().0.run(|core| {
+            let channel = *core.engine().state().channels.keys().next().unwrap();
+            (channel, core.engine().peers().stream(&channel).unwrap().next)
+        });
+        let (channel, next) = at.await.unwrap();
+        let sent = from.running().inside().0.run(move |core| {
+            let sent = core.outgoing(channel, next, None).unwrap().unwrap();
+            (core.engine().state().ledger().unwrap(), sent.push)
+        });
+        sent.await.unwrap()
+    }
+
+    fn entries_in(peer: LedgerId, push: &Push) -> PushIn {
+        let (entries, unreadable) = read_entries(&push.entries);
+        assert!(unreadable.is_none(), "{unreadable:?}");
+        let (sidecars, proofs, opened) = Default::default();
+        PushIn { peer, channel: push.channel, entries, unreadable, sidecars, proofs, opened }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn other_bytes_for_a_place_are_noticed_in_the_same_group_and_later() {
+        let (hull, lansing, _) = apart("Cy").await;
+        let (peer, sent) = carried(&hull, &lansing).await;
+        let mut forged = sent.clone();
+        *forged.entries.last_mut().unwrap().0.last_mut().unwrap() ^= 1;
+        for _ in 0..2 {
+            let (sent, forged) = (sent.clone(), forged.clone());
+            let told =
+                lansing.running().inside().0.run(move |core| {
+                    [&sent, &forged].map(|push| core.push_in(entries_in(peer, push)).0.problem)
+                });
+            let [same, other] = told.await.unwrap();
+            assert_eq!(same, None, "what is the same is no problem");
+            assert!(other.as_ref().is_some_and(|why| why.contains("with other bytes")), "{other:?}");
+        }
+        hull.stop().await;
+        lansing.stop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn why_a_payment_was_turned_down_is_known_in_the_same_group_and_later() {
+        let (hull, lansing, held) = apart("Nobody").await;
+        let claim = held.claim.unwrap().parse().unwrap();
+        let (peer, sent) = carried(&hull, &lansing).await;
+        lansing.running().inside().1.take_push(peer, &sent).await;
+        let (peer, answer) = carried(&lansing, &hull).await;
+        let ledger = hull.running().inside().0.clone();
+        let at_once = ledger.run(move |core| {
+            assert_eq!(core.push_in(entries_in(peer, &answer)).0.problem, None);
+            core.claim_state(&claim)
+        });
+        let at_once = at_once.await.unwrap();
+        let later = ledger.run(move |core| core.claim_state(&claim)).await.unwrap();
+        assert!(matches!(later, Some(ClaimState::Freed(Some(_)))), "{later:?}");
+        assert_eq!(at_once, later);
         hull.stop().await;
         lansing.stop().await;
     }

@@ -186,10 +186,6 @@ impl Core {
         unit.map_or_else(Default::default, |unit| (unit.code.clone(), unit.scale))
     }
 
-    fn person_called(&self, account: &AccountId) -> Option<String> {
-        self.private().person(account).ok().flatten().map(|person| person.name)
-    }
-
     /// All proposals, the latest first.
     ///
     /// # Errors
@@ -232,7 +228,7 @@ impl Core {
             }
             ProposalMember {
                 account: account.to_string(),
-                name: self.person_called(&account),
+                name: self.name_of(&account).map(str::to_owned),
                 own_keys: self.has_own_keys(&account),
                 owes: show(owing.0),
                 pays: show(owing.1),
@@ -245,9 +241,9 @@ impl Core {
         let members = members.collect();
         let payments = proposal.payments().into_iter().map(|payment| ProposalPayment {
             from: payment.from.to_string(),
-            from_name: self.person_called(&payment.from),
+            from_name: self.name_of(&payment.from).map(str::to_owned),
             to: payment.to.to_string(),
-            to_name: self.person_called(&payment.to),
+            to_name: self.name_of(&payment.to).map(str::to_owned),
             amount: show(payment.amount.minor()),
             op_id: payment.op_id.to_string(),
             own_key: self.has_own_keys(&payment.from),
@@ -285,7 +281,7 @@ impl Core {
                 let with = if we_owe { line.creditor } else { line.debtor };
                 ProposalLine {
                     with: with.to_string(),
-                    name: self.person_called(&with),
+                    name: self.name_of(&with).map(str::to_owned),
                     owes: we_owe,
                     amount: show(line.amount),
                     paid: show(line.paid),
@@ -302,7 +298,7 @@ impl Core {
             schema: "weft.netting-part/1".to_owned(),
             id: proposal.id.to_string(),
             account: account.to_string(),
-            name: self.person_called(&account),
+            name: self.name_of(&account).map(str::to_owned),
             until_ms: proposal.until_ms,
             stage: self.stage_word(&proposal).to_owned(),
             part: proposal.part(account).to_string(),
